@@ -1,0 +1,70 @@
+"""The public records as pydantic models: documented, exported as JSON Schema, checked at the borders.
+
+Hot paths use the structs of the same names and shapes in :mod:`schemas.wire`.
+"""
+
+from __future__ import annotations
+
+from schemas.records.engine import (
+    AccountFacts,
+    Eligible,
+    Feed,
+    FeedItem,
+    Message,
+    MessageContext,
+    MessageRequest,
+    RequestedMessage,
+    SchedulerRecord,
+    Trigger,
+)
+from schemas.records.events import (
+    Alias,
+    EventContext,
+    Group,
+    Identify,
+    Page,
+    ProductEvent,
+    Screen,
+    Track,
+    check_product_event,
+    parse_product_event,
+)
+from schemas.records.outcomes import (
+    Conversion,
+    DeadLetter,
+    Decision,
+    Delivery,
+    Engagement,
+    PublishedWorkspace,
+)
+from schemas.wire import subject
+
+__all__ = [
+    "AccountFacts",
+    "Alias",
+    "Conversion",
+    "DeadLetter",
+    "Decision",
+    "Delivery",
+    "Eligible",
+    "Engagement",
+    "EventContext",
+    "Feed",
+    "FeedItem",
+    "Group",
+    "Identify",
+    "Message",
+    "MessageContext",
+    "MessageRequest",
+    "Page",
+    "ProductEvent",
+    "PublishedWorkspace",
+    "RequestedMessage",
+    "SchedulerRecord",
+    "Screen",
+    "Track",
+    "Trigger",
+    "check_product_event",
+    "parse_product_event",
+    "subject",
+]

@@ -1,0 +1,126 @@
+"""Records that tell what happened: for measuring, for explaining, for putting right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from schemas.fields import (  # noqa: TC001  pydantic reads them at run time
+    Channel,
+    Count,
+    DeadLetterReason,
+    DecisionKind,
+    DeliveryOutcome,
+    EngagementType,
+    Millis,
+    Position,
+    SubjectType,
+    Text,
+    Values,
+)
+from schemas.records.base import Record
+
+
+class Delivery(Record):
+    """What became of a message."""
+
+    id: Text
+    message_id: Text = Field(description="The id of the message: its idempotency key.")
+    channel: Channel
+    person: Text
+    account: str | None = None
+    journey: Text
+    version: Text
+    enrollment: Text
+    step: Text
+    template: Text
+    outcome: DeliveryOutcome
+    reason: str | None = Field(None, description="Why it was not sent, or not known to be.")
+    provider: Text
+    provider_message_id: str | None = None
+    cost_micros: Count | None = Field(None, description="Millionths of the provider's currency.")
+    latency_ms: Count = Field(description="From the request to the outcome, in milliseconds.")
+    at_ms: Millis
+
+
+class Decision(Record):
+    """One decision about a candidate entry, send, exit or goal, with the values it was taken on."""
+
+    id: Text
+    kind: DecisionKind
+    subject_type: SubjectType
+    subject: Text
+    account: str | None = None
+    journey: Text
+    version: Text
+    enrollment: str | None = None
+    step: str | None = None
+    outcome: Text
+    reason: str | None = None
+    values: Values = Field(description="The value of each condition and cap that was looked at, by its name.")
+    variant: str | None = None
+    holdout: bool | None = None
+    template_version: str | None = None
+    at_ms: Millis
+
+
+class Conversion(Record):
+    """A goal reached within its window after entry."""
+
+    id: Text
+    subject_type: SubjectType
+    subject: Text
+    account: str | None = None
+    journey: Text
+    version: Text
+    enrollment: Text
+    event: Text
+    message_id: Text = Field(description="The messageId of the product event that reached the goal.")
+    entered_at_ms: Millis
+    converted_at_ms: Millis
+    time_to_convert_ms: Count
+    attributed: bool
+    holdout: bool
+    revenue: float | None = None
+
+
+class Engagement(Record):
+    """What a person, or their mail server, did with a message."""
+
+    id: Text
+    type: EngagementType
+    person: Text
+    message_id: Text
+    channel: Channel
+    journey: str | None = None
+    step: str | None = None
+    url: str | None = None
+    at_ms: Millis
+
+
+class DeadLetter(Record):
+    """A record that could not be read or handled, with where it lies and why."""
+
+    id: Text
+    app: Text = Field(description="The application that gave it up.")
+    topic: Text
+    partition: Position = Field(description="-1 where it was refused before it reached a topic.")
+    offset: Position = Field(description="-1 where it was refused before it reached a topic.")
+    reason: DeadLetterReason
+    detail: str = Field(description="For people: what was wrong, and where.")
+    key: str | None = Field(None, description="The record's key in base64.")
+    payload: str = Field(description="The record's value in base64, cut where truncated says so.")
+    payload_bytes: Count = Field(description="Size of the whole value in bytes.")
+    truncated: bool
+    at_ms: Millis
+
+
+class PublishedWorkspace(Record):
+    """A workspace as it was published; the newest record of a name replaces the older ones."""
+
+    name: Text
+    version: Text
+    published_at_ms: Millis
+    journeys: list[dict[str, Any]]
+    templates: Values

@@ -1,0 +1,396 @@
+"""The records as msgspec structs: what the workers decode and encode on hot paths.
+
+The same shapes as :mod:`schemas.records`, held together by tests field by field and example by example.
+Unknown fields are skipped on reading, so that a newer producer breaks no older worker; optional fields
+that are ``None`` are left out on writing.
+
+Every ``decode_*`` takes the bytes of one record and raises
+
+- :class:`msgspec.ValidationError` where the shape is wrong (dead-letter reason ``invalid``), and
+- :class:`msgspec.DecodeError`, its base, where the bytes are not JSON in UTF-8 or are nested too deeply
+  (reason ``unreadable``); catch the former first.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+
+import msgspec
+from msgspec import Raw, field
+from msgspec.json import Decoder, Encoder
+
+from schemas.fields import (
+    Channel,
+    Count,
+    DeadLetterReason,
+    DecisionKind,
+    DeliveryOutcome,
+    EngagementType,
+    EventType,
+    FeedForm,
+    MessageId,
+    Millis,
+    Position,
+    SubjectType,
+    Text,
+    Values,
+    Version,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ABSENT: Final = Raw(b"null")
+"""What ``properties`` and ``traits`` hold when the event has none: this very object, so test by ``is``."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_OBJECT = ord("{")
+
+
+class EventContext(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """What the engine reads of an event's ``context``: the account (Segment's ``context.groupId``)."""
+
+    group_id: str | None = None
+
+
+class ProductEvent(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """One record of ``product-events``, as far as the engine reads it (Segment spec, camelCase on the wire).
+
+    ``properties`` and ``traits`` stay undecoded until something asks: see :func:`values`. An event that
+    decodes still has to pass :func:`problem`, which holds the rules between fields.
+    """
+
+    type: EventType
+    message_id: MessageId
+    timestamp: datetime
+    user_id: str | None = None
+    anonymous_id: str | None = None
+    event: str | None = None
+    group_id: str | None = None
+    previous_id: str | None = None
+    context: EventContext | None = None
+    properties: Raw = ABSENT
+    traits: Raw = ABSENT
+
+
+class HasIds(Protocol):
+    """Anything with the two ids of a person: both :class:`ProductEvent` and the pydantic events."""
+
+    @property
+    def user_id(self) -> str | None:
+        """The id of a known user."""
+
+    @property
+    def anonymous_id(self) -> str | None:
+        """The id of a visitor who is not known yet."""
+
+
+def subject(event: HasIds) -> str:
+    """The person an event is about: the user id, else the anonymous id, else ``""`` (see :func:`problem`)."""
+    return event.user_id or event.anonymous_id or ""
+
+
+def account(event: ProductEvent) -> str | None:
+    """The account of an event: ``groupId`` of a group call, else ``context.groupId``; None without one."""
+    if event.type == "group":
+        return event.group_id
+    return (event.context.group_id or None) if event.context is not None else None
+
+
+def to_ms(moment: datetime) -> int:
+    """Integer UTC milliseconds of a moment, cut (not rounded); a moment without a zone is UTC."""
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return (moment - _EPOCH) // _MILLISECOND
+
+
+def at_ms(event: ProductEvent) -> int:
+    """When the event happened, in integer UTC milliseconds (event time)."""
+    return to_ms(event.timestamp)
+
+
+def values(raw: Raw) -> Values:
+    """``properties`` or ``traits`` decoded; ``{}`` where the event has none.
+
+    Never raises for an event that passed :func:`problem`.
+    """
+    return {} if raw is ABSENT else (_decode_values(raw) or {})
+
+
+def problem(event: ProductEvent) -> str | None:
+    """What makes a decoded event unusable, as a sentence that names the field; None where all is well."""
+    if not (event.user_id or event.anonymous_id):
+        return "userId or anonymousId is required and must not be empty"
+    if event.properties is not ABSENT and not _is_object_or_null(event.properties):
+        return "properties must be an object"
+    if event.traits is not ABSENT and not _is_object_or_null(event.traits):
+        return "traits must be an object"
+    for required, name in _REQUIRED[event.type]:
+        if not required(event):
+            return f"{name} is required in the call {event.type} and must not be empty"
+    return None
+
+
+_REQUIRED: Final[dict[str, tuple[tuple[Callable[[ProductEvent], Any], str], ...]]] = {
+    "track": ((attrgetter("event"), "event"),),
+    "identify": (),
+    "group": ((attrgetter("group_id"), "groupId"),),
+    "alias": ((attrgetter("previous_id"), "previousId"), (attrgetter("user_id"), "userId")),
+    "page": (),
+    "screen": (),
+}
+
+
+def _is_object_or_null(raw: Raw) -> bool:
+    text = bytes(raw)
+    return text[0] == _OBJECT or text == b"null"
+
+
+_version_1 = cast("Callable[[], Version]", (1).__int__)
+
+
+class Record(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
+    """Base of the records that we write: immutable, every field by name, absent rather than null."""
+
+    # A factory rather than a default: omit_defaults would leave a default out, and every record says its v.
+    v: Version = field(default_factory=_version_1)
+
+
+class Trigger(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
+    """The event that made a subject a candidate."""
+
+    event: Text
+    message_id: Text
+    at_ms: Millis
+    properties: Values
+
+
+class Eligible(Record, tag_field="type", tag="eligible", frozen=True, kw_only=True):
+    """A subject met every condition of a journey's entry."""
+
+    id: Text
+    journey: Text
+    version: Text
+    subject_type: SubjectType
+    subject: Text
+    account: str | None = None
+    trigger: Trigger
+    evidence: Values
+    at_ms: Millis
+
+
+class AccountFacts(Record, tag_field="type", tag="account_facts", frozen=True, kw_only=True):
+    """Facts of an account that journeys of its members refer to; sent to each member when they change."""
+
+    id: Text
+    subject: Text
+    account: Text
+    facts: Values
+    at_ms: Millis
+
+
+class RequestedMessage(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
+    """What an account journey wants one of its recipients to get."""
+
+    channel: Channel
+    template: Text
+    tags: list[str]
+    variant: str | None = None
+
+
+class MessageContext(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
+    """The values a template may use: traits of the person and the account, properties of the trigger."""
+
+    user: Values
+    account: Values
+    event: Values
+
+
+class MessageRequest(Record, tag_field="type", tag="message_request", frozen=True, kw_only=True):
+    """An account journey asks a person's partition to message them, under their own consent and caps."""
+
+    id: Text
+    subject: Text
+    account: Text
+    journey: Text
+    version: Text
+    enrollment: Text
+    step: Text
+    message: RequestedMessage
+    context: MessageContext
+    at_ms: Millis
+
+
+class Message(Record, frozen=True, kw_only=True):
+    """One message to render and deliver. ``id`` is its idempotency key, also towards the provider."""
+
+    id: Text
+    channel: Channel
+    person: Text
+    account: str | None = None
+    journey: Text
+    version: Text
+    enrollment: Text
+    step: Text
+    template: Text
+    tags: list[str]
+    variant: str | None = None
+    to: str | None = None
+    context: MessageContext
+    requested_at_ms: Millis
+
+
+class Delivery(Record, frozen=True, kw_only=True):
+    """What became of a message."""
+
+    id: Text
+    message_id: Text
+    channel: Channel
+    person: Text
+    account: str | None = None
+    journey: Text
+    version: Text
+    enrollment: Text
+    step: Text
+    template: Text
+    outcome: DeliveryOutcome
+    reason: str | None = None
+    provider: Text
+    provider_message_id: str | None = None
+    cost_micros: Count | None = None
+    latency_ms: Count
+    at_ms: Millis
+
+
+class Decision(Record, frozen=True, kw_only=True):
+    """One decision about a candidate entry, send, exit or goal, with the values it was taken on."""
+
+    id: Text
+    kind: DecisionKind
+    subject_type: SubjectType
+    subject: Text
+    account: str | None = None
+    journey: Text
+    version: Text
+    enrollment: str | None = None
+    step: str | None = None
+    outcome: Text
+    reason: str | None = None
+    values: Values
+    variant: str | None = None
+    holdout: bool | None = None
+    template_version: str | None = None
+    at_ms: Millis
+
+
+class Conversion(Record, frozen=True, kw_only=True):
+    """A goal reached within its window after entry."""
+
+    id: Text
+    subject_type: SubjectType
+    subject: Text
+    account: str | None = None
+    journey: Text
+    version: Text
+    enrollment: Text
+    event: Text
+    message_id: Text
+    entered_at_ms: Millis
+    converted_at_ms: Millis
+    time_to_convert_ms: Count
+    attributed: bool
+    holdout: bool
+    revenue: float | None = None
+
+
+class Engagement(Record, frozen=True, kw_only=True):
+    """What a person, or their mail server, did with a message."""
+
+    id: Text
+    type: EngagementType
+    person: Text
+    message_id: Text
+    channel: Channel
+    journey: str | None = None
+    step: str | None = None
+    url: str | None = None
+    at_ms: Millis
+
+
+class FeedItem(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
+    """One rendered in-app message."""
+
+    id: Text
+    message_id: Text
+    journey: Text
+    step: Text
+    template: Text
+    form: FeedForm
+    title: str
+    body: str
+    cta_label: str | None = None
+    cta_url: str | None = None
+    created_at_ms: Millis
+    expires_at_ms: Millis | None = None
+
+
+class Feed(Record, frozen=True, kw_only=True):
+    """All in-app messages a person can see; the newest record of a key replaces the older ones."""
+
+    person: Text
+    items: list[FeedItem]
+    updated_at_ms: Millis
+
+
+class DeadLetter(Record, frozen=True, kw_only=True):
+    """A record that could not be read or handled, with where it lies and why."""
+
+    id: Text
+    app: Text
+    topic: Text
+    partition: Position
+    offset: Position
+    reason: DeadLetterReason
+    detail: str
+    key: str | None = None
+    payload: str
+    payload_bytes: Count
+    truncated: bool
+    at_ms: Millis
+
+
+SchedulerRecord = Eligible | AccountFacts | MessageRequest
+
+
+def _decoder(shape: Any) -> Callable[[bytes], Any]:
+    decode = Decoder(shape).decode
+
+    def read(payload: bytes) -> Any:
+        # msgspec skips what it need not decode without looking at its UTF-8, and tells of bad UTF-8 and of
+        # deep nesting by other exceptions than of bad JSON: one check up front, one exception outwards.
+        try:
+            str(payload, "utf-8")
+            return decode(payload)
+        except (UnicodeDecodeError, RecursionError) as error:
+            raise msgspec.DecodeError(f"not readable as JSON: {error}") from error
+
+    return read
+
+
+_decode_values: Callable[[Raw], Values | None] = Decoder(Values | None).decode
+
+encode: Callable[[Record], bytes] = Encoder().encode
+"""The bytes of a record of ours, optional fields left out where they are None."""
+
+decode_product_event: Callable[[bytes], ProductEvent] = _decoder(ProductEvent)
+decode_scheduler: Callable[[bytes], SchedulerRecord] = _decoder(SchedulerRecord)
+decode_message: Callable[[bytes], Message] = _decoder(Message)
+decode_delivery: Callable[[bytes], Delivery] = _decoder(Delivery)
+decode_decision: Callable[[bytes], Decision] = _decoder(Decision)
+decode_conversion: Callable[[bytes], Conversion] = _decoder(Conversion)
+decode_engagement: Callable[[bytes], Engagement] = _decoder(Engagement)
+decode_feed: Callable[[bytes], Feed] = _decoder(Feed)
+decode_dead_letter: Callable[[bytes], DeadLetter] = _decoder(DeadLetter)
