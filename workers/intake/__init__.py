@@ -1,1 +1,1 @@
-"""intake."""
+"""The HTTP gateway: events in, one-click unsubscribe, the in-app feed out. Importing it does nothing."""

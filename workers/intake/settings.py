@@ -1,0 +1,28 @@
+"""The names and keys that the gateway is given; nothing here is read from the environment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from workers.intake.tokens import check_key
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """Full names of the topics that the gateway writes, prefix included."""
+
+    product_events: str = "product-events"
+    engagement: str = "engagement"
+    dead_letters: str = "dead-letters"
+
+
+@dataclass(frozen=True, slots=True)
+class Unsubscribe:
+    """Switches ``/u/{token}`` on. ``key`` signs the tokens: at least 32 bytes, the same in the senders."""
+
+    key: bytes = field(repr=False)
+    sender_name: str = ""
+    """Who sends the messages, for the page; "" leaves it out."""
+
+    def __post_init__(self) -> None:
+        check_key(self.key, "the unsubscribe key")
