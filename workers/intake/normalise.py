@@ -115,7 +115,7 @@ def normalise(
         _set_message_id(event, limits, new_id)
         _set_times(event, arrival, limits)
         subject = event.get("userId") or event["anonymousId"]
-        return Accepted(kind, subject.encode(), _write(event))
+        return Accepted(kind, subject.encode(), _encode(event))
     except _Bad as bad:
         return Rejected(kind, bad.reason, bad.field, bad.detail)
 
@@ -242,11 +242,3 @@ def _set_times(event: dict[str, Any], arrival: Arrival, limits: Limits) -> None:
         event["sentAt"] = sent_at
     event["timestamp"] = iso(at_ms)
     event["receivedAt"] = iso(received_ms)
-
-
-def _write(event: dict[str, Any]) -> bytes:
-    try:
-        return _encode(event)
-    except OverflowError:
-        detail = "a whole number in the event is beyond 64 bits; send it as a string"
-        raise _Bad("invalid", "", detail) from None

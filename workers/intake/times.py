@@ -13,7 +13,7 @@ LAST_MS = 253_402_300_799_999
 
 
 def parse_ms(text: object) -> int | None:
-    """UTC milliseconds of an ISO 8601 text, rounded down; UTC where it names no zone; None for anything else."""
+    """UTC milliseconds of an ISO 8601 text, cut, not rounded; UTC without a zone; None if unreadable."""
     if not isinstance(text, str) or not text[:4].isdigit():
         return None
     try:
