@@ -1,0 +1,94 @@
+"""What a subject did lately: one row per user or account, with its windows and the ids seen.
+
+The row carries everything that *every* event touches (windows, de-duplication, accounts), so that an
+event costs one read and one write. Traits, enrollments and the like live in rows of their own, read
+only when an event needs them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+from xxhash import xxh3_64_digest
+
+from workers.core import windows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+DUPLICATE_HORIZON_MS = 86_400_000
+"""A message id seen again within 24 hours is the same message (design: as Segment does)."""
+
+SEEN_MAX = 4_096
+"""Ids kept per subject and half-horizon: 32 KiB. A subject that sends more has its horizon shortened,
+never its row unbounded: the older half is given up first."""
+
+_ID_BYTES = 8
+
+
+class Activity(msgspec.Struct, array_like=True, omit_defaults=False):
+    """State row of one subject.
+
+    ``windows`` maps a slot id (``workers.core.plan.Slot.id``) to a window of :mod:`workers.core.windows`.
+    ``seen`` and ``seen_before`` hold 8-byte hashes of message ids: ``seen`` since ``seen_since_ms``,
+    ``seen_before`` from the period before it. Each period lasts 24 hours, so that an id is remembered
+    for 24 to 48 hours. ``accounts`` are the ids of the accounts that a user belongs to, the latest
+    last (empty in an account's own row).
+    """
+
+    windows: dict[int, bytes] = msgspec.field(default_factory=dict)
+    accounts: list[str] = msgspec.field(default_factory=list)
+    seen_since_ms: int = 0
+    seen: bytes = b""
+    seen_before: bytes = b""
+
+
+def is_duplicate(activity: Activity, message_id: str, now_ms: int) -> bool:
+    """Whether ``message_id`` was seen in the last 24 hours; remembers it otherwise (changes ``activity``).
+
+    ``now_ms`` is the time of processing: a replay months later is not a duplicate, a retry is.
+    """
+    digest = xxh3_64_digest(message_id.encode())
+    if _contains(activity.seen, digest) or _contains(activity.seen_before, digest):
+        return True
+    age_ms = now_ms - activity.seen_since_ms
+    if age_ms >= DUPLICATE_HORIZON_MS or len(activity.seen) >= SEEN_MAX * _ID_BYTES:
+        activity.seen_before = activity.seen if age_ms < 2 * DUPLICATE_HORIZON_MS else b""
+        activity.seen = digest
+        activity.seen_since_ms = now_ms
+    else:
+        activity.seen += digest
+    return False
+
+
+def record(activity: Activity, slot_id: int, at_ms: int, now_ms: int, retention_ms: int) -> None:
+    """Add an occurrence at ``at_ms`` to one window of the subject (changes ``activity``)."""
+    held = activity.windows
+    held[slot_id] = windows.add(held.get(slot_id), at_ms, now_ms, retention_ms)
+
+
+def join_account(activity: Activity, account: str) -> bool:
+    """Make ``account`` the subject's latest account; True where that changed anything."""
+    accounts = activity.accounts
+    if accounts and accounts[-1] == account:
+        return False
+    if account in accounts:
+        accounts.remove(account)
+    accounts.append(account)
+    return True
+
+
+def keep_only(activity: Activity, slot_ids: Iterable[int]) -> None:
+    """Forget the windows that no definition needs any more."""
+    wanted = set(slot_ids)
+    activity.windows = {slot_id: held for slot_id, held in activity.windows.items() if slot_id in wanted}
+
+
+def _contains(ids: bytes, digest: bytes) -> bool:
+    found = ids.find(digest)
+    while found >= 0:
+        if found % _ID_BYTES == 0:
+            return True
+        found = ids.find(digest, found + 1)
+    return False

@@ -1,0 +1,80 @@
+"""Steps 1 and 2 of a batch: read ahead, decide, and keep one bad record from spoiling the others."""
+
+from __future__ import annotations
+
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from workers.errors import Refused
+from workers.stream.logic import record_of
+from workers.stream.store import DiskFull, StoreBroken
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from workers.stream.batch import TP
+    from workers.stream.logic import PartitionLogic
+    from workers.stream.view import View
+
+log = structlog.get_logger(__name__)
+
+ROW_MAX_BYTES = 900_000
+"""A changelog record and an output have to fit Kafka's default message limit of 1 MiB with room for headers."""
+
+
+class Oversized(Refused):
+    """A row or an output grew beyond what Kafka takes."""
+
+
+def apply_items(logic: PartitionLogic, tp: TP, items: Sequence[Any], view: View, now_ms: int) -> None:
+    """Let the logic decide ``items``; an item that raises is dead-lettered, and only that one.
+
+    The items are decided together on a child view. Only when that fails are they decided one by one, so
+    the price of safety is paid by batches that need it.
+    """
+    child = view.child()
+    try:
+        logic.apply(tp, items, child, now_ms)
+        _check_sizes(child)
+    except (StoreBroken, DiskFull):
+        raise
+    except Exception:  # noqa: BLE001 - whatever a record provokes must not stop the partition
+        _apply_one_by_one(logic, tp, items, view, now_ms)
+    else:
+        view.absorb(child)
+
+
+def _apply_one_by_one(logic: PartitionLogic, tp: TP, items: Sequence[Any], view: View, now_ms: int) -> None:
+    for item in items:
+        child = view.child()
+        try:
+            logic.apply(tp, (item,), child, now_ms)
+            _check_sizes(child)
+        except (StoreBroken, DiskFull):
+            raise
+        except Refused as refused:
+            view.dead_letter(tp, record_of(item), refused.reason, refused.detail)
+        except Exception as error:  # noqa: BLE001 - a bug met by one record: put it aside, with its trace
+            record = record_of(item)
+            log.error(
+                "record.handler_error",
+                topic=tp.topic,
+                partition=tp.partition,
+                offset=record.offset,
+                error=type(error).__name__,
+                trace=traceback.format_exc(limit=-4),
+            )
+            view.dead_letter(tp, record, "handler_error", f"{type(error).__name__}: {error}"[:500])
+        else:
+            view.absorb(child)
+
+
+def _check_sizes(view: View) -> None:
+    for key, row in view.changes().items():
+        if row is not None and len(row) > ROW_MAX_BYTES:
+            raise Oversized("too_large", f"the row {key[:64]!r} would take {len(row)} bytes, above {ROW_MAX_BYTES}")
+    for output in view.outputs:
+        if output.value is not None and len(output.value) > ROW_MAX_BYTES:
+            raise Oversized("too_large", f"a record for {output.topic} would take {len(output.value)} bytes, above {ROW_MAX_BYTES}")

@@ -1,0 +1,70 @@
+"""What an application puts into the kernel: one object per partition that decides, and never does I/O while deciding."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from workers.stream.batch import TP, Batch
+    from workers.stream.store import PartitionStore, Timer
+    from workers.stream.view import View
+
+
+class PartitionLogic(Protocol):
+    """The decisions of one application for one partition.
+
+    The kernel calls ``prepare``, reads the named rows ahead, then calls ``apply`` for the batches, and
+    ``notices`` and ``fire`` for what became due, all on one :class:`View` that commits as a whole.
+    """
+
+    def prepare(self, batch: Batch, view: View, now_ms: int) -> tuple[Sequence[Any], Sequence[bytes]]:
+        """Decode a batch: its items, and the storage keys worth reading ahead.
+
+        Records that cannot be decoded are dead-lettered on ``view``. Raises nothing else.
+        """
+        ...
+
+    def apply(self, tp: TP, items: Sequence[Any], view: View, now_ms: int) -> None:
+        """Decide the items of one topic, in order. An exception makes the kernel find and dead-letter the item."""
+        ...
+
+    def timer_keys(self, timers: Sequence[Timer]) -> Sequence[bytes]:
+        """The storage keys worth reading ahead for timers that are due."""
+        ...
+
+    def fire(self, timers: Sequence[Timer], view: View, now_ms: int) -> None:
+        """Decide timers that are due, in order of their due time. The kernel has removed them already."""
+        ...
+
+    def notices(self, notices: Sequence[Any], view: View, now_ms: int) -> None:
+        """Decide what effects brought back (see ``act``)."""
+        ...
+
+    def opened(self, store: PartitionStore) -> Sequence[Any]:
+        """Notices to begin with, when the partition becomes this worker's: what an earlier owner left undone."""
+        ...
+
+    async def act(self, effects: Sequence[Any], notify: Notify) -> None:
+        """Start effects whose intent is committed, and ``notify`` of what became of each. Returns at once."""
+        ...
+
+    async def close(self) -> None:
+        """Stop effects that still run; those not notified of are found by the next ``opened``."""
+        ...
+
+
+class Notify(Protocol):
+    """Hands the partition a notice; it is decided in a transaction of its own, soon."""
+
+    def __call__(self, notice: Any) -> None:
+        """Queue ``notice``."""
+        ...
+
+
+def record_of(item: Any) -> Any:
+    """The source record of an item: items are records, or tuples that begin with one, or have ``.record``."""
+    if isinstance(item, tuple):
+        return item[0]
+    return getattr(item, "record", item)

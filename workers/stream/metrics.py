@@ -1,0 +1,198 @@
+"""The kernel's metrics: stable names, base units, and labels without personal data."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from prometheus_client import CollectorRegistry
+
+    from workers.clock import Clock
+    from workers.stream.batch import TP, Batch
+    from workers.stream.changelog import Progress
+    from workers.stream.partition import Partition
+    from workers.stream.store import Timer
+    from workers.stream.view import View
+
+_SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+_LATENESS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 30, 300, 3600)
+_RECORDS = (1, 10, 100, 500, 1_000, 2_500, 5_000, 10_000)
+
+
+class KernelMetrics:
+    """The metric families, made once per process and shared by its applications."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        app = ("app",)
+        self.records = Counter(
+            "brimful_records_processed", "Source records whose effect is committed.", ("app", "topic"), registry=registry
+        )
+        self.transactions = Counter("brimful_transactions", "Committed transactions.", app, registry=registry)
+        self.transaction_s = Histogram(
+            "brimful_transaction_seconds", "From taking a batch to its acknowledgement.", app, buckets=_SECONDS, registry=registry
+        )
+        self.transaction_records = Histogram(
+            "brimful_transaction_records", "Source records in one transaction.", app, buckets=_RECORDS, registry=registry
+        )
+        self.rows = Counter("brimful_state_rows_written", "State rows changed, as changelog records.", app, registry=registry)
+        self.dead = Counter(
+            "brimful_dead_letters", "Records put aside, by reason.", ("app", "topic", "reason"), registry=registry
+        )
+        self.fired = Counter("brimful_timers_fired", "Timers that fired.", app, registry=registry)
+        self.lateness_s = Histogram(
+            "brimful_timer_lateness_seconds", "From a timer's due time to its transaction.", app, buckets=_LATENESS, registry=registry
+        )
+        self.refused = Counter(
+            "brimful_batches_refused",
+            "Batches that did not begin where the last one ended, and were read again.",
+            ("app", "topic"),
+            registry=registry,
+        )
+        self.expired = Counter(
+            "brimful_records_expired", "Records deleted by retention before they were read.", ("app", "topic"), registry=registry
+        )
+        self.restarts = Counter(
+            "brimful_partition_restarts", "Partitions begun again from what is committed, by error.", ("app", "error"), registry=registry
+        )
+        self.restored = Counter("brimful_restore_records", "Changelog records applied by restores.", app, registry=registry)
+        self.restore_s = Histogram(
+            "brimful_restore_seconds",
+            "From an assignment to a restored partition.",
+            app,
+            buckets=(0.1, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800),
+            registry=registry,
+        )
+        self.restore_remaining = Gauge(
+            "brimful_restore_remaining_records", "Changelog records still to be applied.", ("app", "partition"), registry=registry
+        )
+        self.standby_lag = Gauge(
+            "brimful_standby_lag_records", "How far a warm copy is behind its changelog.", ("app", "partition"), registry=registry
+        )
+
+
+class StreamMetrics:
+    """The kernel's metrics of one application."""
+
+    def __init__(self, kernel: KernelMetrics, app_id: str, clock: Clock) -> None:
+        self._kernel = kernel
+        self._app = app_id
+        self._clock = clock
+        self._transactions = kernel.transactions.labels(app_id)
+        self._transaction_s = kernel.transaction_s.labels(app_id)
+        self._transaction_records = kernel.transaction_records.labels(app_id)
+        self._rows = kernel.rows.labels(app_id)
+        self._fired = kernel.fired.labels(app_id)
+        self._lateness_s = kernel.lateness_s.labels(app_id)
+
+    def turn(
+        self,
+        batches: Sequence[Batch],
+        timers: Sequence[Timer],
+        changes: Mapping[bytes, bytes | None],
+        view: View,
+        took_s: float,
+    ) -> None:
+        """Count one committed transaction."""
+        self._transactions.inc()
+        self._transaction_s.observe(took_s)
+        self._transaction_records.observe(sum(len(batch.records) for batch in batches))
+        self._rows.inc(len(changes))
+        for batch in batches:
+            self._kernel.records.labels(self._app, batch.tp.topic).inc(len(batch.records))
+        for letter in view.dead:
+            self._kernel.dead.labels(self._app, letter.tp.topic, letter.reason).inc()
+        if timers:
+            now_ms = self._clock.now_ms()
+            self._fired.inc(len(timers))
+            for timer in timers:
+                self._lateness_s.observe(max(0, now_ms - timer.due_ms) / 1000)
+
+    def refused(self, tp: TP) -> None:
+        """Count a batch that was refused."""
+        self._kernel.refused.labels(self._app, tp.topic).inc()
+
+    def expired(self, tp: TP, records: int) -> None:
+        """Count records that retention deleted before they were read."""
+        self._kernel.expired.labels(self._app, tp.topic).inc(records)
+
+    def begun_again(self, _partition: int, error: str) -> None:
+        """Count a partition that began again after a failure."""
+        self._kernel.restarts.labels(self._app, error).inc()
+
+    def restoring(self, progress: Progress) -> None:
+        """Show how much of a restore remains."""
+        remaining = max(0, progress.end - progress.at)
+        self._kernel.restore_remaining.labels(self._app, str(progress.partition)).set(remaining)
+
+    def restored(self, partition: int, records: int, took_s: float) -> None:
+        """Count a finished restore."""
+        self._kernel.restored.labels(self._app).inc(records)
+        self._kernel.restore_s.labels(self._app).observe(took_s)
+        self._kernel.restore_remaining.labels(self._app, str(partition)).set(0)
+
+    def following(self, progress: Progress) -> None:
+        """Show how far a standby is behind."""
+        self._kernel.standby_lag.labels(self._app, str(progress.partition)).set(max(0, progress.end - progress.at))
+
+
+class LagCollector:
+    """Consumer lag in records and in seconds, computed when it is asked for.
+
+    Args:
+        app_id: the application.
+        partitions: gives the partitions that are owned.
+        reading: gives for a source partition where its log ends and where reading stands, as the consumer
+            last saw them, or None while it saw neither.
+
+    The lag in seconds is the age of the oldest record not yet applied, 0 where there is none.
+    """
+
+    def __init__(
+        self,
+        app_id: str,
+        partitions: Callable[[], Iterable[Partition]],
+        reading: Callable[[TP], tuple[int, int] | None],
+    ) -> None:
+        self._app = app_id
+        self._partitions = partitions
+        self._reading = reading
+
+    def describe(self) -> list[Any]:
+        """Nothing in advance: partitions come and go."""
+        return []
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        """One sample per source partition."""
+        labels = ("app", "topic", "partition")
+        records = GaugeMetricFamily("brimful_consumer_lag_records", "Records not yet applied.", labels=labels)
+        seconds = GaugeMetricFamily("brimful_consumer_lag_seconds", "Age of the oldest record not yet applied.", labels=labels)
+        running = GaugeMetricFamily("brimful_partitions_running", "Partitions restored and running.", labels=("app",))
+        now_s = time.time()
+        count = 0
+        for partition in list(self._partitions()):
+            count += partition.running
+            for tp, applied in list(partition.applied.items()):
+                lag = self._lag(tp, applied, partition)
+                oldest_ms = partition.mailbox.oldest_ms(tp.topic) or partition.applied_ms.get(tp)
+                age_s = 0.0 if not lag or oldest_ms is None else max(0.0, now_s - oldest_ms / 1000)
+                values = (self._app, tp.topic, str(tp.partition))
+                records.add_metric(values, lag)
+                seconds.add_metric(values, age_s)
+        running.add_metric((self._app,), count)
+        return (records, seconds, running)
+
+    def _lag(self, tp: TP, applied: int, partition: Partition) -> int:
+        reading = self._reading(tp)
+        if reading is None:
+            return 0
+        end, position = reading
+        # What lies between the applied offset and the position while nothing waits is no record: markers.
+        done = position if partition.mailbox.expected.get(tp) == applied else applied
+        return max(0, end - max(done, applied))

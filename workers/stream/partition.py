@@ -1,0 +1,385 @@
+"""One owned partition: it acquires, restores, and then turns batches, timers and notices into transactions.
+
+On assignment, in this order: take the partition's producer, which fences the former owner and ends its
+open transaction; claim; restore the changelog up to the claim; let reading begin at the markers; run.
+The order matters: a former owner that still lives cannot commit any more when the restore begins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import structlog
+from aiokafka import TopicPartition
+
+from workers.errors import Fenced, Retryable
+from workers.stream import changelog, deadletters
+from workers.stream.batch import TP, Batch
+from workers.stream.decide import apply_items
+from workers.stream.mailbox import Mailbox
+from workers.stream.store import META, DiskFull, PartitionStore, StoreBroken, position_change
+from workers.stream.transaction import PartitionProducer, Step
+from workers.stream.view import View
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from concurrent.futures import Executor
+    from pathlib import Path
+
+    from rocksdict import Cache
+
+    from workers.clock import Clock
+    from workers.stream.logic import PartitionLogic
+    from workers.stream.metrics import StreamMetrics
+    from workers.stream.store import Timer
+
+log = structlog.get_logger(__name__)
+
+SEAL = META + b"seal"
+"""Key of the last changelog record of each transaction. It is not a row; its offset tells where the
+changelog stands, also for a transaction without any change."""
+
+_READ_INLINE = 64
+"""Fewer rows than this are read on the loop: a hop to a thread costs more."""
+
+_BACKOFF_S = (0.1, 0.5, 2.0, 5.0)
+"""Waits before a partition begins again after a failure: short at first, never long."""
+
+
+@dataclass(frozen=True)
+class KernelConfig:
+    """What the partitions of one application share.
+
+    ``sources`` are the topics of the application in the order in which a transaction takes them;
+    ``linger_ms`` is the least time between two transactions of a partition that has little to do;
+    ``tombstone_retention_ms`` is how long the changelog keeps deletions.
+    """
+
+    app_id: str
+    bootstrap: str
+    state_dir: Path
+    sources: tuple[str, ...]
+    changelog: str
+    batch_records: int = 5_000
+    timers_per_turn: int = 5_000
+    linger_ms: int = 20
+    cache_bytes: int = 256 * 1024 * 1024
+    dead_letter_share: float = 0.5
+    tombstone_retention_ms: int = 6 * 86_400_000
+    drain_s: float = 15.0
+    producer_options: tuple[tuple[str, Any], ...] = ()
+    consumer_options: tuple[tuple[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class KernelParts:
+    """The running parts that the partitions of one application share. ``on_step`` is told of every step."""
+
+    clock: Clock
+    metrics: StreamMetrics
+    executor: Executor
+    block_cache: Cache | None
+    new_logic: Callable[[int], PartitionLogic]
+    on_step: Callable[[Step, int], None]
+
+
+class Partition:
+    """One partition that this worker owns."""
+
+    def __init__(self, number: int, config: KernelConfig, parts: KernelParts, cache_bytes: int) -> None:
+        self.number = number
+        self.running = False
+        self.applied: dict[TP, int] = {}
+        self.applied_ms: dict[TP, int] = {}
+        self.mailbox = Mailbox(config.sources, config.batch_records * 2)
+        self._config = config
+        self._parts = parts
+        self._cache_bytes = cache_bytes
+        self._logic = parts.new_logic(number)
+        self._limits = {topic: deadletters.DeadLetterLimit(topic, config.dead_letter_share) for topic in config.sources}
+        self._store: PartitionStore | None = None
+        self._producer: PartitionProducer | None = None
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._now_ms = 0
+        self._next_due_ms: int | None = None
+        self._last_turn = 0.0
+
+    @property
+    def path(self) -> Path:
+        """Where the partition's database lives."""
+        return self._config.state_dir / self._config.app_id / f"p{self.number}"
+
+    @property
+    def store(self) -> PartitionStore:
+        """The open store; only while the partition is acquired."""
+        assert self._store is not None, "the partition is not acquired"
+        return self._store
+
+    def now_ms(self) -> int:
+        """The partition's time: the clock's, never going back."""
+        self._now_ms = max(self._now_ms, self._parts.clock.now_ms())
+        return self._now_ms
+
+    # -- acquire
+
+    async def acquire(self) -> None:
+        """Fence, claim, restore. May be called again after a failure."""
+        started = time.monotonic()
+        if self._store is None:
+            self._store = await self._in_thread(self._open_store)
+        claim_offset = await self._in_thread(self._fence_and_claim)
+        options = dict(self._config.consumer_options)
+        async with changelog.open_reader(self._config.bootstrap, self._config.changelog, self.number, options) as reader:
+            tp = TopicPartition(self._config.changelog, self.number)
+            reason = await changelog.must_rebuild(
+                reader, tp, self.store, self.now_ms(), self._config.tombstone_retention_ms
+            )
+            if reason is not None:
+                log.warning("partition.rebuild", app=self._config.app_id, partition=self.number, reason=reason)
+                await self._wipe()
+                self._store = await self._in_thread(self._open_store)
+            records = await changelog.restore(
+                reader,
+                tp,
+                self.store,
+                claim_offset=claim_offset,
+                now_ms=self.now_ms,
+                report=self._parts.metrics.restoring,
+            )
+        self._next_due_ms = self.store.next_due_ms()
+        for notice in self._logic.opened(self.store):
+            self.mailbox.notify(notice)
+        took_s = time.monotonic() - started
+        self._parts.metrics.restored(self.number, records, took_s)
+        log.info(
+            "partition.acquired", app=self._config.app_id, partition=self.number, restored=records, seconds=round(took_s, 3)
+        )
+
+    def _open_store(self) -> PartitionStore:
+        try:
+            return PartitionStore(self.path, cache_bytes=self._cache_bytes, block_cache=self._parts.block_cache)
+        except StoreBroken as broken:
+            # A database that cannot be opened is not repaired: repairing loses rows silently (measured).
+            log.warning("store.broken", app=self._config.app_id, partition=self.number, error=str(broken))
+            PartitionStore.destroy(self.path)
+            return PartitionStore(self.path, cache_bytes=self._cache_bytes, block_cache=self._parts.block_cache)
+
+    def adopt(self, store: PartitionStore | None) -> None:
+        """Take over the store of a warm standby, if it has one."""
+        self._store = store
+
+    @property
+    def acquired(self) -> bool:
+        """Whether the partition has its producer and its store."""
+        return self._producer is not None and self._store is not None
+
+    def _fence_and_claim(self) -> int:
+        config = self._config
+        self._close_producer()
+        self._producer = PartitionProducer(config.bootstrap, config.app_id, self.number, dict(config.producer_options))
+        self._producer.fence()
+        self._producer.begin()
+        value = msgspec.msgpack.encode({"at_ms": self.now_ms()})
+        self._producer.produce(config.changelog, self.number, (), (changelog.CLAIM, value), ())
+        offset = self._producer.flush()
+        self._producer.commit()
+        return offset
+
+    # -- run
+
+    async def run(self) -> None:
+        """Turn what arrives into transactions until :meth:`stop_taking` is called or something fails."""
+        try:
+            while not self._stopping:
+                await self._wait_for_work()
+                if not self._stopping:
+                    await self._turn()
+        finally:
+            self.running = False
+
+    def submit(self, batch: Batch) -> bool:
+        """Queue a batch; False where the kernel does not expect it."""
+        accepted = self.running and not self._stopping and self.mailbox.put(batch)
+        if accepted:
+            self._wake.set()
+        return accepted
+
+    def notify(self, notice: Any) -> None:
+        """Queue what an effect brought back."""
+        self.mailbox.notify(notice)
+        self._wake.set()
+
+    async def _wait_for_work(self) -> None:
+        while not self._stopping and not self.mailbox.waiting:
+            wait_s = self._seconds_to_next_timer()
+            if wait_s is not None and wait_s <= 0:
+                break
+            self._wake.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), wait_s)
+        if self.mailbox.waiting < self._config.batch_records // 2:
+            linger_s = self._last_turn + self._config.linger_ms / 1000 - time.monotonic()
+            if linger_s > 0 and not self._stopping:
+                await asyncio.sleep(linger_s)
+
+    def _seconds_to_next_timer(self) -> float | None:
+        if self._next_due_ms is None:
+            return None
+        return self._parts.clock.seconds_until(self._next_due_ms)
+
+    async def _turn(self) -> None:
+        """One transaction: steps 1 to 8 of :mod:`workers.stream.transaction`."""
+        self._last_turn = started = time.monotonic()
+        now_ms = self.now_ms()
+        batches, notices = self.mailbox.take(self._config.batch_records)
+        timers = self._due(now_ms)
+        if not (batches or notices or timers):
+            return
+        view = View(self.store.get)
+        prepared = await self._read(batches, timers, view, now_ms)
+        self._step(Step.READ)
+        self._decide(prepared, notices, timers, view, now_ms)
+        changes = view.changes()
+        positions = {batch.tp: batch.end for batch in batches}
+        changes.update(position_change(tp.topic, end) for tp, end in positions.items())
+        outputs = view.outputs + deadletters.outputs(view.dead, self._config.app_id, now_ms)
+        self._step(Step.DECIDE)
+        await self._in_thread(self._commit, changes, outputs, now_ms)
+        self.applied.update(positions)
+        self.applied_ms.update((batch.tp, batch.records[-1].timestamp) for batch in batches)
+        self._next_due_ms = self.store.next_due_ms()
+        if view.effects:
+            await self._logic.act(view.effects, self.notify)
+        self._step(Step.ACK)
+        self._parts.metrics.turn(batches, timers, changes, view, time.monotonic() - started)
+
+    def _due(self, now_ms: int) -> list[Timer]:
+        if self._next_due_ms is None or self._next_due_ms > now_ms:
+            return []
+        return self.store.due(now_ms, self._config.timers_per_turn)
+
+    async def _read(
+        self, batches: Sequence[Batch], timers: Sequence[Timer], view: View, now_ms: int
+    ) -> list[tuple[Batch, Sequence[Any]]]:
+        """Step 1."""
+        prepared = []
+        wanted: set[bytes] = set()
+        for batch in batches:
+            items, keys = self._logic.prepare(batch, view, now_ms)
+            prepared.append((batch, items))
+            wanted.update(keys)
+        wanted.update(self._logic.timer_keys(timers))
+        cached = self.store.cache.get
+        missing = [key for key in wanted if cached(key) is None]
+        if missing:
+            if len(missing) < _READ_INLINE:
+                rows = self.store.read(missing)
+            else:
+                rows = await self._in_thread(self.store.read, missing)
+            view.fill(missing, rows)
+        return prepared
+
+    def _decide(
+        self,
+        prepared: Sequence[tuple[Batch, Sequence[Any]]],
+        notices: Sequence[Any],
+        timers: Sequence[Timer],
+        view: View,
+        now_ms: int,
+    ) -> None:
+        """Step 2: notices, then timers, then records; so a timer due before a record acts before it."""
+        if notices:
+            self._logic.notices(notices, view, now_ms)
+        if timers:
+            for timer in timers:
+                view.cancel_timer(timer.timer_id)
+            self._logic.fire(timers, view, now_ms)
+        for batch, items in prepared:
+            apply_items(self._logic, batch.tp, items, view, now_ms)
+        for batch, _ in prepared:
+            dead = sum(letter.tp == batch.tp for letter in view.dead)
+            self._limits[batch.tp.topic].count(len(batch.records), dead)
+
+    def _commit(self, changes: dict[bytes, bytes | None], outputs: list[Any], now_ms: int) -> None:
+        """Steps 3 to 7; blocks."""
+        producer = self._producer
+        assert producer is not None, "the partition is not acquired"
+        producer.begin()
+        self._step(Step.BEGIN)
+        producer.produce(self._config.changelog, self.number, changes.items(), (SEAL, b""), outputs)
+        self._step(Step.PRODUCE)
+        seal_offset = producer.flush()
+        self._step(Step.FLUSH)
+        producer.commit()
+        self._step(Step.COMMIT)
+        self.store.write(changes, changelog_next=seal_offset + 1, now_ms=now_ms)
+        self._step(Step.WRITE)
+
+    def _step(self, step: Step) -> None:
+        self._parts.on_step(step, self.number)
+
+    # -- let go
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the partition was told to take no further work."""
+        return self._stopping
+
+    def stop_taking(self) -> None:
+        """Finish the transaction under way and take no further work; :meth:`run` then returns. The state stays open."""
+        self._stopping = True
+        self._wake.set()
+
+    def take_again(self) -> None:
+        """Undo :meth:`stop_taking`."""
+        self._stopping = False
+
+    def resume(self, positions: dict[TP, int]) -> None:
+        """Let reading begin at ``positions``; what waits in the mailbox is forgotten."""
+        self.applied = dict(positions)
+        self.mailbox.reset(positions)
+        self.running = True
+
+    async def close(self, *, flush: bool = True) -> None:
+        """Give up the partition: effects, producer, files."""
+        self.running = False
+        await self._logic.close()
+        await self._in_thread(self._close_producer)
+        if self._store is not None:
+            store, self._store = self._store, None
+            await self._in_thread(store.close if flush else store.abandon)
+
+    async def recover(self, failure: Exception, attempt: int) -> bool:
+        """Drop what is in memory after a failure; False where the failure is not one to begin again from."""
+        if not isinstance(failure, (Retryable, Fenced, StoreBroken, DiskFull)):
+            return False
+        self.running = False
+        await self._logic.close()
+        self._logic = self._parts.new_logic(self.number)
+        await self._in_thread(self._close_producer)
+        if isinstance(failure, StoreBroken):
+            await self._wipe()
+        await asyncio.sleep(_BACKOFF_S[min(attempt, len(_BACKOFF_S) - 1)])
+        return True
+
+    async def _wipe(self) -> None:
+        if self._store is not None:
+            store, self._store = self._store, None
+            await self._in_thread(store.abandon)
+        await self._in_thread(PartitionStore.destroy, self.path)
+
+    def _close_producer(self) -> None:
+        if self._producer is not None:
+            producer, self._producer = self._producer, None
+            producer.close()
+
+    async def _in_thread(self, call: Callable[..., Any], *args: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._parts.executor, call, *args)
+
+

@@ -1,0 +1,85 @@
+"""Typed tables inside one partition store: how a row's key and value become bytes.
+
+Every storage key begins with the table's prefix byte, so the tables of a partition share one RocksDB
+database, one changelog and one writer. Every stored value begins with the schema version of its codec:
+a newer worker reads what an older one wrote through an upcaster, and an older worker refuses, by name,
+what a newer one wrote.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import msgspec
+
+from workers.errors import Misconfigured
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+Row = TypeVar("Row")
+
+RESERVED_PREFIXES = frozenset({b"\x00", b"t", b"d"})
+"""Used by the kernel: ``\\x00`` bookkeeping, ``t`` timers by id, ``d`` the due-time index."""
+
+
+@dataclass(frozen=True)
+class Table(Generic[Row]):
+    """A logical table of rows of one type.
+
+    Args:
+        name: for people and metrics.
+        prefix: one byte, unique in the application; it is part of every key for ever.
+        row_type: a msgspec-encodable type, stored as msgpack.
+        version: schema version of ``row_type``, 1 to 255.
+        upcast: for each older version a function from its plain decoded form to the present one's.
+    """
+
+    name: str
+    prefix: bytes
+    row_type: type[Row]
+    version: int = 1
+    upcast: Mapping[int, Callable[[Any], Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len(self.prefix) != 1 or self.prefix in RESERVED_PREFIXES:
+            raise Misconfigured(f"table {self.name!r}: prefix {self.prefix!r} must be one byte that the kernel does not use")
+        tag = bytes([self.version])
+        encode = msgspec.msgpack.Encoder().encode
+        decode = msgspec.msgpack.Decoder(self.row_type).decode
+        object.__setattr__(self, "_tag", tag)
+        object.__setattr__(self, "_encode", encode)
+        object.__setattr__(self, "_decode", decode)
+
+    def key(self, key: bytes) -> bytes:
+        """The storage key of a row."""
+        return self.prefix + key
+
+    def encode(self, row: Row) -> bytes:
+        """The stored form of a row."""
+        stored: bytes = self._tag + self._encode(row)  # type: ignore[attr-defined]
+        return stored
+
+    def decode(self, stored: bytes) -> Row:
+        """The row of a stored form.
+
+        Raises:
+            Misconfigured: the row was written by a newer version than this worker knows.
+        """
+        version = stored[0]
+        if version == self.version:
+            row: Row = self._decode(memoryview(stored)[1:])  # type: ignore[attr-defined]
+            return row
+        return self._decode_older(version, stored)
+
+    def _decode_older(self, version: int, stored: bytes) -> Row:
+        if version > self.version:
+            raise Misconfigured(
+                f"table {self.name!r} holds rows of version {version}, this worker knows up to {self.version}: "
+                f"a newer worker wrote them; run that version",
+            )
+        plain = msgspec.msgpack.decode(memoryview(stored)[1:])
+        for step in range(version, self.version):
+            plain = self.upcast[step](plain)
+        return msgspec.convert(plain, self.row_type)

@@ -1,0 +1,159 @@
+"""What one transaction sees and changes: committed rows below, its own changes on top, nothing on disk yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from workers.stream.store import TIMER, timer_row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from workers.stream.batch import TP
+    from workers.stream.tables import Table
+
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A record to produce. ``partition`` None lets the key decide."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    partition: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A source record that cannot be used, with the reason."""
+
+    tp: TP
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    reason: str
+    detail: str
+
+
+class TableView(Generic[Row]):
+    """A table inside a transaction. Rows are decoded once and belong to the transaction: change them, then ``put``."""
+
+    __slots__ = ("_dirty", "_prefix", "_rows", "_stored", "_table")
+
+    def __init__(self, table: Table[Row], stored: Callable[[bytes], bytes | None]) -> None:
+        self._table = table
+        self._prefix = table.prefix
+        self._stored = stored
+        self._rows: dict[bytes, Row | None] = {}
+        self._dirty: set[bytes] = set()
+
+    def get(self, key: bytes) -> Row | None:
+        """The row of ``key`` as this transaction sees it, or None."""
+        try:
+            return self._rows[key]
+        except KeyError:
+            stored = self._stored(self._prefix + key)
+            row = self._rows[key] = None if stored is None else self._table.decode(stored)
+            return row
+
+    def put(self, key: bytes, row: Row) -> None:
+        """Store the row when the transaction commits."""
+        self._rows[key] = row
+        self._dirty.add(key)
+
+    def delete(self, key: bytes) -> None:
+        """Delete the row when the transaction commits."""
+        self._rows[key] = None
+        self._dirty.add(key)
+
+    def settle(self, changes: dict[bytes, bytes | None]) -> None:
+        """Encode what changed into ``changes`` by storage key."""
+        rows, prefix, encode = self._rows, self._prefix, self._table.encode
+        for key in self._dirty:
+            row = rows[key]
+            changes[prefix + key] = None if row is None else encode(row)
+        self._dirty.clear()
+
+
+class View:
+    """One transaction's view of a partition. Everything in it is dropped when the transaction does not commit."""
+
+    def __init__(self, stored: Callable[[bytes], bytes | None]) -> None:
+        self._below = stored
+        self._fetched: dict[bytes, bytes | None] = {}
+        self._changes: dict[bytes, bytes | None] = {}
+        self._tables: dict[bytes, TableView[Any]] = {}
+        self.outputs: list[Output] = []
+        self.dead: list[DeadLetter] = []
+        self.effects: list[Any] = []
+
+    def fill(self, keys: Sequence[bytes], rows: Sequence[bytes | None]) -> None:
+        """Rows read ahead, so that ``get`` finds them without touching the disk."""
+        self._fetched.update(zip(keys, rows, strict=True))
+
+    def stored(self, key: bytes) -> bytes | None:
+        """A row's stored form by storage key, as this transaction sees it."""
+        try:
+            return self._changes[key]
+        except KeyError:
+            pass
+        try:
+            return self._fetched[key]
+        except KeyError:
+            row = self._fetched[key] = self._below(key)
+            return row
+
+    def table(self, table: Table[Row]) -> TableView[Row]:
+        """The table inside this transaction."""
+        view = self._tables.get(table.prefix)
+        if view is None:
+            view = self._tables[table.prefix] = TableView(table, self.stored)
+        return view
+
+    # -- what a transaction may ask for
+
+    def set_timer(self, timer_id: bytes, due_ms: int, payload: bytes) -> None:
+        """Fire once at ``due_ms``; a timer with the same id (16 bytes) is replaced."""
+        self._changes[TIMER + timer_id] = timer_row(due_ms, payload)
+
+    def cancel_timer(self, timer_id: bytes) -> None:
+        """Forget a timer; one that does not exist is no error."""
+        key = TIMER + timer_id
+        if self.stored(key) is not None:
+            self._changes[key] = None
+
+    def send(self, topic: str, key: bytes | None, value: bytes | None, partition: int | None = None) -> None:
+        """Produce a record as a part of the transaction."""
+        self.outputs.append(Output(topic, key, value, partition))
+
+    def dead_letter(self, tp: TP, record: Any, reason: str, detail: str) -> None:
+        """Put a source record aside with its reason, as a part of the transaction."""
+        self.dead.append(DeadLetter(tp, record.offset, record.key, record.value, reason, detail))
+
+    def after_commit(self, effect: Any) -> None:
+        """Do something outside when, and only when, the transaction is committed."""
+        self.effects.append(effect)
+
+    # -- what the kernel does with it
+
+    def changes(self) -> dict[bytes, bytes | None]:
+        """All changes by storage key, encoded."""
+        for view in self._tables.values():
+            view.settle(self._changes)
+        return self._changes
+
+    def child(self) -> View:
+        """A view on top of this one whose changes can be kept (:meth:`absorb`) or dropped."""
+        self.changes()
+        self._tables.clear()
+        return View(self.stored)
+
+    def absorb(self, child: View) -> None:
+        """Keep what a child changed."""
+        self._changes.update(child.changes())
+        self.outputs.extend(child.outputs)
+        self.dead.extend(child.dead)
+        self.effects.extend(child.effects)
