@@ -13,7 +13,7 @@ Every ``decode_*`` takes the bytes of one record and raises
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
@@ -46,7 +46,7 @@ ABSENT: Final = Raw(b"null")
 """What ``properties`` and ``traits`` hold when the event has none: this very object, so test by ``is``."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
+_DAY_MS = 86_400_000
 _OBJECT = ord("{")
 
 
@@ -104,7 +104,8 @@ def to_ms(moment: datetime) -> int:
     """Integer UTC milliseconds of a moment, cut (not rounded); a moment without a zone is UTC."""
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return (moment - _EPOCH) // _MILLISECOND
+    since = moment - _EPOCH
+    return since.days * _DAY_MS + since.seconds * 1000 + since.microseconds // 1000
 
 
 def at_ms(event: ProductEvent) -> int:
@@ -372,7 +373,8 @@ def _decoder(shape: Any) -> Callable[[bytes], Any]:
         # msgspec skips what it need not decode without looking at its UTF-8, and tells of bad UTF-8 and of
         # deep nesting by other exceptions than of bad JSON: one check up front, one exception outwards.
         try:
-            str(payload, "utf-8")
+            if not payload.isascii():
+                str(payload, "utf-8")
             return decode(payload)
         except (UnicodeDecodeError, RecursionError) as error:
             raise msgspec.DecodeError(f"not readable as JSON: {error}") from error

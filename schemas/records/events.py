@@ -12,7 +12,16 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
 import msgspec
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, TypeAdapter, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    TypeAdapter,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from schemas.fields import MessageId, Text, Values  # noqa: TC001  pydantic reads them at run time
@@ -32,7 +41,16 @@ def _moment(value: object) -> object:
         ) from error
 
 
-Moment: TypeAlias = Annotated[datetime, BeforeValidator(_moment, json_schema_input_type=datetime)]
+MOMENT_PATTERN = (
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:?[0-9]{2})?$"
+)
+"""The form of a moment for the JSON Schema; that the day exists in its month is beyond a pattern."""
+
+Moment: TypeAlias = Annotated[
+    datetime,
+    BeforeValidator(_moment),
+    WithJsonSchema({"type": "string", "pattern": MOMENT_PATTERN}),
+]
 """A date and time in RFC 3339; UTC where it names no zone."""
 
 _SOMEONE: dict[str, JsonValue] = {
