@@ -1,0 +1,449 @@
+"""The language of templates: Jinja2 cut down to what is bounded, compiled to metered operations.
+
+A template is parsed by Jinja2, then rebuilt node by node by an allow-list: what this module does not name
+(calls, macros, imports, slices, powers, ``recursive`` loops, dunder names) is refused with its line before
+anything runs, and every operation that stays becomes a call of ``template_values`` or ``template_filters``
+with the render's budget. The sandboxed environment is a second fence behind the first, never the only one.
+
+Why not a process with limits for each render: it costs a round trip and a copy of the data per message
+(the in-process render takes some 20 us), kills the other renders it holds when one misbehaves, and turns
+"line 3 of limit_explained does too much" into "a process died". The allow-list leaves nothing that
+allocates or loops without asking the budget first, which the tests show with every known bomb.
+"""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeAlias
+
+from jinja2 import TemplateSyntaxError, nodes
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from workers.core import template_values as values
+from workers.core.template_filters import FILTERS, TESTS
+from workers.core.template_html import HtmlPosition, UnsafeHtml
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from jinja2 import Template
+
+Mode: TypeAlias = Literal["text", "html"]
+
+ROOTS: Final = ("user", "account", "event", "message", "unsubscribe_url")
+"""The names that a template can read."""
+
+MAX_SOURCE_CHARS: Final = 200_000
+MAX_NODES: Final = 5_000
+MAX_DEPTH: Final = 60
+MAX_LOOP_DEPTH: Final = 4
+"""Sizes of one part of a template: far above what is written by hand, low enough to compile in under a second."""
+
+_BUDGET = "_budget"
+_LOOP_FACTS = frozenset({"index", "index0", "first", "last", "length", "revindex", "revindex0"})
+_OPERATIONS: Final[dict[str, Callable[..., Any]]] = {
+    "_read": values.read,
+    "_show": values.show,
+    "_show_or_blank": values.show_or_blank,
+    "_show_url": values.show_url,
+    "_steps": values.steps,
+    "_compare": values.compare,
+    "_calculate": values.calculate,
+    "_concat": values.concat,
+}
+
+
+class BadTemplate(ValueError):
+    """A part of a template that cannot be used. ``line`` counts from 1 within the part."""
+
+    def __init__(self, line: int, detail: str) -> None:
+        super().__init__(f"line {line}: {detail}")
+        self.line = line
+        self.detail = detail
+
+    def __reduce__(self) -> tuple[type[BadTemplate], tuple[int, str]]:
+        return (BadTemplate, (self.line, self.detail))
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A value that a template reads: its dotted name and whether a default covers it at this place."""
+
+    name: str
+    line: int
+    has_default: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledPart:
+    """One compiled text of a template and what it reads."""
+
+    template: Template
+    variables: tuple[Variable, ...]
+
+
+def _environment(mode: Mode) -> ImmutableSandboxedEnvironment:
+    environment = ImmutableSandboxedEnvironment(
+        autoescape=mode == "html", undefined=values.Missing, optimized=False, cache_size=0,
+    )  # fmt: skip
+    environment.globals.clear()
+    environment.filters = {**FILTERS, **_OPERATIONS}
+    environment.tests = dict(TESTS)
+    return environment
+
+
+_ENVIRONMENTS: Final = {"text": _environment("text"), "html": _environment("html")}
+
+
+def compile_part(source: str, mode: Mode) -> CompiledPart:
+    """Compile one text. In ``html``, values are escaped, and refused where escaping cannot make them safe.
+
+    Raises:
+        BadTemplate: with the line, what is wrong and what is allowed.
+    """
+    if len(source) > MAX_SOURCE_CHARS:
+        raise BadTemplate(1, f"the text has {len(source)} characters; {MAX_SOURCE_CHARS} are allowed")
+    environment = _ENVIRONMENTS[mode]
+    try:
+        _refuse_raw(environment, source)
+        tree = environment.parse(source)
+        _check_size(tree)
+        rewriter = _Rewriter(environment, mode)
+        tree.body = rewriter.statements(tree.body)
+        tree.set_environment(environment)
+        code = environment.compile(tree)
+        template = environment.template_class.from_code(environment, code, {})
+    except TemplateSyntaxError as error:
+        raise BadTemplate(error.lineno, error.message or "this is not readable") from error
+    except (RecursionError, MemoryError, SyntaxError, ValueError) as error:
+        if isinstance(error, BadTemplate):
+            raise
+        raise BadTemplate(1, f"the text cannot be compiled: {error}") from error
+    return CompiledPart(template, tuple(rewriter.variables))
+
+
+def lex(source: str) -> Iterator[tuple[int, str, str]]:
+    """The tokens of a text as Jinja2 reads it: line, kind, value. Raises ``TemplateSyntaxError``."""
+    return _ENVIRONMENTS["html"].lex(source)
+
+
+def _refuse_raw(environment: ImmutableSandboxedEnvironment, source: str) -> None:
+    for line, token, _ in environment.lex(source):
+        if token == "raw_begin":
+            raise BadTemplate(line, "{% raw %} is not available; write {{ '{{' }} for two braces")
+
+
+def _check_size(tree: nodes.Template) -> None:
+    """Walk without recursion, so that no later walk can exhaust the stack."""
+    count = 0
+    level: list[nodes.Node] = [tree]
+    for _ in range(MAX_DEPTH):
+        if not level:
+            return
+        count += len(level)
+        if count > MAX_NODES:
+            raise BadTemplate(level[0].lineno, f"the text has more than {MAX_NODES} expressions; split the message")
+        level = [child for node in level for child in node.iter_child_nodes()]
+    if level:
+        raise BadTemplate(level[0].lineno, f"the text is nested deeper than {MAX_DEPTH}")
+
+
+class _Rewriter:
+    """Rebuilds a parsed template from the nodes that are allowed. Used once per text."""
+
+    def __init__(self, environment: ImmutableSandboxedEnvironment, mode: Mode) -> None:
+        self.environment = environment
+        self.position = HtmlPosition() if mode == "html" else None
+        self.variables: list[Variable] = []
+        self.locals: list[set[str]] = [set()]
+        self.loops = 0
+        self.covered = False
+        self.guards: list[frozenset[str]] = [frozenset()]
+
+    def fail(self, node: nodes.Node, detail: str) -> NoReturn:
+        raise BadTemplate(node.lineno, detail)
+
+    # Statements
+
+    def statements(self, body: Sequence[nodes.Node]) -> list[nodes.Node]:
+        return [self.statement(node) for node in body]
+
+    def statement(self, node: nodes.Node) -> nodes.Node:
+        match node:
+            case nodes.Output():
+                shown = [self.output(child) for child in node.nodes]
+                return nodes.Output([child for child in shown if child is not None], lineno=node.lineno)
+            case nodes.If():
+                return self.branches(node)
+            case nodes.For():
+                return self.loop(node)
+            case nodes.Assign(target=nodes.Name()):
+                value = self.expression(node.node)
+                self.declare(node.target)
+                return nodes.Assign(node.target, value, lineno=node.lineno)
+            case _:
+                self.fail(node, f"{_words(node)} is not available; use if, for, set and comments")
+
+    def branches(self, node: nodes.If) -> nodes.If:
+        """Each branch starts at the same position of the html, and with the same local names."""
+        test = self.condition(node.test)
+        start = self.position.copy() if self.position else None
+        self.guards.append(self.guarded_by(node.test))
+        body = self.block(node.body)
+        self.guards.pop()
+        elifs = []
+        for branch in node.elif_:
+            self.restart(start)
+            elifs.append(self.branches(branch))
+        if node.else_:
+            self.restart(start)
+        otherwise = self.block(node.else_)
+        return nodes.If(test, body, elifs, otherwise, lineno=node.lineno)
+
+    def restart(self, start: HtmlPosition | None) -> None:
+        self.position = start.copy() if start else None
+
+    def block(self, body: Sequence[nodes.Node], names: Sequence[str] = ()) -> list[nodes.Node]:
+        """A body with its own local names. A name set inside is not known outside, where it may not be set."""
+        self.locals.append(set(names))
+        result = self.statements(body)
+        self.locals.pop()
+        return result
+
+    def loop(self, node: nodes.For) -> nodes.For:
+        if node.recursive:
+            self.fail(node, "a loop cannot be recursive")
+        if self.loops == MAX_LOOP_DEPTH:
+            self.fail(node, f"loops are nested deeper than {MAX_LOOP_DEPTH}")
+        items = self.expression(node.iter)
+        targets = node.target.items if isinstance(node.target, nodes.Tuple) else [node.target]
+        names = [self.target_name(target) for target in targets]
+        weight = 4 + sum(1 for part in (*node.body, node.test) if part for _ in _walk(part))
+        self.loops += 1
+        self.locals.append(set(names))
+        test = self.condition(node.test) if node.test else None
+        self.locals.pop()
+        body = self.block(node.body, [*names, "loop"])
+        self.loops -= 1
+        otherwise = self.block(node.else_)
+        items = self.call("_steps", node, items, nodes.Const(weight))
+        return nodes.For(node.target, items, body, otherwise, test, False, lineno=node.lineno)
+
+    def target_name(self, target: nodes.Node) -> str:
+        if not isinstance(target, nodes.Name):
+            self.fail(target, "a loop's variables are names")
+        return self.check_name(target)
+
+    def declare(self, target: nodes.Name) -> None:
+        self.locals[-1].add(self.check_name(target))
+
+    def check_name(self, target: nodes.Name) -> str:
+        if target.name in ROOTS or target.name.startswith("_") or target.name == "loop":
+            self.fail(target, f"{target.name!r} cannot be set; choose another name")
+        return target.name
+
+    # What is shown
+
+    def output(self, node: nodes.Expr) -> nodes.Expr | None:
+        if isinstance(node, nodes.TemplateData):
+            self.advance(node, node.data)
+            return node
+        shown = self.shown(node)
+        self.advance(node, None)
+        return shown
+
+    def advance(self, node: nodes.Node, text: str | None) -> None:
+        if self.position is None:
+            return
+        try:
+            self.position.feed(text) if text is not None else self.position.feed_expression()
+        except UnsafeHtml as error:
+            self.fail(node, str(error))
+
+    def shown(self, node: nodes.Expr) -> nodes.Expr:
+        """An expression that is put out: what it gives must be there, unless the template says otherwise."""
+        match node:
+            case nodes.CondExpr(expr2=None):
+                self.fail(node, "`a if b` needs an `else`, to say what is shown otherwise")
+            case nodes.CondExpr():
+                assert node.expr2 is not None  # noqa: S101 - the case above
+                return self.choice(node, self.shown, node.expr2)
+            case nodes.Const(value=str() as text):
+                return nodes.Const(text, lineno=node.lineno)
+            case nodes.Const(value=None):
+                self.fail(node, "none cannot be shown")
+        in_url = self.position is not None and self.position.at_url_start
+        may_be_blank = isinstance(node, nodes.Filter) and node.name == "default"
+        how = "_show_url" if in_url else "_show_or_blank" if may_be_blank else "_show"
+        return self.call(how, node, self.expression(node), nodes.Const(self.label(node)))
+
+    # Expressions
+
+    def expression(self, node: nodes.Node) -> nodes.Expr:
+        match node:
+            case nodes.Const():
+                return nodes.Const(node.value, lineno=node.lineno)
+            case nodes.Name() | nodes.Getattr() | nodes.Getitem():
+                return self.variable(node)
+            case nodes.Filter():
+                return self.filtered(node)
+            case nodes.Test():
+                return self.tested(node)
+            case nodes.Compare():
+                return self.compared(node)
+            case nodes.Concat():
+                labels = nodes.Const(tuple(self.label(part) for part in node.nodes))
+                parts = [self.expression(part) for part in node.nodes]
+                return self.call("_concat", node, parts[0], labels, *parts[1:])
+            case nodes.And() | nodes.Or():
+                left, right = self.expression(node.left), self.expression(node.right)
+                return type(node)(left, right, lineno=node.lineno)
+            case nodes.Not():
+                return nodes.Not(self.expression(node.node), lineno=node.lineno)
+            case nodes.Neg():
+                return self.call("_calculate", node, nodes.Const(0), nodes.Const("Sub"), self.expression(node.node))
+            case nodes.Add() | nodes.Sub() | nodes.Mul() | nodes.Div() | nodes.FloorDiv() | nodes.Mod():
+                name = nodes.Const(type(node).__name__)
+                return self.call("_calculate", node, self.expression(node.left), name, self.expression(node.right))
+            case nodes.CondExpr(expr2=nodes.Expr() as otherwise):
+                return self.choice(node, self.expression, otherwise)
+            case nodes.List() | nodes.Tuple():
+                return nodes.List([self.expression(item) for item in node.items], lineno=node.lineno)
+            case nodes.Call():
+                self.fail(node, "nothing can be called here; use a filter, such as `value | default('x')`")
+            case _:
+                self.fail(node, f"{_words(node)} is not available in an expression")
+
+    def choice(
+        self, node: nodes.CondExpr, arm: Callable[[nodes.Expr], nodes.Expr], otherwise: nodes.Expr,
+    ) -> nodes.Expr:  # fmt: skip
+        """`a if test else b`, the arms rebuilt by ``arm``."""
+        test = self.condition(node.test)
+        self.guards.append(self.guarded_by(node.test))
+        first = arm(node.expr1)
+        self.guards.pop()
+        return nodes.CondExpr(test, first, arm(otherwise), lineno=node.lineno)
+
+    def condition(self, node: nodes.Node) -> nodes.Expr:
+        """A test of truth. A value that is missing is false here, so it needs no default."""
+        match node:
+            case nodes.And() | nodes.Or():
+                left, right = self.condition(node.left), self.condition(node.right)
+                return type(node)(left, right, lineno=node.lineno)
+            case nodes.Not():
+                return nodes.Not(self.condition(node.node), lineno=node.lineno)
+            case nodes.Name() | nodes.Getattr() | nodes.Getitem():
+                return self.with_cover(node, covered=True)
+            case _:
+                return self.expression(node)
+
+    def guarded_by(self, test: nodes.Node) -> frozenset[str]:
+        """The variables that are there wherever ``test`` holds."""
+        match test:
+            case nodes.And():
+                return self.guarded_by(test.left) | self.guarded_by(test.right)
+            case nodes.Name() | nodes.Getattr() | nodes.Getitem():
+                return frozenset({self.label(test)})
+            case nodes.Test(name="defined" | "number" | "string"):
+                return frozenset({self.label(test.node)})
+            case _:
+                return frozenset()
+
+    def with_cover(self, node: nodes.Node, *, covered: bool) -> nodes.Expr:
+        """``node`` rebuilt where a missing value is, or is not, made good by what stands around it."""
+        before, self.covered = self.covered, covered
+        result = self.expression(node)
+        self.covered = before
+        return result
+
+    def call(self, operation: str, at: nodes.Node, value: nodes.Expr, *arguments: nodes.Expr) -> nodes.Filter:
+        """An operation as Jinja2's compiler calls a filter: the value, the budget, the arguments."""
+        extra: list[nodes.Expr] = [*arguments]
+        if operation != "_read":
+            extra.insert(0, nodes.Name(_BUDGET, "load"))
+        return nodes.Filter(value, operation, extra, [], None, None, lineno=at.lineno)
+
+    def variable(self, node: nodes.Expr) -> nodes.Expr:
+        keys: list[nodes.Expr] = []
+        base: nodes.Node = node
+        while isinstance(base, (nodes.Getattr, nodes.Getitem)):
+            if isinstance(base, nodes.Getattr):
+                keys.append(nodes.Const(base.attr))
+            elif isinstance(base.arg, nodes.Slice):
+                self.fail(base, "slices are not available; use truncate, first or last")
+            else:
+                keys.append(self.expression(base.arg))
+            base = base.node
+        keys.reverse()
+        if not isinstance(base, nodes.Name):
+            return self.call("_read", node, self.expression(base), nodes.Const(self.label(node)), *keys)
+        if base.name == "loop" and self.is_local("loop"):
+            if not isinstance(node, nodes.Getattr) or len(keys) != 1 or node.attr not in _LOOP_FACTS:
+                self.fail(node, f"of a loop there are loop.{', loop.'.join(sorted(_LOOP_FACTS))}")
+            return node
+        if base.name not in ROOTS and not self.is_local(base.name):
+            self.fail(base, f"unknown variable {base.name!r}; there are {', '.join(ROOTS)}")
+        name = self.label(node)
+        if base.name in ROOTS:
+            covered = self.covered or any(name in names for names in self.guards)
+            self.variables.append(Variable(name, node.lineno, covered))
+        return self.call("_read", node, nodes.Name(base.name, "load"), nodes.Const(name), *keys)
+
+    def is_local(self, name: str) -> bool:
+        return any(name in names for names in self.locals)
+
+    def filtered(self, node: nodes.Filter) -> nodes.Expr:
+        function = FILTERS.get(node.name)
+        if function is None:
+            self.fail(node, f"unknown filter {node.name!r}; there are {', '.join(FILTERS)}")
+        if node.dyn_args is not None or node.dyn_kwargs is not None or node.node is None:
+            self.fail(node, "the arguments of a filter are written out")
+        names = {pair.key: None for pair in node.kwargs}
+        try:
+            inspect.signature(function).bind(None, None, *node.args, **names)
+        except TypeError as error:
+            self.fail(node, f"filter {node.name}: {error}")
+        value = self.with_cover(node.node, covered=node.name == "default")
+        arguments = [nodes.Name(_BUDGET, "load"), *(self.expression(argument) for argument in node.args)]
+        named = [nodes.Keyword(pair.key, self.expression(pair.value), lineno=node.lineno) for pair in node.kwargs]
+        return nodes.Filter(value, node.name, arguments, named, None, None, lineno=node.lineno)
+
+    def tested(self, node: nodes.Test) -> nodes.Expr:
+        if node.name not in TESTS or node.args or node.kwargs or node.dyn_args or node.dyn_kwargs:
+            self.fail(node, f"`is` knows {', '.join(TESTS)}; compare with == and other signs")
+        value = self.with_cover(node.node, covered=True)
+        return nodes.Test(value, node.name, [], [], None, None, lineno=node.lineno)
+
+    def compared(self, node: nodes.Compare) -> nodes.Expr:
+        if len(node.ops) != 1:
+            self.fail(node, "compare two values at a time and join the comparisons with `and`")
+        right = self.expression(node.ops[0].expr)
+        return self.call("_compare", node, self.expression(node.expr), nodes.Const(node.ops[0].op), right)
+
+    def label(self, node: nodes.Node) -> str:
+        """How messages name an expression: the dotted name of the variable that it starts from."""
+        match node:
+            case nodes.Name():
+                return node.name
+            case nodes.Getattr():
+                return f"{self.label(node.node)}.{node.attr}"
+            case nodes.Getitem(arg=nodes.Const(value=str() | int() as key)):
+                return f"{self.label(node.node)}.{key}"
+            case nodes.Getitem():
+                return f"{self.label(node.node)}[…]"
+            case nodes.Filter(node=nodes.Node() as inner):
+                return self.label(inner)
+            case _:
+                return f"the expression on line {node.lineno}"
+
+
+def _walk(node: nodes.Node) -> list[nodes.Node]:
+    found = [node]
+    for part in found:
+        found.extend(part.iter_child_nodes())
+    return found
+
+
+def _words(node: nodes.Node) -> str:
+    return f"`{type(node).__name__.lower()}`"
