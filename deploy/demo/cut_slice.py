@@ -1,3 +1,4 @@
+# ruff: noqa: INP001 - a script, run by path
 """Cuts the bundled demo history out of the tables that ``generate.sh`` exports.
 
     python deploy/demo/cut_slice.py EXPORT_DIR workers/local/demo/data/crm5_slice.jsonl.gz
@@ -78,9 +79,10 @@ def read_countries(path: Path) -> dict[int, str | None]:
 
 
 def chosen_accounts(
-    uses: list[Use], rows: list[Subscription], start_ms: int, end_ms: int, largest: int, others: int
+    uses: list[Use], rows: list[Subscription], span_ms: tuple[int, int], *, largest: int, others: int
 ) -> set[int]:
     """The accounts that rules 2 and 3 of the module's description pick."""
+    start_ms, end_ms = span_ms
     events = Counter(use.account for use in uses if start_ms <= use.at_ms < end_ms)
     plans = [row for row in rows if row.units == "users" and row.start_ms < end_ms and row.end_ms > start_ms]
     top = {row.account for row in plans if row.plan == TOP_PLAN}
@@ -96,13 +98,13 @@ def chosen_accounts(
     return (fit & upgraded) | set(sorted(fit - upgraded)[:others])
 
 
-def cut(export: Path, start: date | None, weeks: int, largest: int, others: int) -> History:
+def cut(export: Path, start: date | None, weeks: int, *, largest: int, others: int) -> History:
     """The slice; ``start`` None means six weeks after the first event's day."""
     uses, rows = read_uses(export / "events.csv"), read_subscriptions(export / "subscriptions.csv")
     first = datetime.fromtimestamp(uses[0].at_ms / 1000, UTC).date()
     start_ms = day_ms(start or first + timedelta(weeks=6))
     end_ms = start_ms + weeks * 7 * 86_400_000
-    accounts = chosen_accounts(uses, rows, start_ms, end_ms, largest, others)
+    accounts = chosen_accounts(uses, rows, (start_ms, end_ms), largest=largest, others=others)
     kept = tuple(row for row in rows if row.account in accounts)
     quotas = Quotas(kept, (), start_ms)
     for use in uses:
@@ -122,14 +124,16 @@ def cut(export: Path, start: date | None, weeks: int, largest: int, others: int)
 def main() -> None:
     """Reads the arguments, cuts, writes."""
     parser = argparse.ArgumentParser(description="Cut the demo history out of the exported tables.")
-    parser.add_argument("export", type=Path, help="folder with events.csv, subscriptions.csv and accounts.csv")
+    parser.add_argument("export", type=Path, help="folder with the three exported tables")
     parser.add_argument("target", type=Path, help="the file to write, *.jsonl.gz")
     parser.add_argument("--start", type=date.fromisoformat, help="first day, YYYY-MM-DD")
     parser.add_argument("--weeks", type=int, default=7)
     parser.add_argument("--largest", type=int, default=4000, help="most events an account may have")
     parser.add_argument("--others", type=int, default=28, help="accounts to keep that do not upgrade")
     options = parser.parse_args()
-    history = cut(options.export, options.start, options.weeks, options.largest, options.others)
+    history = cut(
+        options.export, options.start, options.weeks, largest=options.largest, others=options.others
+    )
     options.target.write_bytes(gzip.compress(dump_history(history, ABOUT).encode(), mtime=0))
     print(f"{len(history.countries)} accounts, {len(history.uses)} events -> {options.target}")  # noqa: T201
 

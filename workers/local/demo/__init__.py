@@ -1,1 +1,1 @@
-"""The demo: a bundled slice of a B2B product's history, mapped to Segment events and replayed faster than it happened."""
+"""The demo: a slice of a B2B product's history, as Segment events, replayed faster than it happened."""

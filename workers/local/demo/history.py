@@ -20,10 +20,12 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from importlib.resources import files
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workers.errors import Misconfigured
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BUNDLED = "crm5_slice.jsonl.gz"
 
@@ -107,7 +109,9 @@ def load_history(path: Path | None = None) -> History:
     try:
         text = gzip.decompress(source.read_bytes()).decode()
     except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise Misconfigured(f"demo history {name}: {error}; cut it again with deploy/demo/cut_slice.py") from error
+        raise Misconfigured(
+            f"demo history {name}: {error}; cut it again with deploy/demo/cut_slice.py"
+        ) from error
     return parse_history(text, name)
 
 
@@ -130,7 +134,7 @@ def parse_history(text: str, name: str) -> History:
             elif kind == "account":
                 countries[fields[0]] = fields[1]
             elif kind == "subscription":
-                parsed[kind].append(_subscription(*fields))
+                parsed[kind].append(_subscription(fields))
             else:
                 parsed[kind].append(Opening(*fields))
     except (ValueError, KeyError, IndexError, TypeError) as error:
@@ -152,18 +156,30 @@ def dump_history(history: History, about: dict[str, str]) -> str:
     header = {**about, "start_ms": history.start_ms, "end_ms": history.end_ms, "event_types": types}
     rows: list[list[Any]] = [["account", account, country] for account, country in history.countries.items()]
     rows += [
-        ["subscription", s.account, s.product, s.start.isoformat(), s.end.isoformat(), s.mrr, s.quantity, s.units]
+        [
+            "subscription",
+            s.account,
+            s.product,
+            s.start.isoformat(),
+            s.end.isoformat(),
+            s.mrr,
+            s.quantity,
+            s.units,
+        ]
         for s in history.subscriptions
     ]
     rows += [["opening", o.account, o.units, o.used, o.reached] for o in history.openings]
     last_ms = history.start_ms
     for use in history.uses:
         value = [] if use.value is None else [use.value]
-        rows.append(["use", (use.at_ms - last_ms) // 1000, use.account, use.user, index[use.event_type], *value])
+        rows.append(
+            ["use", (use.at_ms - last_ms) // 1000, use.account, use.user, index[use.event_type], *value]
+        )
         last_ms = use.at_ms
     lines = [json.dumps(header), *(json.dumps(row, separators=(",", ":")) for row in rows)]
     return "\n".join(lines) + "\n"
 
 
-def _subscription(account: int, product: str, start: str, end: str, mrr: float, quantity: int, units: str) -> Subscription:
-    return Subscription(account, product, date.fromisoformat(start), date.fromisoformat(end), mrr, quantity, units)
+def _subscription(fields: list[Any]) -> Subscription:
+    account, product, start, end, *rest = fields
+    return Subscription(account, product, date.fromisoformat(start), date.fromisoformat(end), *rest)

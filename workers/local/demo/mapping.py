@@ -8,16 +8,16 @@ a use                          ``track``, named as in the source, except ``quote
                                the source's value, if any, is ``properties.value``
 a plan's row                   traits of the account: ``plan``, ``mrr``, ``seats``, ``billing_months``,
                                ``searches_limit``, ``meetings_limit``, ``country``
-a limit reached                ``track plan_limit_reached {limit_type, current_plan, usage_percentage}`` by the
-                               user whose use reached it; :mod:`workers.local.demo.quotas` says exactly when
-two rows in a row, more seats  ``track plan_upgraded {from_plan, to_plan, mrr_delta}`` by the billing owner at the
-                               start of the second, then the new traits on the account and on each member
+a limit reached                ``track plan_limit_reached {limit_type, current_plan, usage_percentage}`` by
+                               the user whose use reached it; :mod:`workers.local.demo.quotas` says when
+two rows in a row, more seats  ``track plan_upgraded {from_plan, to_plan, mrr_delta}`` by the billing owner
+                               at the start of the second, then the new traits of account and members
 two rows in a row, less seats  ``plan_downgraded``, the same way
 a last row that ends           ``track subscription_ended {plan}`` by the billing owner
 =============================  ==============================================================================
 
 What the source does not have and the mapping adds: names and addresses (at ``example.com``, reserved for
-examples), and roles: user 0 of an account is its ``billing_owner``, user 1 its ``admin``, the rest are ``member``.
+examples), and roles: user 0 of an account is the ``billing_owner``, user 1 the ``admin``, others ``member``.
 
 ``mrr`` and ``mrr_delta`` are those of the plan's own rows, discounts included. The add-on rows are left out
 of them because the source's generator writes both add-ons for every account, whether bought or not.
@@ -30,14 +30,17 @@ from __future__ import annotations
 import hashlib
 import heapq
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workers.local.demo.history import History, Subscription, Use
 from workers.local.demo.quotas import Quotas
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
 Message = dict[str, Any]
+_Step = tuple[int, int, "Use | int"]  # when, plan changes before uses, the use or the account that changes
 
 RENAMED = {"quote": "quote_created"}
 BILLING_OWNER = 0
@@ -61,9 +64,9 @@ def demo_events(history: History, namespace: str = "") -> Iterator[DemoEvent]:
     cluster is not taken for duplicates of the first.
     """
     writer = _Writer(history, namespace)
-    uses = ((use.at_ms, 1, use) for use in history.uses)
-    changes = ((at_ms, 0, account) for at_ms, account in _plan_changes(history))
-    for at_ms, _, item in heapq.merge(changes, uses, key=lambda entry: entry[:2]):
+    uses: Iterable[_Step] = ((use.at_ms, 1, use) for use in history.uses)
+    changes: Iterable[_Step] = ((at_ms, 0, account) for at_ms, account in _plan_changes(history))
+    for at_ms, _, item in heapq.merge(changes, uses, key=lambda step: step[:2]):
         messages = writer.use(item) if isinstance(item, Use) else writer.plan_change(item, at_ms)
         for message in messages:
             yield DemoEvent(at_ms, message)
@@ -116,7 +119,9 @@ class _Writer:
         before = self._plans.get(account)
         self._plans[account] = plan
         if plan is None:
-            return [] if before is None else [self._track("subscription_ended", account, 0, {"plan": before.plan})]
+            if before is None:
+                return []
+            return [self._track("subscription_ended", account, BILLING_OWNER, {"plan": before.plan})]
         messages = []
         moved = before is not None and before.quantity != plan.quantity
         if before is not None and moved:

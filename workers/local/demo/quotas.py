@@ -6,7 +6,7 @@ day of the next month, and each month brings the allowance anew, also within a r
 
 - **searches, meetings** (units ``search``, ``schedule_meeting``) add up over the month.
 - **seats** (units ``users``) are used side by side: the seats in use are the different users active on one
-  UTC day. The source's own rule is the same: it never lets more users be active on a day than there are seats.
+  UTC day. The source's own rule is the same: no more users are active on a day than there are seats.
 
 A limit is reported when its use first reaches 80 % and 100 % in a month. After that:
 
@@ -24,8 +24,12 @@ from bisect import bisect_right
 from calendar import monthrange
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
 
 from workers.local.demo.history import Opening, Subscription, Use, day_ms
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 DAY_MS = 86_400_000
 THRESHOLDS = (80, 100)
@@ -34,7 +38,7 @@ LIMIT_TYPES = {"users": "seats", "search": "searches", "schedule_meeting": "meet
 
 @dataclass(frozen=True, slots=True)
 class LimitHit:
-    """A limit that ``use`` reached: its type, the plan in force and the use in whole percent, rounded down."""
+    """A limit that ``use`` reached: its type, the plan in force, the use in whole percent rounded down."""
 
     limit_type: str
     current_plan: str
@@ -75,7 +79,9 @@ class Quotas:
     The only state is what was fed: equal feeds give equal answers.
     """
 
-    def __init__(self, subscriptions: tuple[Subscription, ...], openings: tuple[Opening, ...], start_ms: int) -> None:
+    def __init__(
+        self, subscriptions: Iterable[Subscription], openings: Iterable[Opening], start_ms: int
+    ) -> None:
         grouped: dict[tuple[int, str], list[Subscription]] = {}
         for row in sorted(subscriptions, key=lambda row: row.start):
             grouped.setdefault((row.account, row.units), []).append(row)
