@@ -35,6 +35,7 @@ def document(topics: Iterable[Topic], examples: Mapping[str, Mapping[str, Any]])
         raise ValueError(
             f"topics with a public record shape are not declared in topics.yaml: {', '.join(missing)}"
         )
+    keys = {topic.name: topic.key for topic in public}
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -51,7 +52,9 @@ def document(topics: Iterable[Topic], examples: Mapping[str, Mapping[str, Any]])
         "operations": {name: operation for topic in public for name, operation in _operations(topic).items()},
         "components": {
             "messages": {
-                name: _message(schema, name, examples) for schema in SCHEMAS for name in schema.models
+                name: _message(schema, name, keys[schema.topics[0]], examples)
+                for schema in SCHEMAS
+                for name in schema.models
             },
             "schemas": _payloads(),
         },
@@ -60,7 +63,10 @@ def document(topics: Iterable[Topic], examples: Mapping[str, Mapping[str, Any]])
 
 def _channel(topic: Topic) -> dict[str, Any]:
     schema = TOPICS[topic.name]
-    configuration: dict[str, Any] = {"cleanup.policy": [topic.cleanup]}
+    configuration: dict[str, Any] = {
+        "cleanup.policy": [topic.cleanup],
+        "max.message.bytes": topic.max_message_bytes,
+    }
     if topic.retention_ms is not None:
         configuration["retention.ms"] = topic.retention_ms
     return {
@@ -70,7 +76,6 @@ def _channel(topic: Topic) -> dict[str, Any]:
         "bindings": {
             "kafka": {"topicConfiguration": configuration, "bindingVersion": _KAFKA_BINDING},
         },
-        "x-key": topic.key,
     }
 
 
@@ -88,7 +93,9 @@ def _operations(topic: Topic) -> dict[str, Any]:
     }
 
 
-def _message(schema: RecordSchema, name: str, examples: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _message(
+    schema: RecordSchema, name: str, key: str, examples: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
     model = schema.models[name]
     own = [
         {"name": f"{topic}-{example}", "payload": payload}
@@ -102,6 +109,9 @@ def _message(schema: RecordSchema, name: str, examples: Mapping[str, Mapping[str
         "summary": (model.__doc__ or "").partition("\n")[0],
         "contentType": "application/json",
         "payload": {"$ref": _REF.format(model=name)},
+        "bindings": {
+            "kafka": {"key": {"type": "string", "description": key}, "bindingVersion": _KAFKA_BINDING},
+        },
         "examples": own,
     }
 

@@ -106,11 +106,12 @@ def json_text(value: Any) -> str:
 
 
 def yaml_text(value: Any) -> str:
-    """Deterministic YAML for people to read: block style, keys in the order given."""
+    """Deterministic YAML for people to read: block style, keys in the order given, no anchors."""
     yaml: Any = YAML(typ="safe", pure=True)  # its attributes are untyped
     yaml.default_flow_style = False
     yaml.sort_base_mapping_type_on_output = False
     yaml.width = 100
+    yaml.representer.ignore_aliases = lambda _: True
     out = StringIO()
     yaml.dump(value, out)
     return out.getvalue()

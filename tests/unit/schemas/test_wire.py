@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -242,6 +243,17 @@ def test_milliseconds_are_exact_for_every_moment_and_offset(moment: datetime, mi
     since = zoned - datetime(1970, 1, 1, tzinfo=UTC)
     assert wire.to_ms(zoned) == since // timedelta(milliseconds=1)
     assert wire.to_ms(moment) == wire.to_ms(moment.replace(tzinfo=UTC))
+
+
+def test_a_moment_without_a_zone_is_utc_wherever_the_worker_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two workers in two countries count the event in the same window."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert wire.to_ms(msgspec.convert("2026-03-14T10:02:00", datetime)) == 1_773_482_520_000
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 @pytest.mark.parametrize(
