@@ -1,4 +1,4 @@
-"""``brimful kafka``: a local broker, started, looked at and stopped."""
+"""``brimful kafka``: a local broker, started, looked at and stopped; and ``brimful topics``."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from workers.local.kafka_files import LOOPBACK
 from workers.local.kafka_jvm import JvmKafka, stop_broker
 from workers.local.kafka_process import Folder
 from workers.local.kafka_ready import cluster_id
+from workers.local.kafka_topics import topics_cli
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,9 +32,10 @@ NOT_RUNNING = 3
 DataDir = Annotated[Path, typer.Option("--data", help="Folder of the broker's records.")]
 Detach = Annotated[bool, typer.Option("--detach", help="Leave the broker running and return.")]
 
-cli = typer.Typer()
-kafka_cli = typer.Typer(no_args_is_help=True, help="A Kafka for this machine.")
+cli: typer.Typer = typer.Typer()
+kafka_cli: typer.Typer = typer.Typer(no_args_is_help=True, help="A Kafka for this machine.")
 cli.add_typer(kafka_cli, name="kafka")
+cli.add_typer(topics_cli, name="topics")
 
 
 @kafka_cli.command()

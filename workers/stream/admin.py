@@ -1,0 +1,254 @@
+"""Bring a cluster's topics to their declarations: create, adjust settings, refuse what would move keys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its list of names is incomplete
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    ResourceType,
+)
+
+from workers.errors import Misconfigured
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from concurrent.futures import Future
+
+    from schemas.topics import Topic
+
+TIMEOUT_SECONDS = 30.0
+"""One request's patience: creating some twenty topics takes about a second on one slow disk."""
+
+USUAL_REPLICATION = 3
+"""Copies of each partition where nobody names a number and the cluster has as many brokers."""
+
+ROUNDS = 3
+"""Somebody else may create a topic between our look and our request; then we look again."""
+
+Action = Literal["create", "configure", "keep", "refuse"]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One setting of one topic; ``current`` is None where the topic does not exist yet."""
+
+    setting: str
+    current: str | None
+    wanted: str
+
+
+@dataclass(frozen=True)
+class TopicChange:
+    """What a declaration asks of one topic. ``note`` tells a person why, or what will not be done."""
+
+    topic: str
+    action: Action
+    differences: tuple[Difference, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Existing:
+    """A topic as the cluster has it."""
+
+    partitions: int
+    replication: int
+    config: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    name: str
+    partitions: int
+    replication: int
+    config: Mapping[str, str]
+
+
+def apply_topics(
+    bootstrap: str,
+    topics: Iterable[Topic],
+    *,
+    prefix: str = "",
+    partitions: int,
+    replication: int | None = None,
+    dry_run: bool = False,
+    options: Mapping[str, str | int | float | bool] | None = None,
+) -> list[TopicChange]:
+    """Create the missing topics and adjust the changed settings; what was (or, in a dry run, would be) done.
+
+    ``partitions`` is the number of the co-partitioned topics; ``replication`` None means 3, or as
+    many as there are brokers. A topic's other settings are left alone. Doing it again changes nothing.
+    ``options`` are further client settings, such as credentials.
+
+    Raises:
+        Misconfigured: the cluster does not answer or does not allow it, or a topic has another number of
+            partitions; in that case nothing was changed. A dry run reports such a topic as ``refuse``.
+    """
+    admin = AdminClient({"log_level": 3, **(options or {}), "bootstrap.servers": bootstrap})
+    declared = tuple(topics)
+    try:
+        wanted = [_wanted(topic, prefix, partitions, _copies(admin, replication)) for topic in declared]
+        changes = _plan(admin, wanted)
+        if dry_run:
+            return changes
+        _refuse(changes)
+        done = changes
+        for _round in range(ROUNDS):
+            if _carry_out(admin, wanted, changes):
+                return done
+            changes = _plan(admin, wanted)
+            _refuse(changes)
+    except KafkaException as error:
+        raise Misconfigured(_told(bootstrap, error)) from error
+    raise Misconfigured(f"the topics at {bootstrap} are changed by somebody else at the same time: try again")
+
+
+def plan_change(
+    name: str,
+    partitions: int,
+    replication: int,
+    config: Mapping[str, str],
+    existing: Existing | None,
+) -> TopicChange:
+    """What one topic needs. Pure: the same topic always gets the same answer."""
+    if existing is None:
+        shape = {"partitions": str(partitions), "replication": str(replication)}
+        return TopicChange(
+            name,
+            "create",
+            tuple(Difference(setting, None, value) for setting, value in (shape | dict(config)).items()),
+        )
+    changed = tuple(
+        Difference(setting, existing.config.get(setting), value)
+        for setting, value in config.items()
+        if not _same(existing.config.get(setting), value)
+    )
+    if existing.partitions != partitions:
+        difference = Difference("partitions", str(existing.partitions), str(partitions))
+        return TopicChange(
+            name, "refuse", (difference, *changed), _moving_keys(existing.partitions, partitions)
+        )
+    note = ""
+    if existing.replication != replication:
+        note = f"has {existing.replication} copies, not {replication}: Kafka's reassignment tool changes that"
+    return TopicChange(name, "configure" if changed else "keep", changed, note)
+
+
+def _moving_keys(current: int, wanted: int) -> str:
+    return (
+        f"has {current} partitions, declared are {wanted}. Another number sends keys away from their "
+        f"state: keep {current} (--partitions {current} where the topic is co-partitioned), or begin anew "
+        f"under another prefix"
+    )
+
+
+def _same(current: str | None, wanted: str) -> bool:
+    if current == wanted:
+        return True
+    try:
+        return current is not None and float(current) == float(wanted)
+    except ValueError:
+        return False
+
+
+def _wanted(topic: Topic, prefix: str, partitions: int, replication: int) -> _Wanted:
+    in_sync = max(1, min(2, replication - 1))
+    return _Wanted(
+        prefix + topic.name,
+        topic.partition_count(partitions),
+        replication,
+        topic.config() | {"min.insync.replicas": str(in_sync)},
+    )
+
+
+def _copies(admin: AdminClient, replication: int | None) -> int:
+    if replication is not None:
+        return replication
+    return min(USUAL_REPLICATION, len(admin.list_topics(timeout=TIMEOUT_SECONDS).brokers))
+
+
+def _plan(admin: AdminClient, wanted: Sequence[_Wanted]) -> list[TopicChange]:
+    existing = _look(admin, [topic.name for topic in wanted])
+    return [
+        plan_change(topic.name, topic.partitions, topic.replication, topic.config, existing.get(topic.name))
+        for topic in wanted
+    ]
+
+
+def _look(admin: AdminClient, names: Sequence[str]) -> dict[str, Existing]:
+    known = admin.list_topics(timeout=TIMEOUT_SECONDS).topics
+    present = [name for name in names if name in known and known[name].error is None]
+    if not present:
+        return {}
+    asked = admin.describe_configs([ConfigResource(ResourceType.TOPIC, name) for name in present])
+    configs = {resource.name: future.result(TIMEOUT_SECONDS) for resource, future in asked.items()}
+    return {
+        name: Existing(
+            partitions=len(known[name].partitions),
+            replication=min((len(part.replicas) for part in known[name].partitions.values()), default=0),
+            config={entry.name: str(entry.value) for entry in configs[name].values()},
+        )
+        for name in present
+    }
+
+
+def _refuse(changes: Sequence[TopicChange]) -> None:
+    refused = [f"topic {change.topic} {change.note}" for change in changes if change.action == "refuse"]
+    if refused:
+        raise Misconfigured("nothing was changed: " + "; ".join(refused))
+
+
+def _carry_out(admin: AdminClient, wanted: Sequence[_Wanted], changes: Sequence[TopicChange]) -> bool:
+    """Do what the changes say. False when a topic came into being meanwhile, and must be looked at again."""
+    actions = {change.topic: change for change in changes}
+    new = [topic for topic in wanted if actions[topic.name].action == "create"]
+    alone = True
+    if new:
+        futures = admin.create_topics(
+            [
+                NewTopic(topic.name, topic.partitions, topic.replication, config=dict(topic.config))
+                for topic in new
+            ],
+            operation_timeout=TIMEOUT_SECONDS,
+        )
+        outcomes = [_created(future) for future in futures.values()]
+        alone = all(outcomes)
+    altered = [change for change in changes if change.action == "configure"]
+    if altered:
+        for future in admin.incremental_alter_configs([_alteration(change) for change in altered]).values():
+            future.result(TIMEOUT_SECONDS)
+    return alone
+
+
+def _created(future: Future[None]) -> bool:
+    try:
+        future.result(TIMEOUT_SECONDS)
+    except KafkaException as error:
+        if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
+            return False
+        raise
+    return True
+
+
+def _alteration(change: TopicChange) -> ConfigResource:
+    entries = [
+        ConfigEntry(difference.setting, difference.wanted, incremental_operation=AlterConfigOpType.SET)
+        for difference in change.differences
+    ]
+    return ConfigResource(ResourceType.TOPIC, change.topic, incremental_configs=entries)
+
+
+def _told(bootstrap: str, error: KafkaException) -> str:
+    problem = error.args[0]
+    if problem.code() == KafkaError._UNSUPPORTED_FEATURE:  # noqa: SLF001 - librdkafka's local codes start so
+        return (
+            f"the cluster at {bootstrap} cannot create topics by request (a mock cannot): use a real broker"
+        )
+    return f"the topics at {bootstrap} could not be applied: {problem.str()} ({problem.name()})"
