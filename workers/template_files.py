@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from ruamel.yaml import YAML, YAMLError
+from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.error import YAMLError
 from ruamel.yaml.scalarstring import FoldedScalarString, LiteralScalarString
 
 from workers.core.templates import BadTemplates, TemplateProblem, Templates, TemplateSource, compile_templates
@@ -34,7 +35,7 @@ def load_templates(folder: Path) -> Templates:
 
 
 def read_templates(folder: Path) -> tuple[list[TemplateSource], list[TemplateProblem]]:
-    """The readable templates of ``folder`` as written, in the order of their names, and what is not readable."""
+    """The templates of ``folder`` as written, in the order of their names, and what is not readable."""
     sources: list[TemplateSource] = []
     problems: list[TemplateProblem] = []
     for path in sorted(folder.glob("*.y*ml")) if folder.is_dir() else []:
@@ -58,9 +59,12 @@ def read_template(path: Path) -> TemplateSource:
             continue
         if part in fields:
             raise _problem(name, file, lines[field], field, f"give {part} or {field}, not both")
-        reference = str(fields.pop(field))
-        fields[part] = _read_beside(path, reference, name, file, lines[field], field)
-        files[part], lines[part] = f"{path.parent.name}/{reference}", 1
+        target = path.parent / str(fields.pop(field))
+        try:
+            fields[part] = _read_beside(path, target)
+        except (OSError, ValueError) as error:
+            raise _problem(name, file, lines[field], field, f"{target.name}: {_io_detail(error)}") from error
+        files[part], lines[part] = f"{path.parent.name}/{target.name}", 1
     channel = str(fields.pop("channel", ""))
     if not channel:
         raise _problem(name, file, 1, "channel", "a template names its channel: email or in_app")
@@ -77,7 +81,7 @@ def _yaml(path: Path, file: str) -> CommentedMap:
     except (OSError, ValueError) as error:
         raise _problem(path.stem, file, 1, "file", _io_detail(error)) from error
     if not isinstance(document, CommentedMap):
-        raise _problem(path.stem, file, 1, "yaml", "a template is a mapping of fields, such as `channel: email`")
+        raise _problem(path.stem, file, 1, "yaml", "a template is a mapping, such as `channel: email`")
     return document
 
 
@@ -94,14 +98,10 @@ def _plain(value: Any) -> Any:
     return bool(value) if isinstance(value, bool) else value
 
 
-def _read_beside(path: Path, reference: str, name: str, file: str, line: int, field: str) -> str:
-    target = path.parent / reference
-    if target.parent != path.parent or reference in ("", ".", ".."):
-        raise _problem(name, file, line, field, "the file is in the same folder as the template")
-    try:
-        return _read(target)
-    except (OSError, ValueError) as error:
-        raise _problem(name, file, line, field, f"{reference}: {_io_detail(error)}") from error
+def _read_beside(path: Path, target: Path) -> str:
+    if target.parent != path.parent or target.name in ("", ".", ".."):
+        raise ValueError("the file is in the same folder as the template")
+    return _read(target)
 
 
 def _read(path: Path) -> str:

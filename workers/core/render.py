@@ -18,8 +18,9 @@ from workers.core.template_values import Budget, FailureReason, Unrenderable, ch
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from schemas.fields import FeedForm
     from workers.core.template_language import CompiledPart
-    from workers.core.templates import EmailTemplate, InAppForm, InAppTemplate
+    from workers.core.templates import EmailTemplate, InAppTemplate
 
 MAX_SUBJECT_CHARS: Final = 255
 """Mail clients show 40 to 80; a subject near the 998 bytes of a header line is a mistake."""
@@ -49,7 +50,7 @@ class RenderedEmail:
 class RenderedInApp:
     """An in-app item ready to be shown: plain texts. ``cta_url`` is https or a path; None with no label."""
 
-    form: InAppForm
+    form: FeedForm
     title: str
     body: str
     cta_label: str | None
@@ -112,9 +113,8 @@ def _failed(failure: Unrenderable, template: EmailTemplate | InAppTemplate) -> R
 def _prepare(context: Mapping[str, Any]) -> dict[str, Any]:
     """The names that the compiled texts read: the checked data, and one budget for the whole message."""
     check_plain(context)
-    zones = tuple(
-        holder.get("timezone") for holder in (context.get("user"), context.get("account")) if type(holder) is dict
-    )
+    holders = (context.get("user"), context.get("account"))
+    zones = tuple(holder.get("timezone") for holder in holders if type(holder) is dict)
     return {**context, "_budget": Budget(zones)}
 
 
@@ -127,7 +127,7 @@ def _run(part: CompiledPart, data: dict[str, Any], max_chars: int) -> str:
             pieces.append(piece)
             left -= len(piece)
             if left < 0:
-                raise Unrenderable("too_long", None, f"a part of the message is longer than {max_chars} characters")
+                raise Unrenderable("too_long", None, f"a part is longer than {max_chars} characters")
     except UndefinedError as error:
         raise Unrenderable("missing_variable", None, str(error)) from error
     except (TypeError, ValueError) as error:  # a loop's names do not fit its items
@@ -145,14 +145,14 @@ def _line(part: str, text: str, max_chars: int) -> str:
     """One line. White space around it is the template's layout; a line break inside is an injection."""
     line = _not_empty(part, text.strip(" \r\n\t"))
     if has_control(line):
-        raise Unrenderable("control_character", None, f"the {part} has a line break or another control character")
+        raise Unrenderable("control_character", None, f"the {part} has a line break or control character")
     if len(line) > max_chars:
         raise Unrenderable("too_long", None, f"the {part} is longer than {max_chars} characters")
     return line
 
 
 def _app_url(text: str) -> str:
-    """An https URL, or a path of the app that shows the item (which ``//host`` and ``/\\host`` are not)."""
+    """An https URL, or a path of the app that shows the item; ``//host`` is another host."""
     url = text.strip(" \r\n\t")
     is_path = url.startswith("/") and not url.startswith(("//", "/\\"))
     if not (is_path or url.lower().startswith("https://")) or has_control(url) or " " in url:

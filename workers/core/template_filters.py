@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any, Final
@@ -25,16 +26,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _MAX_DECIMALS = 6
-_MONTHS = "January February March April May June July August September October November December".split()
-_DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
+_CURRENCY = re.compile("[A-Za-z]{3}")
+_MONTHS: Final = (
+    "January", "February", "March", "April", "May", "June",
+    "July", "August", "September", "October", "November", "December",
+)  # fmt: skip
+_DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _SYMBOLS: Final = {
     "AUD": "A$", "BRL": "R$", "CAD": "CA$", "CNY": "CN¥", "EUR": "€", "GBP": "£", "HKD": "HK$", "ILS": "₪",
-    "INR": "₹", "JPY": "¥", "KRW": "₩", "MXN": "MX$", "NZD": "NZ$", "PHP": "₱", "TWD": "NT$", "USD": "$", "VND": "₫",
+    "INR": "₹", "JPY": "¥", "KRW": "₩", "MXN": "MX$", "NZD": "NZ$", "PHP": "₱", "TWD": "NT$", "USD": "$",
+    "VND": "₫",
 }  # fmt: skip
-_NO_DECIMALS: Final = frozenset("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF".split())
-_THREE_DECIMALS: Final = frozenset("BHD IQD JOD KWD LYD OMR TND".split())
+_NO_DECIMALS: Final = frozenset({
+    "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF",
+    "XPF",
+})  # fmt: skip
+
+_THREE_DECIMALS: Final = frozenset({"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"})
 """ISO 4217: currencies without a minor unit, and with one of a thousandth."""
 
 
@@ -91,7 +101,7 @@ def percent(value: Any, budget: Budget, decimals: int = 0) -> str:
 def money(value: Any, budget: Budget, currency: str = "USD") -> str:
     """``$1,234.50``: the currency's symbol in front, else its code behind; the currency's own decimals."""
     budget.spend(8)
-    if not isinstance(currency, str) or len(currency) != 3 or not currency.isascii() or not currency.isalpha():  # noqa: PLR2004
+    if not isinstance(currency, str) or not _CURRENCY.fullmatch(currency):
         fail_type("a currency is a code of three letters", currency)
     code = currency.upper()
     decimals = 0 if code in _NO_DECIMALS else 3 if code in _THREE_DECIMALS else 2
@@ -106,7 +116,11 @@ def _zone(zones: tuple[object, ...]) -> ZoneInfo:
         if isinstance(name, str) and name:
             try:
                 return ZoneInfo(name)
-            except (ValueError, OSError, KeyError):  # KeyError: ZoneInfoNotFoundError; the next one may be good
+            except (
+                ValueError,
+                OSError,
+                KeyError,
+            ):  # KeyError: ZoneInfoNotFoundError; the next one may be good
                 continue
     return ZoneInfo("UTC")
 
@@ -302,4 +316,3 @@ TESTS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "number": _is_number,
     "string": lambda value: isinstance(value, str),
 }
-

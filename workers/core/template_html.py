@@ -52,7 +52,7 @@ class HtmlPosition:
     def feed_expression(self) -> None:
         """An expression stands here. Raises :class:`UnsafeHtml` where escaping cannot make its value safe."""
         if self.inside_style:
-            raise UnsafeHtml("an expression inside <style> is not safe; use an attribute style=\"…\"")
+            raise UnsafeHtml('an expression inside <style> is not safe; use an attribute style="…"')
         if not self.element:
             return
         if not self.quote:
@@ -103,10 +103,15 @@ _OPEN, _CLOSE = "\ue000", "\ue001"
 """Private-use characters around the number of a piece of template code that is carried through."""
 
 _CODE = re.compile(f"{_OPEN}(\\d+){_CLOSE}")
-_PARAGRAPHS = frozenset("p div table ul ol h1 h2 h3 h4 h5 h6 blockquote section article header footer hr pre".split())
-_LINES = frozenset("br tr li dt dd".split())
-_HIDDEN = frozenset("head style script title template".split())
-_VOID = frozenset("area base br col embed hr img input link meta source track wbr".split())
+_PARAGRAPHS = frozenset({
+    "p", "div", "table", "ul", "ol", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "section", "article",
+    "header", "footer", "hr", "pre",
+})  # fmt: skip
+_LINES = frozenset({"br", "tr", "li", "dt", "dd"})
+_HIDDEN = frozenset({"head", "style", "script", "title", "template"})
+_VOID = frozenset({
+    "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr",
+})  # fmt: skip
 
 
 class _TextWriter(HTMLParser):
@@ -118,7 +123,11 @@ class _TextWriter(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = {name: value or "" for name, value in attrs}
-        if self.hidden or tag in _HIDDEN or "display:none" in values.get("style", "").replace(" ", "").lower():
+        if (
+            self.hidden
+            or tag in _HIDDEN
+            or "display:none" in values.get("style", "").replace(" ", "").lower()
+        ):
             if tag not in _VOID:
                 self.hidden.append(tag)
             return

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from jinja2 import TemplateSyntaxError, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -38,9 +38,10 @@ MAX_SOURCE_CHARS: Final = 200_000
 MAX_NODES: Final = 5_000
 MAX_DEPTH: Final = 60
 MAX_LOOP_DEPTH: Final = 4
-"""Sizes of one part of a template: far above what is written by hand, low enough to compile in under a second."""
+"""Sizes of one text: far above what is written by hand, low enough to compile in under a second."""
 
 _BUDGET = "_budget"
+_NEEDS_ELSE: Final = "`a if b` needs an `else`, to say what is shown otherwise"
 _LOOP_FACTS = frozenset({"index", "index0", "first", "last", "length", "revindex", "revindex0"})
 _OPERATIONS: Final[dict[str, Callable[..., Any]]] = {
     "_read": values.read,
@@ -129,8 +130,8 @@ def lex(source: str) -> Iterator[tuple[int, str, str]]:
 
 
 def _refuse_raw(environment: ImmutableSandboxedEnvironment, source: str) -> None:
-    for line, token, _ in environment.lex(source):
-        if token == "raw_begin":
+    for line, kind, _ in environment.lex(source):
+        if kind == "raw_begin":
             raise BadTemplate(line, "{% raw %} is not available; write {{ '{{' }} for two braces")
 
 
@@ -143,7 +144,9 @@ def _check_size(tree: nodes.Template) -> None:
             return
         count += len(level)
         if count > MAX_NODES:
-            raise BadTemplate(level[0].lineno, f"the text has more than {MAX_NODES} expressions; split the message")
+            raise BadTemplate(
+                level[0].lineno, f"the text has more than {MAX_NODES} expressions; split the message"
+            )
         level = [child for node in level for child in node.iter_child_nodes()]
     if level:
         raise BadTemplate(level[0].lineno, f"the text is nested deeper than {MAX_DEPTH}")
@@ -161,9 +164,6 @@ class _Rewriter:
         self.covered = False
         self.guards: list[frozenset[str]] = [frozenset()]
 
-    def fail(self, node: nodes.Node, detail: str) -> NoReturn:
-        raise BadTemplate(node.lineno, detail)
-
     # Statements
 
     def statements(self, body: Sequence[nodes.Node]) -> list[nodes.Node]:
@@ -178,12 +178,14 @@ class _Rewriter:
                 return self.branches(node)
             case nodes.For():
                 return self.loop(node)
-            case nodes.Assign(target=nodes.Name()):
+            case nodes.Assign(target=nodes.Name() as target):
                 value = self.expression(node.node)
-                self.declare(node.target)
-                return nodes.Assign(node.target, value, lineno=node.lineno)
+                self.locals[-1].add(self.check_name(target))
+                return nodes.Assign(target, value, lineno=node.lineno)
             case _:
-                self.fail(node, f"{_words(node)} is not available; use if, for, set and comments")
+                raise BadTemplate(
+                    node.lineno, f"{_words(node)} is not available; use if, for, set and comments"
+                )
 
     def branches(self, node: nodes.If) -> nodes.If:
         """Each branch starts at the same position of the html, and with the same local names."""
@@ -205,7 +207,7 @@ class _Rewriter:
         self.position = start.copy() if start else None
 
     def block(self, body: Sequence[nodes.Node], names: Sequence[str] = ()) -> list[nodes.Node]:
-        """A body with its own local names. A name set inside is not known outside, where it may not be set."""
+        """A body with its own local names: what is set inside is not known outside."""
         self.locals.append(set(names))
         result = self.statements(body)
         self.locals.pop()
@@ -213,9 +215,9 @@ class _Rewriter:
 
     def loop(self, node: nodes.For) -> nodes.For:
         if node.recursive:
-            self.fail(node, "a loop cannot be recursive")
+            raise BadTemplate(node.lineno, "a loop cannot be recursive")
         if self.loops == MAX_LOOP_DEPTH:
-            self.fail(node, f"loops are nested deeper than {MAX_LOOP_DEPTH}")
+            raise BadTemplate(node.lineno, f"loops are nested deeper than {MAX_LOOP_DEPTH}")
         items = self.expression(node.iter)
         targets = node.target.items if isinstance(node.target, nodes.Tuple) else [node.target]
         names = [self.target_name(target) for target in targets]
@@ -232,15 +234,12 @@ class _Rewriter:
 
     def target_name(self, target: nodes.Node) -> str:
         if not isinstance(target, nodes.Name):
-            self.fail(target, "a loop's variables are names")
+            raise BadTemplate(target.lineno, "a loop's variables are names")
         return self.check_name(target)
-
-    def declare(self, target: nodes.Name) -> None:
-        self.locals[-1].add(self.check_name(target))
 
     def check_name(self, target: nodes.Name) -> str:
         if target.name in ROOTS or target.name.startswith("_") or target.name == "loop":
-            self.fail(target, f"{target.name!r} cannot be set; choose another name")
+            raise BadTemplate(target.lineno, f"{target.name!r} cannot be set; choose another name")
         return target.name
 
     # What is shown
@@ -259,20 +258,19 @@ class _Rewriter:
         try:
             self.position.feed(text) if text is not None else self.position.feed_expression()
         except UnsafeHtml as error:
-            self.fail(node, str(error))
+            raise BadTemplate(node.lineno, str(error)) from error
 
     def shown(self, node: nodes.Expr) -> nodes.Expr:
         """An expression that is put out: what it gives must be there, unless the template says otherwise."""
         match node:
-            case nodes.CondExpr(expr2=None):
-                self.fail(node, "`a if b` needs an `else`, to say what is shown otherwise")
+            case nodes.CondExpr(expr2=nodes.Expr() as otherwise):
+                return self.choice(node, self.shown, otherwise)
             case nodes.CondExpr():
-                assert node.expr2 is not None  # noqa: S101 - the case above
-                return self.choice(node, self.shown, node.expr2)
+                raise BadTemplate(node.lineno, _NEEDS_ELSE)
             case nodes.Const(value=str() as text):
                 return nodes.Const(text, lineno=node.lineno)
             case nodes.Const(value=None):
-                self.fail(node, "none cannot be shown")
+                raise BadTemplate(node.lineno, "none cannot be shown")
         in_url = self.position is not None and self.position.at_url_start
         may_be_blank = isinstance(node, nodes.Filter) and node.name == "default"
         how = "_show_url" if in_url else "_show_or_blank" if may_be_blank else "_show"
@@ -281,39 +279,44 @@ class _Rewriter:
     # Expressions
 
     def expression(self, node: nodes.Node) -> nodes.Expr:
-        match node:
-            case nodes.Const():
-                return nodes.Const(node.value, lineno=node.lineno)
-            case nodes.Name() | nodes.Getattr() | nodes.Getitem():
-                return self.variable(node)
-            case nodes.Filter():
-                return self.filtered(node)
-            case nodes.Test():
-                return self.tested(node)
-            case nodes.Compare():
-                return self.compared(node)
-            case nodes.Concat():
-                labels = nodes.Const(tuple(self.label(part) for part in node.nodes))
-                parts = [self.expression(part) for part in node.nodes]
-                return self.call("_concat", node, parts[0], labels, *parts[1:])
-            case nodes.And() | nodes.Or():
-                left, right = self.expression(node.left), self.expression(node.right)
-                return type(node)(left, right, lineno=node.lineno)
-            case nodes.Not():
-                return nodes.Not(self.expression(node.node), lineno=node.lineno)
-            case nodes.Neg():
-                return self.call("_calculate", node, nodes.Const(0), nodes.Const("Sub"), self.expression(node.node))
-            case nodes.Add() | nodes.Sub() | nodes.Mul() | nodes.Div() | nodes.FloorDiv() | nodes.Mod():
-                name = nodes.Const(type(node).__name__)
-                return self.call("_calculate", node, self.expression(node.left), name, self.expression(node.right))
-            case nodes.CondExpr(expr2=nodes.Expr() as otherwise):
-                return self.choice(node, self.expression, otherwise)
-            case nodes.List() | nodes.Tuple():
-                return nodes.List([self.expression(item) for item in node.items], lineno=node.lineno)
-            case nodes.Call():
-                self.fail(node, "nothing can be called here; use a filter, such as `value | default('x')`")
-            case _:
-                self.fail(node, f"{_words(node)} is not available in an expression")
+        """``node`` rebuilt, whatever it is; one that is not allowed is refused."""
+        for kinds, rebuild in _EXPRESSIONS:
+            if isinstance(node, kinds):
+                return rebuild(self, node)
+        if isinstance(node, nodes.Call):
+            raise BadTemplate(
+                node.lineno, "nothing can be called here; use a filter, such as `value | default('x')`"
+            )
+        raise BadTemplate(node.lineno, f"{_words(node)} is not available in an expression")
+
+    def constant(self, node: nodes.Const) -> nodes.Expr:
+        return nodes.Const(node.value, lineno=node.lineno)
+
+    def listed(self, node: nodes.List | nodes.Tuple) -> nodes.Expr:
+        return nodes.List([self.expression(item) for item in node.items], lineno=node.lineno)
+
+    def joined(self, node: nodes.Concat) -> nodes.Expr:
+        labels = nodes.Const(tuple(self.label(part) for part in node.nodes))
+        parts = [self.expression(part) for part in node.nodes]
+        return self.call("_concat", node, parts[0], labels, *parts[1:])
+
+    def logical(self, node: nodes.And | nodes.Or) -> nodes.Expr:
+        return type(node)(self.expression(node.left), self.expression(node.right), lineno=node.lineno)
+
+    def negated(self, node: nodes.Not) -> nodes.Expr:
+        return nodes.Not(self.expression(node.node), lineno=node.lineno)
+
+    def minus(self, node: nodes.Neg) -> nodes.Expr:
+        return self.call("_calculate", node, nodes.Const(0), nodes.Const("Sub"), self.expression(node.node))
+
+    def arithmetic(self, node: nodes.BinExpr) -> nodes.Expr:
+        left, right = self.expression(node.left), self.expression(node.right)
+        return self.call("_calculate", node, left, nodes.Const(type(node).__name__), right)
+
+    def chosen(self, node: nodes.CondExpr) -> nodes.Expr:
+        if node.expr2 is None:
+            raise BadTemplate(node.lineno, _NEEDS_ELSE)
+        return self.choice(node, self.expression, node.expr2)
 
     def choice(
         self, node: nodes.CondExpr, arm: Callable[[nodes.Expr], nodes.Expr], otherwise: nodes.Expr,
@@ -371,7 +374,7 @@ class _Rewriter:
             if isinstance(base, nodes.Getattr):
                 keys.append(nodes.Const(base.attr))
             elif isinstance(base.arg, nodes.Slice):
-                self.fail(base, "slices are not available; use truncate, first or last")
+                raise BadTemplate(base.lineno, "slices are not available; use truncate, first or last")
             else:
                 keys.append(self.expression(base.arg))
             base = base.node
@@ -380,10 +383,12 @@ class _Rewriter:
             return self.call("_read", node, self.expression(base), nodes.Const(self.label(node)), *keys)
         if base.name == "loop" and self.is_local("loop"):
             if not isinstance(node, nodes.Getattr) or len(keys) != 1 or node.attr not in _LOOP_FACTS:
-                self.fail(node, f"of a loop there are loop.{', loop.'.join(sorted(_LOOP_FACTS))}")
+                raise BadTemplate(
+                    node.lineno, f"of a loop there are loop.{', loop.'.join(sorted(_LOOP_FACTS))}"
+                )
             return node
         if base.name not in ROOTS and not self.is_local(base.name):
-            self.fail(base, f"unknown variable {base.name!r}; there are {', '.join(ROOTS)}")
+            raise BadTemplate(base.lineno, f"unknown variable {base.name!r}; there are {', '.join(ROOTS)}")
         name = self.label(node)
         if base.name in ROOTS:
             covered = self.covered or any(name in names for names in self.guards)
@@ -396,28 +401,30 @@ class _Rewriter:
     def filtered(self, node: nodes.Filter) -> nodes.Expr:
         function = FILTERS.get(node.name)
         if function is None:
-            self.fail(node, f"unknown filter {node.name!r}; there are {', '.join(FILTERS)}")
+            raise BadTemplate(node.lineno, f"unknown filter {node.name!r}; there are {', '.join(FILTERS)}")
         if node.dyn_args is not None or node.dyn_kwargs is not None or node.node is None:
-            self.fail(node, "the arguments of a filter are written out")
-        names = {pair.key: None for pair in node.kwargs}
+            raise BadTemplate(node.lineno, "the arguments of a filter are written out")
+        names = {str(pair.key): None for pair in node.kwargs}
         try:
             inspect.signature(function).bind(None, None, *node.args, **names)
         except TypeError as error:
-            self.fail(node, f"filter {node.name}: {error}")
+            raise BadTemplate(node.lineno, f"filter {node.name}: {error}") from error
         value = self.with_cover(node.node, covered=node.name == "default")
         arguments = [nodes.Name(_BUDGET, "load"), *(self.expression(argument) for argument in node.args)]
-        named = [nodes.Keyword(pair.key, self.expression(pair.value), lineno=node.lineno) for pair in node.kwargs]
+        named = [
+            nodes.Keyword(pair.key, self.expression(pair.value), lineno=node.lineno) for pair in node.kwargs
+        ]
         return nodes.Filter(value, node.name, arguments, named, None, None, lineno=node.lineno)
 
     def tested(self, node: nodes.Test) -> nodes.Expr:
         if node.name not in TESTS or node.args or node.kwargs or node.dyn_args or node.dyn_kwargs:
-            self.fail(node, f"`is` knows {', '.join(TESTS)}; compare with == and other signs")
+            raise BadTemplate(node.lineno, f"`is` knows {', '.join(TESTS)}; compare with == and other signs")
         value = self.with_cover(node.node, covered=True)
         return nodes.Test(value, node.name, [], [], None, None, lineno=node.lineno)
 
     def compared(self, node: nodes.Compare) -> nodes.Expr:
         if len(node.ops) != 1:
-            self.fail(node, "compare two values at a time and join the comparisons with `and`")
+            raise BadTemplate(node.lineno, "compare two values at a time and join the comparisons with `and`")
         right = self.expression(node.ops[0].expr)
         return self.call("_compare", node, self.expression(node.expr), nodes.Const(node.ops[0].op), right)
 
@@ -436,6 +443,25 @@ class _Rewriter:
                 return self.label(inner)
             case _:
                 return f"the expression on line {node.lineno}"
+
+
+_EXPRESSIONS: Final[
+    tuple[tuple[tuple[type[nodes.Node], ...], Callable[[_Rewriter, Any], nodes.Expr]], ...]
+] = (
+    ((nodes.Const,), _Rewriter.constant),
+    ((nodes.Name, nodes.Getattr, nodes.Getitem), _Rewriter.variable),
+    ((nodes.Filter,), _Rewriter.filtered),
+    ((nodes.Test,), _Rewriter.tested),
+    ((nodes.Compare,), _Rewriter.compared),
+    ((nodes.Concat,), _Rewriter.joined),
+    ((nodes.And, nodes.Or), _Rewriter.logical),
+    ((nodes.Not,), _Rewriter.negated),
+    ((nodes.Neg,), _Rewriter.minus),
+    ((nodes.Add, nodes.Sub, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Mod), _Rewriter.arithmetic),
+    ((nodes.CondExpr,), _Rewriter.chosen),
+    ((nodes.List, nodes.Tuple), _Rewriter.listed),
+)
+"""Every expression that is allowed; what is not in this table is refused."""
 
 
 def _walk(node: nodes.Node) -> list[nodes.Node]:

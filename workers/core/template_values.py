@@ -64,9 +64,9 @@ class Unrenderable(Exception):
 
 
 class Missing(StrictUndefined):
-    """A value that the data does not have, or has as null. It is false; any other use of it fails the render."""
+    """A value that the data does not have, or has as null. It is false; any other use fails the render."""
 
-    def __bool__(self) -> bool:
+    def __bool__(self) -> bool:  # type: ignore[override]
         return False
 
     @property
@@ -98,7 +98,7 @@ class Budget:
 def fail_missing(value: object, label: str = "value") -> NoReturn:
     """Stop the render because ``value`` is not there."""
     name = value.name if isinstance(value, Missing) else label
-    raise Unrenderable("missing_variable", name, f"{name} is missing, and the template has no default for it")
+    raise Unrenderable("missing_variable", name, f"{name} is missing, and the template has no default")
 
 
 def fail_type(what: str, value: object) -> NoReturn:
@@ -111,36 +111,48 @@ def fail_type(what: str, value: object) -> NoReturn:
 def check_plain(context: Mapping[str, Any]) -> None:
     """Raise :class:`Unrenderable` unless ``context`` is what JSON has, and within the size limits."""
     values = chars = 0
-    level: list[Any] = list(context.values())
+    level: list[Any] = [context]
     for _ in range(MAX_CONTEXT_DEPTH):
-        if not level:
-            return
-        values += len(level)
-        if values > MAX_CONTEXT_VALUES:
-            raise Unrenderable("bad_context", None, f"the data has more than {MAX_CONTEXT_VALUES} values")
         below: list[Any] = []
         for value in level:
             kind = type(value)
             if kind is str:
                 chars += len(value)
             elif kind is dict:
+                chars += sum(map(len, map(_key, value)))
                 below.extend(value.values())
-                for key in value:
-                    if type(key) is not str:
-                        raise Unrenderable("bad_context", None, "the data has a key that is no text")
-                    chars += len(key)
             elif kind is list or kind is tuple:
                 below.extend(value)
-            elif kind is int:
-                if not -_MAX_NUMBER < value < _MAX_NUMBER:
-                    raise Unrenderable("bad_context", None, "the data has a number beyond 64 bits")
-            elif kind is not float and kind is not bool and value is not None:
-                raise Unrenderable("bad_context", None, f"the data has a {kind.__name__}, which JSON has not")
-        if chars > MAX_CONTEXT_CHARS:
-            raise Unrenderable("bad_context", None, f"the data has more than {MAX_CONTEXT_CHARS} characters")
+            elif kind is int and -_MAX_NUMBER < value < _MAX_NUMBER:
+                continue
+            elif kind not in _PLAIN:
+                raise _not_plain(value)
+        values += len(below)
+        if values > MAX_CONTEXT_VALUES or chars > MAX_CONTEXT_CHARS:
+            limits = f"{MAX_CONTEXT_VALUES} values or {MAX_CONTEXT_CHARS} characters"
+            raise Unrenderable("bad_context", None, f"the data has more than {limits}")
+        if not below:
+            return
         level = below
-    if level:
-        raise Unrenderable("bad_context", None, f"the data is nested deeper than {MAX_CONTEXT_DEPTH}")
+    raise Unrenderable("bad_context", None, f"the data is nested deeper than {MAX_CONTEXT_DEPTH}")
+
+
+_PLAIN = frozenset({float, bool, type(None)})
+
+
+def _key(key: object) -> str:
+    if type(key) is not str:
+        raise Unrenderable("bad_context", None, "the data has a key that is no text")
+    return key
+
+
+def _not_plain(value: object) -> Unrenderable:
+    what = (
+        "a number beyond 64 bits"
+        if isinstance(value, int)
+        else f"a {type(value).__name__}, which JSON has not"
+    )
+    return Unrenderable("bad_context", None, f"the data has {what}")
 
 
 def read(value: Any, name: str, *keys: Any) -> Any:
@@ -170,11 +182,8 @@ def number_text(value: float) -> str:
 
 def show(value: Any, budget: Budget, label: str) -> Any:
     """``value`` as text to be shown; a missing or blank one fails the render."""
-    if type(value) is str and value and not value.isspace():
-        budget.spend_chars(len(value))
-        return value
-    if value == "" or (type(value) is str and value.isspace()):
-        raise Unrenderable("missing_variable", label, f"{label} is blank, and the template has no default for it")
+    if type(value) is str and not value.strip():
+        raise Unrenderable("missing_variable", label, f"{label} is blank, and the template has no default")
     return show_or_blank(value, budget, label)
 
 
@@ -194,10 +203,11 @@ def show_or_blank(value: Any, budget: Budget, label: str) -> Any:
 _MAIL_SCHEMES = ("https://", "http://", "mailto:", "tel:")
 
 
-def show_url(value: Any, budget: Budget, label: str) -> str:
+def show_url(value: Any, budget: Budget, label: str) -> Any:
     """``value`` as the target of a link in a message: an absolute URL of a harmless scheme."""
     url = show(value, budget, label)
-    if not isinstance(url, str) or not url.lower().startswith(_MAIL_SCHEMES) or has_control(url) or " " in url:
+    harmless = isinstance(url, str) and url.lower().startswith(_MAIL_SCHEMES)
+    if not harmless or has_control(url) or " " in url:
         raise Unrenderable("bad_url", label, f"{label} is not an absolute https, http, mailto or tel URL")
     return url
 
@@ -296,7 +306,8 @@ def calculate(left: Any, budget: Budget, name: str, right: Any) -> int | float:
 
 def concat(first: Any, budget: Budget, labels: tuple[str, ...], *others: Any) -> str:
     """The texts of all values, one after the other. A missing one fails the render, a blank one does not."""
-    texts = [show_or_blank(value, budget, label) for value, label in zip((first, *others), labels, strict=True)]
+    pairs = zip((first, *others), labels, strict=True)
+    texts = [show_or_blank(value, budget, label) for value, label in pairs]
     return limit_text("".join(texts) if sum(map(len, texts)) <= MAX_TEXT_CHARS else None)
 
 

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, assert_never, 
 
 from jinja2 import TemplateSyntaxError
 
+from schemas.fields import FeedForm
 from workers.core.template_html import text_source
 from workers.core.template_language import BadTemplate, CompiledPart, Mode, Variable, compile_part, lex
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
-InAppForm: TypeAlias = Literal["banner", "post", "modal", "tooltip", "checklist", "tour", "chat"]
+
 TemplateChannel: TypeAlias = Literal["email", "in_app"]
 
 _NAME = re.compile(r"[A-Za-z0-9_]{1,64}")
@@ -61,7 +62,7 @@ class TemplateSource:
     def version(self) -> str:
         """A hash of the channel, the name and all fields: 16 hex digits."""
         digest = hashlib.blake2b(digest_size=8)
-        for part in (self.channel, self.name, *(x for key in sorted(self.fields) for x in (key, self.fields[key]))):
+        for part in (self.channel, self.name, sorted(self.fields.items())):
             text = repr(part).encode()
             digest.update(len(text).to_bytes(8, "big") + text)
         return digest.hexdigest()
@@ -120,7 +121,7 @@ class InAppTemplate:
 
     name: str
     version: str
-    form: InAppForm
+    form: FeedForm
     title: CompiledPart
     body: CompiledPart
     cta_label: CompiledPart | None
@@ -134,14 +135,16 @@ CompiledTemplate: TypeAlias = EmailTemplate | InAppTemplate
 class Templates(Mapping[str, CompiledTemplate]):
     """All templates of a workspace by name. ``sources`` holds what they were made of."""
 
-    def __init__(self, compiled: Mapping[str, CompiledTemplate], sources: Mapping[str, TemplateSource]) -> None:
+    def __init__(
+        self, compiled: Mapping[str, CompiledTemplate], sources: Mapping[str, TemplateSource]
+    ) -> None:
         self._compiled = dict(compiled)
         self.sources = dict(sources)
 
     def __getitem__(self, name: str) -> CompiledTemplate:
         return self._compiled[name]
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[str]:
         return iter(self._compiled)
 
     def __len__(self) -> int:
@@ -155,8 +158,8 @@ def compile_templates(sources: Iterable[TemplateSource]) -> Templates:
     by_name: dict[str, TemplateSource] = {}
     for source in sources:
         if source.name in by_name:
-            other = by_name[source.name].file
-            problems.append(TemplateProblem(source.name, source.file, 1, "name", f"{other} has the same name"))
+            detail = f"{by_name[source.name].file} has the same name"
+            problems.append(TemplateProblem(source.name, source.file, 1, "name", detail))
             continue
         by_name[source.name] = source
         try:
@@ -187,9 +190,9 @@ def variables(template: CompiledTemplate) -> tuple[Variable, ...]:
     """What a template reads from its context, by dotted name, for the linter; each name and line once."""
     match template:
         case EmailTemplate():
-            parts = [template.subject, template.html, template.text]
+            parts: list[CompiledPart | None] = [template.subject, template.html, template.text]
         case InAppTemplate():
-            parts = [template.title, template.body, template.cta_label, template.cta_url]  # type: ignore[list-item]
+            parts = [template.title, template.body, template.cta_label, template.cta_url]
         case _:
             assert_never(template)
     return tuple(dict.fromkeys(variable for part in parts if part is not None for variable in part.variables))
@@ -218,7 +221,7 @@ class _Compilation:
         """The fields are known, of their types, and none is left out."""
         source = self.source
         if not _NAME.fullmatch(source.name):
-            self.refuse("name", f"a template's name has letters, digits and _, at most 64; not {source.name!r}")
+            self.refuse("name", f"a name has letters, digits and _, at most 64; not {source.name!r}")
         texts, options = _TEXTS[source.channel], _OPTIONS[source.channel]
         for name, value in source.fields.items():
             if name not in (*texts, *options):
@@ -257,7 +260,9 @@ def _email(work: _Compilation) -> EmailTemplate | None:
     if subject is None or bare is None or text is None or ("preheader" in fields and preheader is None):
         return None
     if not transactional and not any(found.name == "unsubscribe_url" for found in bare.variables):
-        work.refuse("html", "link to {{ unsubscribe_url }}, or say `transactional: true` where no consent is needed")
+        work.refuse(
+            "html", "link to {{ unsubscribe_url }}, or say `transactional: true` if no consent is needed"
+        )
     html = work.compile("html", _document(html_text, str(fields.get("preheader", "")).strip()), "html")
     if html is None:
         return None
@@ -277,14 +282,17 @@ def _derived_text(work: _Compilation, html: str) -> CompiledPart | None:
     return work.compile("html", text, "text", hint)
 
 
-_HEAD = '<!DOCTYPE html><html><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"></head>'
+_HEAD = (
+    '<!DOCTYPE html><html><head><meta charset="utf-8">'
+    '<meta name="viewport" content="width=device-width"></head>'
+)
 _HIDDEN = '<div style="display:none;max-height:0;overflow:hidden;mso-hide:all">'
 _BODY_TAG = re.compile(r"<body\b[^>]*>", re.IGNORECASE)
 _HTML_TAG = re.compile(r"<html\b", re.IGNORECASE)
 
 
 def _document(html: str, preheader: str) -> str:
-    """``html`` as a whole document with the preheader, which mail clients show beside the subject, in front."""
+    """``html`` as a whole document, in front the preheader, which mail clients show beside the subject."""
     hidden = f"{_HIDDEN}{preheader}</div>" if preheader else ""
     if not _HTML_TAG.search(html):
         return f"{_HEAD}<body>{hidden}{html}</body></html>"
@@ -297,8 +305,8 @@ def _document(html: str, preheader: str) -> str:
 def _in_app(work: _Compilation) -> InAppTemplate | None:
     fields = work.source.fields
     form = fields["form"]
-    if form not in get_args(InAppForm):
-        work.refuse("form", f"there are {', '.join(get_args(InAppForm))}; not {form!r}")
+    if form not in get_args(FeedForm):
+        work.refuse("form", f"there are {', '.join(get_args(FeedForm))}; not {form!r}")
     if ("cta_label" in fields) is not ("cta_url" in fields):
         work.refuse("cta_label" if "cta_label" in fields else "cta_url", "a label and a URL come together")
     expires_after_ms = _duration_ms(work, "expires_after") if "expires_after" in fields else None
