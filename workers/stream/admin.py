@@ -94,7 +94,8 @@ def apply_topics(
     admin = AdminClient({"log_level": 3, **(options or {}), "bootstrap.servers": bootstrap})
     declared = tuple(topics)
     try:
-        wanted = [_wanted(topic, prefix, partitions, _copies(admin, replication)) for topic in declared]
+        copies = _copies(admin, bootstrap, replication)
+        wanted = [_wanted(topic, prefix, partitions, copies) for topic in declared]
         changes = _plan(admin, wanted)
         if dry_run:
             return changes
@@ -168,10 +169,15 @@ def _wanted(topic: Topic, prefix: str, partitions: int, replication: int) -> _Wa
     )
 
 
-def _copies(admin: AdminClient, replication: int | None) -> int:
-    if replication is not None:
-        return replication
-    return min(USUAL_REPLICATION, len(admin.list_topics(timeout=TIMEOUT_SECONDS).brokers))
+def _copies(admin: AdminClient, bootstrap: str, replication: int | None) -> int:
+    """Copies of each partition; refuses at once a cluster that could only let every request time out."""
+    cluster = admin.list_topics(timeout=TIMEOUT_SECONDS)
+    if cluster.controller_id < 0:
+        raise Misconfigured(
+            f"the cluster at {bootstrap} has no controller, which creates topics (a mock never has one): "
+            f"use a real broker, or wait until the cluster has elected one",
+        )
+    return replication if replication is not None else min(USUAL_REPLICATION, len(cluster.brokers))
 
 
 def _plan(admin: AdminClient, wanted: Sequence[_Wanted]) -> list[TopicChange]:
@@ -187,8 +193,9 @@ def _look(admin: AdminClient, names: Sequence[str]) -> dict[str, Existing]:
     present = [name for name in names if name in known and known[name].error is None]
     if not present:
         return {}
-    asked = admin.describe_configs([ConfigResource(ResourceType.TOPIC, name) for name in present])
-    configs = {resource.name: future.result(TIMEOUT_SECONDS) for resource, future in asked.items()}
+    resources = [ConfigResource(ResourceType.TOPIC, name) for name in present]
+    asked = admin.describe_configs(resources, request_timeout=TIMEOUT_SECONDS)
+    configs = {resource.name: future.result() for resource, future in asked.items()}
     return {
         name: Existing(
             partitions=len(known[name].partitions),
@@ -217,19 +224,21 @@ def _carry_out(admin: AdminClient, wanted: Sequence[_Wanted], changes: Sequence[
                 for topic in new
             ],
             operation_timeout=TIMEOUT_SECONDS,
+            request_timeout=TIMEOUT_SECONDS,
         )
         outcomes = [_created(future) for future in futures.values()]
         alone = all(outcomes)
     altered = [change for change in changes if change.action == "configure"]
     if altered:
-        for future in admin.incremental_alter_configs([_alteration(change) for change in altered]).values():
-            future.result(TIMEOUT_SECONDS)
+        alterations = [_alteration(change) for change in altered]
+        for future in admin.incremental_alter_configs(alterations, request_timeout=TIMEOUT_SECONDS).values():
+            future.result()
     return alone
 
 
 def _created(future: Future[None]) -> bool:
     try:
-        future.result(TIMEOUT_SECONDS)
+        future.result()
     except KafkaException as error:
         if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
             return False
@@ -247,8 +256,4 @@ def _alteration(change: TopicChange) -> ConfigResource:
 
 def _told(bootstrap: str, error: KafkaException) -> str:
     problem = error.args[0]
-    if problem.code() == KafkaError._UNSUPPORTED_FEATURE:  # noqa: SLF001 - librdkafka's local codes start so
-        return (
-            f"the cluster at {bootstrap} cannot create topics by request (a mock cannot): use a real broker"
-        )
     return f"the topics at {bootstrap} could not be applied: {problem.str()} ({problem.name()})"

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from workers.stream.fetch import unpack_in_runs
 from workers.stream.store import META, POSITION, PartitionStore
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ CLAIM = META + b"claim"
 """Key of the record by which an owner takes possession; it is not a row."""
 
 _POLL_MS = 500
-_RUN_RECORDS = 20_000
-"""Records of one WriteBatch while restoring: large enough to be fast, small enough not to hold the loop."""
+_FETCH_BYTES = 2 * 1024 * 1024
+"""Bytes of one run, and so of one WriteBatch: large enough to be fast, small enough not to hold the loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +50,13 @@ async def open_reader(bootstrap: str, topic: str, partition: int, options: dict[
         isolation_level="read_committed",
         enable_auto_commit=False,
         auto_offset_reset="earliest",
-        max_partition_fetch_bytes=8 * 1024 * 1024,
+        max_partition_fetch_bytes=_FETCH_BYTES,
         fetch_max_wait_ms=100,
         **options,
     )
     consumer.assign([TopicPartition(topic, partition)])
     await consumer.start()
+    unpack_in_runs(consumer)
     try:
         yield consumer
     finally:
@@ -104,7 +106,7 @@ async def restore(
     consumer.seek(tp, store.changelog_next)
     applied = 0
     while True:
-        fetched = await consumer.getmany(tp, timeout_ms=_POLL_MS, max_records=_RUN_RECORDS)
+        fetched = await consumer.getmany(tp, timeout_ms=_POLL_MS)
         records = fetched.get(tp, [])
         if not records:
             continue
@@ -132,7 +134,7 @@ async def follow(
     consumer.seek(tp, store.changelog_next)
     applied = 0
     while True:
-        fetched = await consumer.getmany(tp, timeout_ms=_POLL_MS, max_records=_RUN_RECORDS)
+        fetched = await consumer.getmany(tp, timeout_ms=_POLL_MS)
         records = fetched.get(tp, [])
         if records:
             apply_run(store, records, now_ms())

@@ -72,9 +72,11 @@ def _apply_one_by_one(logic: PartitionLogic, tp: TP, items: Sequence[Any], view:
 
 
 def _check_sizes(view: View) -> None:
-    for key, row in view.changes().items():
-        if row is not None and len(row) > ROW_MAX_BYTES:
-            raise Oversized("too_large", f"the row {key[:64]!r} would take {len(row)} bytes, above {ROW_MAX_BYTES}")
+    changes = view.changes()
+    largest = max(map(len, filter(None, changes.values())), default=0)
+    if largest > ROW_MAX_BYTES:
+        key = next(key for key, row in changes.items() if row is not None and len(row) == largest)
+        raise Oversized("too_large", f"the row {key[:64]!r} would take {largest} bytes, above {ROW_MAX_BYTES}")
     for output in view.outputs:
         if output.value is not None and len(output.value) > ROW_MAX_BYTES:
             raise Oversized("too_large", f"a record for {output.topic} would take {len(output.value)} bytes, above {ROW_MAX_BYTES}")

@@ -275,14 +275,14 @@ class Partition:
             prepared.append((batch, items))
             wanted.update(keys)
         wanted.update(self._logic.timer_keys(timers))
-        cached = self.store.cache.get
-        missing = [key for key in wanted if cached(key) is None]
+        found, missing = self.store.cache.split(wanted)
         if missing:
             if len(missing) < _READ_INLINE:
                 rows = self.store.read(missing)
             else:
                 rows = await self._in_thread(self.store.read, missing)
-            view.fill(missing, rows)
+            found.update(zip(missing, rows, strict=True))
+        view.fill(found)
         return prepared
 
     def _decide(

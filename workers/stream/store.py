@@ -77,6 +77,21 @@ class RowCache:
             row = self._old.get(key)
         return row
 
+    def split(self, keys: Iterable[bytes]) -> tuple[dict[bytes, bytes | None], list[bytes]]:
+        """The cached rows among ``keys``, and the keys that are not cached."""
+        new, old = self._new.get, self._old.get
+        found: dict[bytes, bytes | None] = {}
+        missing: list[bytes] = []
+        for key in keys:
+            row = new(key)
+            if row is None:
+                row = old(key)
+                if row is None:
+                    missing.append(key)
+                    continue
+            found[key] = row
+        return found, missing
+
     def update(self, changes: Mapping[bytes, bytes | None]) -> None:
         """Take over committed changes (None deletes)."""
         if not self._half:
@@ -286,11 +301,6 @@ def timer_row(due_ms: int, payload: bytes) -> bytes:
 def position_change(topic: str, offset: int) -> tuple[bytes, bytes]:
     """The marker "applied up to ``offset`` of ``topic``" as a change."""
     return POSITION + topic.encode(), _I64.pack(offset)
-
-
-def restore_order(records: Iterable[tuple[bytes, bytes | None]]) -> dict[bytes, bytes | None]:
-    """Changelog records as changes: the last of each key wins."""
-    return dict(records)
 
 
 def _options(block_cache: Cache | None) -> Options:

@@ -41,16 +41,18 @@ class Table(Generic[Row]):
     row_type: type[Row]
     version: int = 1
     upcast: Mapping[int, Callable[[Any], Any]] = field(default_factory=dict)
+    tag: bytes = field(init=False, repr=False)
+    """The version byte before each stored row."""
+    encode_row: Callable[[Row], bytes] = field(init=False, repr=False)
+    """Encodes a row without its version byte."""
+    _decode: Callable[[bytes], Row] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if len(self.prefix) != 1 or self.prefix in RESERVED_PREFIXES:
             raise Misconfigured(f"table {self.name!r}: prefix {self.prefix!r} must be one byte that the kernel does not use")
-        tag = bytes([self.version])
-        encode = msgspec.msgpack.Encoder().encode
-        decode = msgspec.msgpack.Decoder(self.row_type).decode
-        object.__setattr__(self, "_tag", tag)
-        object.__setattr__(self, "_encode", encode)
-        object.__setattr__(self, "_decode", decode)
+        object.__setattr__(self, "tag", bytes([self.version]))
+        object.__setattr__(self, "encode_row", msgspec.msgpack.Encoder().encode)
+        object.__setattr__(self, "_decode", msgspec.msgpack.Decoder(self.row_type).decode)
 
     def key(self, key: bytes) -> bytes:
         """The storage key of a row."""
@@ -58,8 +60,7 @@ class Table(Generic[Row]):
 
     def encode(self, row: Row) -> bytes:
         """The stored form of a row."""
-        stored: bytes = self._tag + self._encode(row)  # type: ignore[attr-defined]
-        return stored
+        return self.tag + self.encode_row(row)
 
     def decode(self, stored: bytes) -> Row:
         """The row of a stored form.
@@ -68,10 +69,7 @@ class Table(Generic[Row]):
             Misconfigured: the row was written by a newer version than this worker knows.
         """
         version = stored[0]
-        if version == self.version:
-            row: Row = self._decode(memoryview(stored)[1:])  # type: ignore[attr-defined]
-            return row
-        return self._decode_older(version, stored)
+        return self._decode(stored[1:]) if version == self.version else self._decode_older(version, stored)
 
     def _decode_older(self, version: int, stored: bytes) -> Row:
         if version > self.version:
@@ -79,7 +77,7 @@ class Table(Generic[Row]):
                 f"table {self.name!r} holds rows of version {version}, this worker knows up to {self.version}: "
                 f"a newer worker wrote them; run that version",
             )
-        plain = msgspec.msgpack.decode(memoryview(stored)[1:])
+        plain = msgspec.msgpack.decode(stored[1:])
         for step in range(version, self.version):
             plain = self.upcast[step](plain)
         return msgspec.convert(plain, self.row_type)

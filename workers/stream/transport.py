@@ -22,6 +22,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import ConsumerMessage
 
 from workers.stream.batch import TP, Batch
+from workers.stream.fetch import unpack_in_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -88,6 +89,11 @@ class BatchedConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc
             connections_max_idle_ms=conf.consumer_connections_max_idle_ms,
             **driver.credentials_to_aiokafka_auth(conf.broker_credentials, conf.ssl_context),
         )
+
+    async def on_start(self) -> None:
+        """Start the consumer."""
+        await super().on_start()
+        unpack_in_runs(self._consumer)
 
     async def _fetch_records(
         self,

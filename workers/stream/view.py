@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from workers.stream.store import TIMER, timer_row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from workers.stream.batch import TP
     from workers.stream.tables import Table
 
 Row = TypeVar("Row")
+
+_ABSENT: Any = object()
+"""Tells a row that is known to be missing (None) from one not looked up yet. A ``KeyError`` costs ten times as much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +55,11 @@ class TableView(Generic[Row]):
 
     def get(self, key: bytes) -> Row | None:
         """The row of ``key`` as this transaction sees it, or None."""
-        try:
-            return self._rows[key]
-        except KeyError:
+        row = self._rows.get(key, _ABSENT)
+        if row is _ABSENT:
             stored = self._stored(self._prefix + key)
             row = self._rows[key] = None if stored is None else self._table.decode(stored)
-            return row
+        return row
 
     def put(self, key: bytes, row: Row) -> None:
         """Store the row when the transaction commits."""
@@ -71,10 +73,10 @@ class TableView(Generic[Row]):
 
     def settle(self, changes: dict[bytes, bytes | None]) -> None:
         """Encode what changed into ``changes`` by storage key."""
-        rows, prefix, encode = self._rows, self._prefix, self._table.encode
+        rows, prefix, tag, encode = self._rows, self._prefix, self._table.tag, self._table.encode_row
         for key in self._dirty:
             row = rows[key]
-            changes[prefix + key] = None if row is None else encode(row)
+            changes[prefix + key] = None if row is None else tag + encode(row)
         self._dirty.clear()
 
 
@@ -90,21 +92,18 @@ class View:
         self.dead: list[DeadLetter] = []
         self.effects: list[Any] = []
 
-    def fill(self, keys: Sequence[bytes], rows: Sequence[bytes | None]) -> None:
-        """Rows read ahead, so that ``get`` finds them without touching the disk."""
-        self._fetched.update(zip(keys, rows, strict=True))
+    def fill(self, rows: dict[bytes, bytes | None]) -> None:
+        """Rows read ahead by storage key, so that ``get`` finds them without touching the disk."""
+        self._fetched = rows
 
     def stored(self, key: bytes) -> bytes | None:
         """A row's stored form by storage key, as this transaction sees it."""
-        try:
-            return self._changes[key]
-        except KeyError:
-            pass
-        try:
-            return self._fetched[key]
-        except KeyError:
-            row = self._fetched[key] = self._below(key)
-            return row
+        row = self._changes.get(key, _ABSENT)
+        if row is _ABSENT:
+            row = self._fetched.get(key, _ABSENT)
+            if row is _ABSENT:
+                row = self._fetched[key] = self._below(key)
+        return row
 
     def table(self, table: Table[Row]) -> TableView[Row]:
         """The table inside this transaction."""
