@@ -27,7 +27,7 @@ class Tailer:
     """Reads the committed records of ``topics`` from where they end at ``start``; joins and commits nothing.
 
     ``on_record(topic, record)`` gets the topic's name without ``prefix``, in the tailer's thread. Records
-    that are not JSON objects are counted in ``unreadable`` and passed over. Compaction tombstones are passed over.
+    that are not JSON objects are counted in ``unreadable`` and passed over; tombstones are passed over.
     An exception of the callback or a fatal Kafka error ends the thread; ``stop`` then raises it.
     """
 
