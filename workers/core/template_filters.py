@@ -210,7 +210,8 @@ def truncate(value: Any, budget: Budget, chars: int = 80) -> str:
     if len(text) <= chars:
         return text
     cut = text[: chars - 1]
-    head = cut if text[chars - 1].isspace() else cut.rsplit(maxsplit=1)[0] if " " in cut.strip() else cut
+    whole = text[chars - 1].isspace() or cut[-1:].isspace() or " " not in cut.strip()
+    head = cut if whole else cut.rsplit(maxsplit=1)[0]
     return f"{head.rstrip()}…"
 
 

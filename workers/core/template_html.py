@@ -163,7 +163,7 @@ class _TextWriter(HTMLParser):
     def _break(self, tag: str) -> None:
         if tag in _PARAGRAPHS:
             self.out.append("\n\n")
-        elif tag in _LINES:
+        elif tag == "br" or (tag in _LINES and not (self.out and self.out[-1].endswith("\n"))):
             self.out.append("\n")
 
 

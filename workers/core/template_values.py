@@ -168,7 +168,9 @@ def read(value: Any, name: str, *keys: Any) -> Any:
             value = value[key] if -len(value) <= key < len(value) else None
         else:
             return Missing(name=name)
-    return Missing(name=name) if value is None or isinstance(value, Undefined) else value
+    if value is None or isinstance(value, Undefined):
+        return value if isinstance(value, Missing) and not keys else Missing(name=name)
+    return value
 
 
 def number_text(value: float) -> str:
