@@ -10,13 +10,14 @@ import asyncio
 import shutil
 import threading
 from struct import Struct
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 from rocksdict import Options, Rdict, WriteBatch, WriteOptions
 
+from workers.errors import BrimfulError
 from workers.intake.feed import EMPTY, Feed, Watch, Watchers
 
 if TYPE_CHECKING:
@@ -41,6 +42,10 @@ class _FeedRow(msgspec.Struct):
 
 
 _decode = msgspec.json.Decoder(_FeedRow).decode
+
+
+class _CopyError(BrimfulError):
+    """The local copy cannot be written, for example for lack of space."""
 
 
 class KafkaFeed:
@@ -134,13 +139,14 @@ class KafkaFeed:
     # -- the thread
 
     def _run(self) -> None:
-        """Read until stopped; after an error of the brokers, go on with a new consumer where it was."""
+        """Read until stopped; after an error go on with a new consumer where the last one was."""
         while not self._stopping.is_set():
             consumer = Consumer(self._config)
             try:
                 self._tail(consumer)
-            except KafkaException as error:
-                log.warning("gateway.feed_unreadable", error=error.args[0].name())
+            except (KafkaException, _CopyError) as error:
+                self._behind = None
+                log.warning("gateway.feed_interrupted", error=str(error))
                 self._stopping.wait(_RETRY_S)
             finally:
                 consumer.close()
@@ -149,8 +155,7 @@ class KafkaFeed:
         partitions = self._partitions(consumer)
         if not partitions:
             return
-        if self._behind is None:
-            self._behind = set(partitions)
+        self._behind = set(partitions)
         starts = [(number, self._next.get(number, OFFSET_BEGINNING)) for number in partitions]
         consumer.assign([TopicPartition(self._topic, number, offset) for number, offset in starts])
         while not self._stopping.is_set():
@@ -176,17 +181,21 @@ class KafkaFeed:
         for message in messages:
             error = message.error()
             if error is None:
-                read[message.partition()] = message.offset() + 1
+                partition, offset = _place(message)
+                read[partition] = offset + 1
                 person = self._put(batch, message)
                 if person is not None:
                     people.add(person)
             elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's public name for it
-                ends.add(message.partition())
+                ends.add(_place(message)[0])
             else:
                 raise KafkaException(error)
         if self._db is None:
             return
-        self._db.write(batch, _write_options())
+        try:
+            self._db.write(batch, _write_options())
+        except Exception as error:
+            raise _CopyError(f"cannot write the copy of the feeds: {error}") from error
         self._next |= read
         if self._behind:
             self._behind = self._behind - ends
@@ -196,21 +205,26 @@ class KafkaFeed:
 
     def _put(self, batch: WriteBatch, message: Message) -> str | None:
         """Stage one record; the person it is about, or None for a record that cannot be used."""
-        key, value = message.key(), message.value()
+        key, value = message.key() or b"", message.value()
+        partition, offset = _place(message)
         try:
             person = key.decode()
             if value is None:
                 batch.delete(key)
             else:
                 _decode(value)
-                batch.put(key, _CURSOR.pack(message.offset()) + value)
-        except (AttributeError, ValueError, msgspec.MsgspecError):
+                batch.put(key, _CURSOR.pack(offset) + value)
+        except (ValueError, msgspec.MsgspecError):
             self._metrics.feed_records.labels("unreadable").inc()
-            place = {"partition": message.partition(), "offset": message.offset()}
-            log.warning("gateway.feed_record_unreadable", **place)
+            log.warning("gateway.feed_record_unreadable", partition=partition, offset=offset)
             return None
         self._metrics.feed_records.labels("applied").inc()
-        return str(person)
+        return person
+
+
+def _place(message: Message) -> tuple[int, int]:
+    """Partition and offset; a consumed message always has both."""
+    return cast("tuple[int, int]", (message.partition(), message.offset()))
 
 
 def _options() -> Options:
@@ -224,5 +238,6 @@ def _options() -> Options:
 
 def _write_options() -> WriteOptions:
     options = WriteOptions()
-    options.disable_wal(True)  # the copy is made anew at each start
+    # The copy is made anew at each start. The stubs call it a method; in the library it is an attribute.
+    options.disable_wal = True  # type: ignore[method-assign, assignment]
     return options

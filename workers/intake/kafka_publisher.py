@@ -74,9 +74,9 @@ class KafkaPublisher:
             "reconnect.backoff.max.ms": 1000,
             **(config or {}),
             "bootstrap.servers": bootstrap,
-            # Ours are the bounds that count; librdkafka's only must not be lower.
-            "queue.buffering.max.messages": buffer_records * 2,
-            "queue.buffering.max.kbytes": buffer_bytes * 2 // 1024 + 1,
+            # Ours are the bounds: they refuse a request whole, librdkafka's would refuse it in the middle.
+            "queue.buffering.max.messages": 0,
+            "queue.buffering.max.kbytes": 2**31 - 1,
         }
         self._probe_topic = probe_topic
         self._buffer_bytes = buffer_bytes
@@ -99,11 +99,12 @@ class KafkaPublisher:
     async def close(self, deadline_s: float = DELIVERY_TIMEOUT_MS / 1000) -> None:
         """Deliver what was handed over, at most ``deadline_s`` seconds, and stop. May be called twice."""
         thread, self._thread = self._thread, None
-        if thread is None or self._producer is None:
+        if thread is None:
             return
         self._stopping.set()
         await asyncio.to_thread(thread.join, _PROBE_S * 3)
-        left = await asyncio.to_thread(self._producer.flush, deadline_s)
+        producer, self._producer = self._producer, None
+        left = await asyncio.to_thread(producer.flush, deadline_s) if producer is not None else 0
         if left:
             log.warning("gateway.publisher_left_records", records=left)
 

@@ -41,6 +41,11 @@ class GatewayMetrics:
             "Bytes of request bodies as they came over the wire.",
             registry=registry,
         )
+        self.in_work = Gauge(
+            "brimful_gateway_requests_in_work",
+            "Event requests that are being read, checked or published now.",
+            registry=registry,
+        )
         self.streams = Gauge(
             "brimful_gateway_streams_open",
             "Feed streams and long polls that are open now.",

@@ -56,17 +56,19 @@ class Publisher(Protocol):
 
 
 class InMemoryPublisher:
-    """Keeps what is published in a list; ``fail_with`` makes it refuse."""
+    """Keeps what is published in a list; ``fail_with`` makes it refuse, ``refused`` counts that."""
 
     def __init__(self) -> None:
         self.records: list[Record] = []
         self.fail_with: KafkaUnavailable | None = None
+        self.refused = 0
 
     async def publish(self, records: Sequence[Record]) -> None:
         """Keep the records, or raise what ``fail_with`` holds and keep none."""
         if not records:
             return
         if self.fail_with is not None:
+            self.refused += 1
             raise KafkaUnavailable(self.fail_with.detail, self.fail_with.retry_after_s)
         self.records.extend(records)
 

@@ -112,10 +112,12 @@ class Tracking:
         if self._in_work >= self._limits.concurrent_requests:
             raise unavailable("too many requests at once", _ONE_REQUEST_S)
         self._in_work += 1
+        self._metrics.in_work.inc()
         try:
             return await self._take(call, request)
         finally:
             self._in_work -= 1
+            self._metrics.in_work.dec()
 
     async def _take(self, call: str | None, request: Request) -> Response:
         """Authenticate, read, check every event, publish, answer."""

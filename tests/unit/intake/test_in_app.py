@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from schemas import wire
 from tests.unit.intake.kit import NOW_MS, Gateway
@@ -12,6 +13,7 @@ from workers.errors import Misconfigured
 from workers.intake.app import create_gateway
 from workers.intake.in_app import ENGAGEMENTS
 from workers.intake.limits import Limits
+from workers.intake.metrics import GatewayMetrics
 from workers.intake.publisher import KafkaUnavailable
 from workers.intake.tokens import make_feed_token
 
@@ -232,6 +234,6 @@ async def test_a_feed_without_a_key_is_refused(gateway: Gateway) -> None:
             publisher=gateway.publisher,
             write_keys={},
             clock=gateway.clock,
-            metrics=gateway.app.user_middleware[0].kwargs["metrics"],
+            metrics=GatewayMetrics(CollectorRegistry()),
             feed=gateway.feed,
         )
