@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -29,8 +30,8 @@ TIMEOUT_SECONDS = 30.0
 USUAL_REPLICATION = 3
 """Copies of each partition where nobody names a number and the cluster has as many brokers."""
 
-ROUNDS = 3
-"""Somebody else may create a topic between our look and our request; then we look again."""
+LOOK_SECONDS = 0.05
+"""Brokers learn of a change some milliseconds after it was accepted; this is the time between two looks."""
 
 Action = Literal["create", "configure", "keep", "refuse"]
 
@@ -91,7 +92,7 @@ def apply_topics(
         Misconfigured: the cluster does not answer or does not allow it, or a topic has another number of
             partitions; in that case nothing was changed. A dry run reports such a topic as ``refuse``.
     """
-    admin = AdminClient({"log_level": 3, **(options or {}), "bootstrap.servers": bootstrap})
+    admin = AdminClient({"log_level": 0, **(options or {}), "bootstrap.servers": bootstrap})
     declared = tuple(topics)
     try:
         copies = _copies(admin, bootstrap, replication)
@@ -99,16 +100,10 @@ def apply_topics(
         changes = _plan(admin, wanted)
         if dry_run:
             return changes
-        _refuse(changes)
-        done = changes
-        for _round in range(ROUNDS):
-            if _carry_out(admin, wanted, changes):
-                return done
-            changes = _plan(admin, wanted)
-            _refuse(changes)
+        _settle(admin, bootstrap, wanted, changes)
     except KafkaException as error:
         raise Misconfigured(_told(bootstrap, error)) from error
-    raise Misconfigured(f"the topics at {bootstrap} are changed by somebody else at the same time: try again")
+    return changes
 
 
 def plan_change(
@@ -172,7 +167,7 @@ def _wanted(topic: Topic, prefix: str, partitions: int, replication: int) -> _Wa
 def _copies(admin: AdminClient, bootstrap: str, replication: int | None) -> int:
     """Copies of each partition; refuses at once a cluster that could only let every request time out."""
     cluster = admin.list_topics(timeout=TIMEOUT_SECONDS)
-    if cluster.controller_id < 0:
+    if cluster.controller_id not in cluster.brokers:
         raise Misconfigured(
             f"the cluster at {bootstrap} has no controller, which creates topics (a mock never has one): "
             f"use a real broker, or wait until the cluster has elected one",
@@ -212,11 +207,31 @@ def _refuse(changes: Sequence[TopicChange]) -> None:
         raise Misconfigured("nothing was changed: " + "; ".join(refused))
 
 
-def _carry_out(admin: AdminClient, wanted: Sequence[_Wanted], changes: Sequence[TopicChange]) -> bool:
-    """Do what the changes say. False when a topic came into being meanwhile, and must be looked at again."""
+def _settle(
+    admin: AdminClient, bootstrap: str, wanted: Sequence[_Wanted], changes: Sequence[TopicChange]
+) -> None:
+    """Carry the changes out until the cluster shows them all, so that who comes next does not see less.
+
+    Every request may be made again: a topic that somebody else created meanwhile is only looked at anew.
+    """
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while True:
+        _refuse(changes)
+        if all(change.action == "keep" for change in changes):
+            return
+        if time.monotonic() >= deadline:
+            raise Misconfigured(
+                f"the topics at {bootstrap} did not become as declared within {TIMEOUT_SECONDS:.0f} s: "
+                f"somebody else may be changing them; look at the plan and try again",
+            )
+        _carry_out(admin, wanted, changes)
+        time.sleep(LOOK_SECONDS)
+        changes = _plan(admin, wanted)
+
+
+def _carry_out(admin: AdminClient, wanted: Sequence[_Wanted], changes: Sequence[TopicChange]) -> None:
     actions = {change.topic: change for change in changes}
     new = [topic for topic in wanted if actions[topic.name].action == "create"]
-    alone = True
     if new:
         futures = admin.create_topics(
             [
@@ -226,24 +241,22 @@ def _carry_out(admin: AdminClient, wanted: Sequence[_Wanted], changes: Sequence[
             operation_timeout=TIMEOUT_SECONDS,
             request_timeout=TIMEOUT_SECONDS,
         )
-        outcomes = [_created(future) for future in futures.values()]
-        alone = all(outcomes)
+        for future in futures.values():
+            _created(future)
     altered = [change for change in changes if change.action == "configure"]
     if altered:
         alterations = [_alteration(change) for change in altered]
         for future in admin.incremental_alter_configs(alterations, request_timeout=TIMEOUT_SECONDS).values():
             future.result()
-    return alone
 
 
-def _created(future: Future[None]) -> bool:
+def _created(future: Future[None]) -> None:
     try:
         future.result()
     except KafkaException as error:
-        if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
-            return False
-        raise
-    return True
+        # Created by somebody else since we looked: the next look compares it.
+        if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+            raise
 
 
 def _alteration(change: TopicChange) -> ConfigResource:
