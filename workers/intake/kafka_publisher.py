@@ -163,6 +163,8 @@ class KafkaPublisher:
     def failed(self, error: KafkaError) -> None:
         """A record was not delivered. A time-out means that the brokers are away."""
         if error.code() in (KafkaError._MSG_TIMED_OUT, KafkaError._TIMED_OUT, KafkaError._TRANSPORT):  # noqa: SLF001
+            if not self._down:
+                log.warning("gateway.kafka_unavailable", error=error.name())
             self._down = error.name()
 
     # -- the thread
