@@ -169,8 +169,8 @@ class _TextWriter(HTMLParser):
 
 def tidy(text: str) -> str:
     """``text`` without spaces around line ends and without more than one empty line in a row."""
-    text = re.sub(r"[ \t\xa0]*\n[ \t\xa0]*", "\n", text)
-    return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \xa0]{2,}", " ", text)).strip()
+    lines = "\n".join(line.strip(" \t\r\xa0") for line in text.split("\n"))
+    return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \xa0]{2,}", " ", lines)).strip()
 
 
 def text_source(tokens: Iterable[tuple[int, str, str]]) -> str:

@@ -322,6 +322,15 @@ def test_a_bomb_is_stopped_within_a_tenth_of_a_second_and_64_mb(source: str) -> 
     assert after.ru_maxrss - before.ru_maxrss < 64 * 1024
 
 
+def test_a_text_of_blanks_does_not_slow_the_layout() -> None:
+    """Tidying takes time in proportion to the text, whatever the text is."""
+    before = resource.getrusage(resource.RUSAGE_SELF)
+    blank = "x" + " " * 90_000 + "y"
+    result = rendered(mail("<p>{{ user.name }}</p>"), user={"name": blank})
+    assert result.text == "x y"
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_utime - before.ru_utime < 0.1
+
+
 def test_constants_are_not_folded_while_a_template_is_compiled() -> None:
     """A bomb made of constants does not go off in the linter either."""
     assert body("{{ 'a' * 1000000000 }}") == "wrong_type:None"

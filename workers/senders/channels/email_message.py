@@ -129,7 +129,8 @@ def build_email(message: OutgoingMessage, sender: Sender, to: str, at: datetime)
         raise TypeError(f"an e-mail is made of a RenderedEmail, not of a {type(content).__name__}")
     mail = EmailMessage(policy=_ASCII_POLICY if to.isascii() else _INTERNATIONAL_POLICY)
     mail["From"] = Address(sender.name, addr_spec=sender.address)
-    mail["To"] = Address(addr_spec=to)
+    local, _, domain = to.rpartition("@")
+    mail["To"] = Address(username=local, domain=domain)
     if sender.reply_to:
         mail["Reply-To"] = Address(addr_spec=sender.reply_to)
     mail["Subject"] = content.subject
