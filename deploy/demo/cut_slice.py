@@ -33,9 +33,12 @@ from workers.local.demo.quotas import Quotas
 
 ABOUT = {
     "source": "fightchurn 1.2.0 (PyPI), simulation crm5, init_customers=150, random_seed=11, six months",
-    "licence": "MIT, Copyright 2020 Carl Gold; see LICENSE-fightchurn.txt",
+    "licence": "MIT, Copyright 2020 Carl Gold",
     "notice": "Simulated data. Chosen to be lively, not representative: see deploy/demo/cut_slice.py",
 }
+LICENCE_FILE = (
+    "LICENSE-fightchurn.txt"  # beside the target; its text also goes into the file, to travel with it
+)
 TOP_PLAN = "premier"
 
 
@@ -134,7 +137,9 @@ def main() -> None:
     history = cut(
         options.export, options.start, options.weeks, largest=options.largest, others=options.others
     )
-    options.target.write_bytes(gzip.compress(dump_history(history, ABOUT).encode(), mtime=0))
+    licence = (options.target.parent / LICENCE_FILE).read_text()
+    text = dump_history(history, {**ABOUT, "licence_text": licence})
+    options.target.write_bytes(gzip.compress(text.encode(), mtime=0))
     print(f"{len(history.countries)} accounts, {len(history.uses)} events -> {options.target}")  # noqa: T201
 
 

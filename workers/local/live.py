@@ -18,7 +18,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from workers.local.demo.lines import CHANNELS, Line, Tally, line_for, moment, span
+from workers.local.demo.lines import CHANNELS, HOUR_MS, Line, Tally, line_for, moment, span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -160,7 +160,7 @@ class LiveView:
         if progress is None:
             return Text("Brimful is starting", style="bold")
         grid = Table.grid(padding=(0, 2))
-        late = f"{span(progress.behind_ms)} behind" if progress.behind_ms else ""
+        late = f"{span(progress.behind_ms)} behind" if progress.behind_ms >= HOUR_MS else ""
         bar = ProgressBar(total=100, completed=progress.percent, width=40)
         grid.add_row(Text(moment(progress.at_ms), style="bold"), bar, f"{progress.percent:.0f} %", late)
         return grid
@@ -173,7 +173,7 @@ class LiveView:
         grid.add_row("events published", f"{sent:,} of {total:,}", "events/s", f"{self._rate():,.0f}")
         grid.add_row("eligible", f"{tally.eligible:,}", "waiting", f"{len(tally.waiting):,}")
         grid.add_row("sent", _by_channel(tally.sent), "not sent", f"{tally.not_sent.total():,}")
-        grid.add_row("converted", f"{tally.converted:,}", "revenue a month", f"{tally.revenue:+,.0f}")
+        grid.add_row("converted", f"{tally.converted:,}", "revenue", f"{tally.revenue:+,.0f}")
         return grid
 
 

@@ -16,6 +16,10 @@ A limit is reported when its use first reaches 80 % and 100 % in a month. After 
   to have been blocked.
 
 The person of a report is always the one whose own action is the reason.
+
+**In the bundled slice only seats are ever reached.** The rows allow every account 5,000 searches and 5,000
+meetings a month, because the source's generator writes each add-on for every account, bought or not; it
+holds accounts to smaller allowances of their plans, which are in no row and are therefore not used here.
 """
 
 from __future__ import annotations

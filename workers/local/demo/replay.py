@@ -10,7 +10,7 @@ request took, and at a speed-up of 28,000 a request of 50 ms would move an event
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -118,11 +118,6 @@ class Replay:
     def _seconds_to_next(self) -> float:
         next_ms = self._events[self._sent].at_ms + self._shift_ms
         return min(STEP_S, max(0.0, self._clock.seconds_until(next_ms)))
-
-
-def limit_events(events: Iterable[DemoEvent], until_ms: int) -> list[DemoEvent]:
-    """The events before ``until_ms`` in the history's own time."""
-    return [event for event in events if event.at_ms < until_ms]
 
 
 async def _wait(stop: asyncio.Event, seconds: float) -> None:

@@ -82,10 +82,11 @@ def test_the_bundled_history_is_small_in_order_and_within_its_bounds() -> None:
 
 
 def test_licence_and_origin_travel_with_the_bundled_history() -> None:
-    """The source's licence stands beside the file and is named inside it."""
+    """The source's licence stands beside the file and inside it."""
     data = files("workers.local.demo").joinpath("data")
     assert "Permission is hereby granted" in data.joinpath("LICENSE-fightchurn.txt").read_text()
     first = gzip.decompress(data.joinpath("crm5_slice.jsonl.gz").read_bytes()).splitlines()[0].decode()
     assert "MIT" in first
+    assert "Permission is hereby granted" in first
     assert "fightchurn" in first
     assert "not representative" in first
