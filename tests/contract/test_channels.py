@@ -35,7 +35,10 @@ NOW_MS = 1_773_480_000_000
 class Bench(Protocol):
     """A channel under test, and what its provider has."""
 
-    channel: Channel
+    @property
+    def channel(self) -> Channel:
+        """The channel."""
+        ...
 
     def received(self) -> list[str]:
         """The addresses to which the provider took a message, one entry per message."""

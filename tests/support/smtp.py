@@ -56,15 +56,26 @@ class Script:
     user: tuple[str, str] = ("brimful", "right")
     auth_answer: str = "535 5.7.8 wrong"
     protocols: list[SMTP] = field(default_factory=list)
+    greeted: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+def _abort(server: SMTP, *, politely: bool = False) -> None:
+    """Close the connection: at once, or after what was written went out."""
+    transport = server.transport
+    if isinstance(transport, asyncio.WriteTransport):
+        if politely:
+            transport.close()
+        else:
+            transport.abort()
 
 
 class _Server(SMTP):
     """aiosmtpd's server; it can also hang up before the mail."""
 
-    async def smtp_DATA(self, arg: str) -> None:
+    async def smtp_DATA(self, arg: str) -> None:  # noqa: N802 - aiosmtpd calls it by this name
         envelope = self.envelope
         if envelope is not None and any(to.startswith("cut-data-") for to in envelope.rcpt_tos):
-            self.transport.abort()
+            _abort(self)
             return
         await super().smtp_DATA(arg)
 
@@ -73,15 +84,16 @@ class _Handler:
     def __init__(self, script: Script) -> None:
         self.script = script
 
-    async def handle_EHLO(
+    async def handle_EHLO(  # noqa: N802 - aiosmtpd calls it by this name
         self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
     ) -> list[str]:
         session.host_name = hostname
         self.script.sessions += 1
+        self.script.greeted.set()
         self.script.protocols.append(server)
         return responses
 
-    async def handle_MAIL(
+    async def handle_MAIL(  # noqa: N802 - aiosmtpd calls it by this name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         if self.script.refuse_sender:
@@ -90,30 +102,30 @@ class _Handler:
         envelope.mail_options.extend(options)
         return "250 OK"
 
-    async def handle_RCPT(
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd calls it by this name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        fault = address.split("-")[0]
+        fault = address.partition("-")[0]
         if fault in _RCPT:
             return _RCPT[fault].format(address=address)
         if address.startswith("busy-"):
             await server.push("421 4.3.2 going down")
-            server.transport.close()
+            _abort(server, politely=True)
         if address.startswith("cut-rcpt-"):
-            server.transport.abort()
+            _abort(server)
         if address.startswith("hang-rcpt-"):
             await asyncio.Event().wait()
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd calls it by this name
         to = envelope.rcpt_tos[0]
-        fault = to.split("-")[0]
+        fault = to.partition("-")[0]
         if fault in _DATA:
             return _DATA[fault]
         self.script.mails.append(envelope)
         if to.startswith("cut-body-"):
-            server.transport.abort()
+            _abort(server)
         if to.startswith("hang-body-"):
             await asyncio.Event().wait()
         return f"250 OK queued as Q{len(self.script.mails)}"
@@ -129,7 +141,7 @@ class SmtpServer:
     def hang_up(self) -> None:
         """Close all connections, as a server does that was idle for long."""
         for protocol in self.script.protocols:
-            protocol.transport.close()
+            _abort(protocol, politely=True)
         self.script.protocols.clear()
 
 
@@ -156,7 +168,9 @@ async def smtp_server(
 
     def make() -> SMTP:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # a login without STARTTLS is what some tests are about
+            warnings.simplefilter(
+                "ignore", UserWarning
+            )  # a login without STARTTLS is what some tests are about
             return _Server(
                 _Handler(script),
                 hostname="mail.example.com",
@@ -175,8 +189,7 @@ async def smtp_server(
     finally:
         listener.close()
         for protocol in script.protocols:
-            if protocol.transport is not None:
-                protocol.transport.abort()
+            _abort(protocol)
             handler = protocol._handler_coroutine
             if handler is not None:
                 handler.cancel()

@@ -33,7 +33,9 @@ def test_a_template_is_named_after_its_file(tmp_path: Path) -> None:
 
 def test_html_and_text_can_stand_in_files_of_their_own(tmp_path: Path) -> None:
     """Designers keep their html in html files; the version covers their content."""
-    (tmp_path / "mail.yaml").write_text("channel: email\nsubject: x\nhtml_file: mail.html\ntext_file: mail.txt\n")
+    (tmp_path / "mail.yaml").write_text(
+        "channel: email\nsubject: x\nhtml_file: mail.html\ntext_file: mail.txt\n"
+    )
     (tmp_path / "mail.html").write_text('<a href="{{ unsubscribe_url }}">x</a>')
     (tmp_path / "mail.txt").write_text("first")
     before = load_templates(tmp_path)["mail"]
@@ -93,4 +95,6 @@ def test_two_files_of_one_name_are_told(tmp_path: Path) -> None:
     """banner.yaml and banner.yml would be the same template."""
     (tmp_path / "banner.yaml").write_text(BANNER)
     (tmp_path / "banner.yml").write_text(BANNER)
-    assert problems(tmp_path) == [f"{tmp_path.name}/banner.yml:1: name: {tmp_path.name}/banner.yaml has the same name"]
+    assert problems(tmp_path) == [
+        f"{tmp_path.name}/banner.yml:1: name: {tmp_path.name}/banner.yaml has the same name"
+    ]

@@ -78,7 +78,8 @@ SHOWN = [
     ("{% if user.name is defined %}yes{% else %}no{% endif %}", {"name": None}, "no"),
     ("{{ 'many' if user.n > 1 else 'one' }}", {"n": 2}, "many"),
     ("a{{ 'x' if user.n else '' }}b", {}, "ab"),
-    ("{% if user.plan in ['pro', 'max'] %}in{% elif user.plan == 'free' %}free{% endif %}", {"plan": "free"}, "free"),
+    ("{% if user.plan in ['pro', 'max'] %}in{% elif user.plan == 'free' %}free{% endif %}", {"plan": "free"},
+     "free"),
     # loops
     ("{% for t in user.tags %}{{ loop.index }}{{ t }}{% if not loop.last %},{% endif %}{% endfor %}",
      {"tags": ["a", "b"]}, "1a,2b"),
@@ -86,7 +87,8 @@ SHOWN = [
     ("{% for t in user.tags if t != 'b' %}{{ t }}{% else %}none{% endfor %}", {"tags": ["a", "b"]}, "a"),
     ("{% for t in user.tags %}{{ t }}{% else %}none{% endfor %}", {"tags": []}, "none"),
     # arithmetic, joining and local names
-    ("{% set left = user.limit - user.used %}{{ left }} of {{ user.limit * 2 }}", {"limit": 10, "used": 8}, "2 of 20"),
+    ("{% set left = user.limit - user.used %}{{ left }} of {{ user.limit * 2 }}", {"limit": 10, "used": 8},
+     "2 of 20"),
     ("{{ -user.n }} {{ 7 // 2 }} {{ 7 % 4 }} {{ 1 / 4 }}", {"n": 3}, "-3 3 3 0.25"),
     ("{{ user.a ~ '-' ~ user.n }}", {"a": "x", "n": 1}, "x-1"),
     # filters
@@ -97,7 +99,8 @@ SHOWN = [
     ("{{ user.n | number }} {{ user.n | number(1) }}", {"n": 12345.678}, "12,345.68 12,345.7"),
     ("{{ 1200 | number }} {{ '17' | number }}", {}, "1,200 17"),
     ("{{ 0.835 | percent }} {{ 0.835 | percent(1) }}", {}, "84% 83.5%"),
-    ("{{ 1 | plural('seat') }} {{ 2 | plural('seat') }} {{ 3 | plural('box', 'boxes') }}", {}, "seat seats boxes"),
+    ("{{ 1 | plural('seat') }} {{ 2 | plural('seat') }} {{ 3 | plural('box', 'boxes') }}", {},
+     "seat seats boxes"),
     ("{{ 'api calls' | title }} {{ 'aPI' | capitalize }} {{ 'Ab' | upper }}{{ 'Ab' | lower }}", {},
      "Api Calls API ABab"),
     ("{{ 'one two three' | truncate(9) }}", {}, "one two…"),
@@ -137,7 +140,9 @@ MISSING = [
 
 
 @pytest.mark.parametrize(("source", "user", "variable"), MISSING)
-def test_a_missing_value_stops_the_message_and_is_named(source: str, user: dict[str, Any], variable: str) -> None:
+def test_a_missing_value_stops_the_message_and_is_named(
+    source: str, user: dict[str, Any], variable: str
+) -> None:
     """No message goes out with a hole where a value should be, and the failure says which value."""
     assert body(source, user=user) == f"missing_variable:{variable}"
 
@@ -166,7 +171,9 @@ REFUSED_VALUES = [
 
 
 @pytest.mark.parametrize(("source", "user", "expected"), REFUSED_VALUES)
-def test_a_value_of_the_wrong_kind_stops_the_message(source: str, user: dict[str, Any], expected: str) -> None:
+def test_a_value_of_the_wrong_kind_stops_the_message(
+    source: str, user: dict[str, Any], expected: str
+) -> None:
     """What cannot be shown well is not shown at all; objects of Python never get in."""
     assert body(source, user=user) == expected
 
@@ -183,7 +190,12 @@ DATES = [
     ("{{ user.at | date }}", "2026-03-14T23:30:00Z", None, "14 Mar 2026"),
     ("{{ user.at | date }}", "2026-03-14T23:30:00Z", "Europe/Oslo", "15 Mar 2026"),
     ("{{ user.at | date('time') }}", "2026-03-14T23:30:00", "America/New_York", "19:30"),
-    ("{{ user.at | date('datetime', 'Asia/Tokyo') }}", 1_773_531_000_000, "Europe/Oslo", "15 Mar 2026, 08:30"),
+    (
+        "{{ user.at | date('datetime', 'Asia/Tokyo') }}",
+        1_773_531_000_000,
+        "Europe/Oslo",
+        "15 Mar 2026, 08:30",
+    ),
     ("{{ user.at | date('long') }}", "2026-03-14", "America/New_York", "14 March 2026"),
     ("{{ user.at | date('weekday') }} {{ user.at | date('short') }}", "2026-03-14", None, "Saturday 14 Mar"),
     ("{{ user.at | date('iso') }}", "2026-03-14T10:00:00+02:00", "Not/AZone", "2026-03-14"),
@@ -279,7 +291,12 @@ def test_templates_do_not_reach_pythons_insides(source: str) -> None:
         assert error.problems  # noqa: PT017 - either outcome is right
 
 
-WIDE = {"l": list(range(1_500)), "s": "x" * 90_000, "m": {str(n): "v" * 40 for n in range(1_000)}, "t": "x" * 90_000}
+WIDE = {
+    "l": list(range(1_500)),
+    "s": "x" * 90_000,
+    "m": {str(n): "v" * 40 for n in range(1_000)},
+    "t": "x" * 90_000,
+}
 LOOP3 = "{% for a in user.l %}{% for b in user.l %}{% for c in user.l %}"
 BOMBS = [
     # nested loops, empty and with work in them
@@ -366,7 +383,9 @@ def test_a_whole_document_keeps_its_head_and_gets_the_preheader_after_the_body_t
     """Designers' documents stay as they are."""
     html = '<html><head><title>T</title></head><body class="x"><p>Hi</p></body></html>'
     result = rendered(mail(html, preheader="Pre"))
-    assert result.html.startswith('<html><head><title>T</title></head><body class="x"><div style="display:none')
+    assert result.html.startswith(
+        '<html><head><title>T</title></head><body class="x"><div style="display:none'
+    )
     assert result.text == "Hi"
 
 
@@ -386,7 +405,8 @@ TEXTS = [
     ("{% if user.x %}<p>yes</p>{% else %}<p>no</p>{% endif %}<p>end</p>", "no\n\nend"),
     ("<ul>{% for n in user.list %}<li>{{ n }}</li>{% endfor %}</ul>", "- a\n- b"),
     ('<a href="{{ unsubscribe_url }}">Unsubscribe</a>', f"Unsubscribe ({UNSUBSCRIBE})"),
-    ("{% set n = user.list | length %}<p>{{ n }} {# note #}things {{ 'a<b' if n < 3 else 'c' }}</p>", "2 things a<b"),
+    ("{% set n = user.list | length %}<p>{{ n }} {# note #}things {{ 'a<b' if n < 3 else 'c' }}</p>",
+     "2 things a<b"),
 ]  # fmt: skip
 
 
@@ -534,8 +554,10 @@ BAD_FIELDS = [
      "html: the html shows no text"),
     ("email", {"subject": "x", "html": "x", "title": "x"}, "title: unknown field of a template for email"),
     ("in_app", {"form": "popup", "title": "x", "body": "x"}, "form: there are banner, post"),
-    ("in_app", {"form": "post", "title": "x", "body": "x", "cta_label": "Go"}, "a label and a URL come together"),
-    ("in_app", {"form": "post", "title": "x", "body": "x", "expires_after": "soon"}, "a duration is a whole number"),
+    ("in_app", {"form": "post", "title": "x", "body": "x", "cta_label": "Go"},
+     "a label and a URL come together"),
+    ("in_app", {"form": "post", "title": "x", "body": "x", "expires_after": "soon"},
+     "a duration is a whole number"),
     ("fax", {}, "channel: 'fax' has no templates; there are email, in_app"),
 ]  # fmt: skip
 
@@ -553,7 +575,9 @@ def test_the_version_changes_with_the_content_and_survives_the_workspace_topic()
     """A delivery's template version identifies exactly what was sent."""
     fields = {"form": "post", "title": "x", "body": "y"}
     source = TemplateSource("t", "in_app", fields, file="a.yaml")
-    assert source.version == TemplateSource("t", "in_app", dict(reversed(fields.items())), file="b.yaml").version
+    assert (
+        source.version == TemplateSource("t", "in_app", dict(reversed(fields.items())), file="b.yaml").version
+    )
     assert source.version == source_of_record("t", source.record()).version
     assert source.version != TemplateSource("t", "in_app", {**fields, "body": "z"}).version
     assert source.version != TemplateSource("u", "in_app", fields).version

@@ -20,7 +20,11 @@ FULL = {
     "unsubscribe_url": "https://example.com/u?a=1&b=2",
 }
 BARE = {"user": {}, "account": {}, "event": {}, "message": {}, "unsubscribe_url": "https://example.com/u"}
-NULLS = {**BARE, "user": {"first_name": None, "name": " "}, "event": {"limit_type": None, "usage_percentage": None}}
+NULLS = {
+    **BARE,
+    "user": {"first_name": None, "name": " "},
+    "event": {"limit_type": None, "usage_percentage": None},
+}
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +34,9 @@ def templates() -> Templates:
 
 
 @pytest.mark.parametrize("context", [FULL, BARE, NULLS], ids=["full", "bare", "nulls"])
-@pytest.mark.parametrize("name", ["limit_banner", "limit_explained", "account_limit_banner", "account_limit_email"])
+@pytest.mark.parametrize(
+    "name", ["limit_banner", "limit_explained", "account_limit_banner", "account_limit_email"]
+)
 def test_the_bundled_templates_render_whatever_is_known(
     templates: Templates, name: str, context: dict[str, Any]
 ) -> None:
@@ -53,5 +59,10 @@ def test_the_bundled_templates_render_whatever_is_known(
 
 def test_nothing_that_may_be_missing_is_without_a_default(templates: Templates) -> None:
     """The only value they count on is the unsubscribe page, which every e-mail has."""
-    required = {found.name for template in templates.values() for found in variables(template) if not found.has_default}
+    required = {
+        found.name
+        for template in templates.values()
+        for found in variables(template)
+        if not found.has_default
+    }
     assert required == {"unsubscribe_url"}

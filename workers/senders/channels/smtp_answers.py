@@ -12,13 +12,13 @@ from typing import Final, Literal, TypeAlias
 from workers.senders.channels.base import DeliveryResult, Misconfigured, Refused, RetryAfter, Unknown
 
 Phase: TypeAlias = Literal["connect", "tls", "auth", "sender", "recipient", "data", "body"]
-"""``data`` is the command that announces the mail, ``body`` the mail: from there on it may be sent."""
+"""``data`` announces the mail, ``body`` is the mail: from there on it may be sent."""
 
 RETRY_MS: Final = 60_000
 """First wait after a passing refusal; most servers that are busy are so for a minute."""
 
 GREYLIST_RETRY_MS: Final = 300_000
-"""First wait after 450 or 451 for a recipient: greylisting lets the second attempt pass after five minutes."""
+"""First wait after 450 or 451 for a recipient: greylisting lets a second attempt pass after minutes."""
 
 _ENHANCED = re.compile(r"^\s*([245])\.(\d{1,3})\.(\d{1,3})\b")
 _NO_SUCH_ADDRESS: Final = frozenset({"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1", "5.4.4"})
