@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
+from email import message_from_bytes, policy
+from email.message import EmailMessage
 from email.utils import parseaddr
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from workers.core.render import RenderedEmail, RenderedInApp
@@ -20,6 +23,7 @@ from workers.senders.channels.email_message import (
     feedback_id,
     message_id,
 )
+from workers.senders.channels.mime import BadHeader, header, mailbox, unstructured
 
 AT = datetime(2026, 3, 14, 9, 20, tzinfo=UTC)
 SENDER = Sender("plans@example.com")
@@ -123,11 +127,71 @@ def test_a_content_of_another_channel_is_a_bug() -> None:
         build_email(message(content=item), SENDER, "ada@example.com", AT)
 
 
-def test_the_same_message_makes_the_same_headers() -> None:
-    """A retry is the same mail."""
-    made = [
-        build_email(message(unsubscribe_url="https://example.com/u"), SENDER, "a@example.com", AT)
-        for _ in "12"
-    ]
-    first, second = (sorted((k, str(v)) for k, v in mail.items() if k != "Content-Type") for mail in made)
-    assert first == second
+def read(mail: bytes) -> EmailMessage:
+    """A mail as the standard library reads it, which finds no fault with it."""
+    parsed = message_from_bytes(mail, policy=policy.default)
+    assert isinstance(parsed, EmailMessage)
+    assert parsed.defects == []
+    for part in parsed.walk():
+        assert part.defects == []
+    return parsed
+
+
+def body(mail: EmailMessage, kind: str) -> str:
+    """The content of the part of this kind."""
+    part = mail.get_body((kind,))
+    assert isinstance(part, EmailMessage)
+    return str(part.get_content()).replace("\r\n", "\n")
+
+
+def test_the_same_message_makes_the_same_mail() -> None:
+    """A retry is the same, byte by byte."""
+    sent = message(unsubscribe_url="https://example.com/u")
+    assert build_email(sent, SENDER, "a@example.com", AT) == build_email(sent, SENDER, "a@example.com", AT)
+
+
+_line = st.text(st.characters(exclude_categories=("Cs", "Cc", "Zl", "Zp")), min_size=1, max_size=250)
+_text = st.text(st.characters(codec="utf-8", exclude_characters="\r"), max_size=400)
+
+
+@given(subject=_line, name=_line, text=_text, html=_text)
+@example(subject="x " * 100, name='Plans, "Ltd" \\', text=".\n..\n", html="From me\n--=_x\n")
+@example(subject="=?utf-8?q?x?=", name="=?x?=", text="ä" * 500, html="a" * 2_000 + "  \n \n")
+@example(subject="a" * 250, name="Größe", text="\n\n", html="")
+def test_every_text_arrives_as_it_was(subject: str, name: str, text: str, html: str) -> None:
+    """Whatever the language, length and signs, the standard library reads what was written."""
+    content = RenderedEmail(subject.strip() or "x", html, text, "t", "v")
+    sender = Sender("plans@example.com", name.strip())
+    mail = build_email(
+        message(content=content, unsubscribe_url="https://example.com/u"), sender, "a@example.com", AT
+    )
+    for line in mail.split(b"\r\n"):
+        assert len(line) < 998
+        assert line.isascii()
+        assert not set(line) & {0, 10, 13}
+    parsed = read(mail)
+    assert parsed["Subject"] == content.subject
+    assert parsed["From"].addresses[0].addr_spec == "plans@example.com"
+    assert parsed["From"].addresses[0].display_name == sender.name
+    assert body(parsed, "plain") == text
+    assert body(parsed, "html") == html
+
+
+@pytest.mark.parametrize(
+    "sign", ["\r\nBcc: x@example.com", "\n", "\r", "\x00", "\x85", "\u2028", "\r\n Bcc: x"]
+)
+def test_no_value_begins_another_header(sign: str) -> None:
+    """Control characters are refused at every header that takes a value."""
+    with pytest.raises(BadHeader):
+        unstructured(f"a{sign}")
+    with pytest.raises(BadHeader):
+        mailbox(f"a{sign}", "a@example.com")
+    with pytest.raises(BadHeader):
+        build_email(message(content=replace(CONTENT, subject=f"a{sign}"), unsubscribe_url="https://example.com/u"),
+                    SENDER, "a@example.com", AT)  # fmt: skip
+
+
+def test_a_header_that_is_not_folded_cannot_hold_a_line_break() -> None:
+    """The last check stands behind all others."""
+    with pytest.raises(BadHeader, match=r"^control_character_in_header$"):
+        header("To", "a@example.com\r\nBcc: x@example.com")

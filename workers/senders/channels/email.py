@@ -8,13 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar
 
 from workers.senders.channels.base import Accepted, DeliveryResult, OnUnknown, OutgoingMessage, Refused
-from workers.senders.channels.email_message import (
-    UNSUBSCRIBE_PROBLEMS,
-    BadAddress,
-    Sender,
-    build_email,
-    check_address,
-)
+from workers.senders.channels.email_message import BadAddress, Sender, build_email, check_address
+from workers.senders.channels.mime import BadHeader
 from workers.senders.channels.smtp_answers import Phase, lost
 from workers.senders.channels.smtp_pool import Connection, NotDelivered, SmtpPool, SmtpSettings
 
@@ -51,9 +46,9 @@ class EmailChannel:
             return Refused(str(error), "hard")
         at = _EPOCH + timedelta(milliseconds=self._clock.now_ms())
         try:
-            mail = build_email(message, self._sender, to, at).as_bytes()
-        except ValueError as error:  # a header that would be split: the text is a code or names no value
-            return Refused(_header_reason(error), "soft")
+            mail = build_email(message, self._sender, to, at)
+        except BadHeader as error:
+            return Refused(str(error), "soft")
         attempt = _Attempt()
         try:
             async with asyncio.timeout(self._settings.deadline_ms / 1000):
@@ -84,12 +79,6 @@ class EmailChannel:
     async def close(self) -> None:
         """Close the connections; those in use close when their mail is done."""
         await self._pool.close()
-
-
-def _header_reason(error: ValueError) -> str:
-    """The reason codes of ``email_message`` as they are; the standard library's words repeat the value."""
-    text = str(error)
-    return text if text in UNSUBSCRIBE_PROBLEMS else "control_character_in_header"
 
 
 def _queue_id(answer: str) -> str | None:

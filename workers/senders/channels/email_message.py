@@ -1,17 +1,12 @@
 """An e-mail as mail servers want it: headers, parts, bytes. Pure.
 
-The standard library's ``EmailMessage`` refuses line breaks in headers when they are set, which is the
-protection against injected headers; values that come from people or configuration are checked before that,
-so that a refusal has a name.
+Every value that comes from people or configuration is checked before it becomes part of a header.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from email.headerregistry import Address
-from email.message import EmailMessage
-from email.policy import SMTP as SMTP_POLICY
 from email.utils import format_datetime
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
@@ -19,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from workers.core.render import RenderedEmail
 from workers.core.template_values import has_control
 from workers.errors import Misconfigured
+from workers.senders.channels.mime import BadHeader, header, mailbox, text_part, unstructured
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -27,6 +23,8 @@ if TYPE_CHECKING:
 
 MAX_ADDRESS_CHARS: Final = 254
 MAX_LOCAL_CHARS: Final = 64
+MAX_URL_CHARS: Final = 900
+"""A header line has 998 bytes at most."""
 _MAX_LABEL_CHARS = 63
 """RFC 5321: the longest path, local part; RFC 1035: the longest label of a domain."""
 
@@ -37,12 +35,6 @@ _PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _PAGE = re.compile(r"(https://|http://(127\.0\.0\.1|localhost)(:\d+)?/)[!-;=?-~]+")
 """https, or plain http on this machine; printable ASCII without the signs that end a URL in the header."""
 _TAG = re.compile(r"[^A-Za-z0-9_.-]")
-_ASCII_POLICY = SMTP_POLICY.clone(cte_type="7bit")
-_INTERNATIONAL_POLICY = SMTP_POLICY.clone(utf8=True)
-
-
-UNSUBSCRIBE_PROBLEMS: Final = frozenset({"no_unsubscribe_url", "bad_unsubscribe_url"})
-"""What :func:`build_email` says of an unsubscribe page that does not do."""
 
 
 class BadAddress(ValueError):
@@ -92,25 +84,24 @@ class Sender:
     unsubscribe_mailto: str | None = None
 
     def __post_init__(self) -> None:
-        for field, address in (
-            ("address", self.address),
-            ("reply_to", self.reply_to),
-            ("unsubscribe_mailto", self.unsubscribe_mailto),
-        ):
-            if address is not None:
-                try:
-                    check_address(address)
-                except BadAddress as error:
-                    raise Misconfigured(
-                        f"the e-mail sender's {field} {address!r} is not an address"
-                    ) from error
+        for field in ("address", "reply_to", "unsubscribe_mailto"):
+            address = getattr(self, field)
+            if address is not None and not _is_ascii_address(address):
+                raise Misconfigured(f"the e-mail sender's {field} {address!r} is not an address in ASCII")
         if has_control(self.name):
             raise Misconfigured("the e-mail sender's name has a line break or another control character")
 
     @property
     def domain(self) -> str:
         """The domain of the sender's address."""
-        return check_address(self.address).rpartition("@")[2]
+        return self.address.rpartition("@")[2].lower()
+
+
+def _is_ascii_address(text: str) -> bool:
+    try:
+        return text.isascii() and check_address(text).lower() == text.lower()
+    except BadAddress:
+        return False
 
 
 def message_id(message: str, sender: Sender) -> str:
@@ -119,45 +110,49 @@ def message_id(message: str, sender: Sender) -> str:
     return f"<{local}@{sender.domain}>"
 
 
-def build_email(message: OutgoingMessage, sender: Sender, to: str, at: datetime) -> EmailMessage:
+def build_email(message: OutgoingMessage, sender: Sender, to: str, at: datetime) -> bytes:
     """The whole mail: text and html of the content, and the headers that mailbox providers ask for.
 
-    ``to`` is an address that :func:`check_address` gave; ``at`` is an aware datetime for ``Date``. Raises
-    ``ValueError`` where a header would carry a line break, or a promotional mail has no https page to
-    unsubscribe on: RFC 8058 wants one, and mailbox providers count complaints instead.
+    ``to`` is an address that :func:`check_address` gave; ``at`` is an aware datetime for ``Date``. The same
+    arguments give the same bytes. Raises :class:`BadHeader` where a header would carry a line break, or a
+    promotional mail has no https page to unsubscribe on: RFC 8058 wants one.
     """
     content = message.content
     if not isinstance(content, RenderedEmail):
         raise TypeError(f"an e-mail is made of a RenderedEmail, not of a {type(content).__name__}")
-    mail = EmailMessage(policy=_ASCII_POLICY if to.isascii() else _INTERNATIONAL_POLICY)
-    mail["From"] = Address(sender.name, addr_spec=sender.address)
-    local, _, domain = to.rpartition("@")
-    mail["To"] = Address(username=local, domain=domain)
+    boundary = f"=_{blake2b(message.id.encode(), digest_size=12).hexdigest()}"
+    headers = [
+        header("From", mailbox(sender.name, sender.address)),
+        header("To", to),
+        header("Subject", unstructured(content.subject)),
+        header("Date", format_datetime(at)),
+        header("Message-ID", message_id(message.id, sender)),
+        header("Feedback-ID", feedback_id(message, content)),
+        "MIME-Version: 1.0",
+        f'Content-Type: multipart/alternative; boundary="{boundary}"',
+    ]
     if sender.reply_to:
-        mail["Reply-To"] = Address(addr_spec=sender.reply_to)
-    mail["Subject"] = content.subject
-    mail["Date"] = format_datetime(at)
-    mail["Message-ID"] = message_id(message.id, sender)
+        headers.insert(2, header("Reply-To", sender.reply_to))
     if not content.transactional:
-        _add_unsubscribe(mail, message, sender)
-    mail["Feedback-ID"] = feedback_id(message, content)
-    mail.set_content(content.text)
-    mail.add_alternative(content.html, subtype="html")
-    return mail
+        headers[-2:-2] = _unsubscribe_headers(message, sender)
+    start = f"--{boundary}\r\n".encode()
+    plain, html = text_part("plain", content.text), text_part("html", content.html)
+    return b"".join(
+        ("\r\n".join((*headers, "", "")).encode(), start, plain, start, html, start[:-2], b"--\r\n")
+    )
 
 
-def _add_unsubscribe(mail: EmailMessage, message: OutgoingMessage, sender: Sender) -> None:
+def _unsubscribe_headers(message: OutgoingMessage, sender: Sender) -> list[str]:
     url = message.unsubscribe_url
     if url is None:
-        raise ValueError("no_unsubscribe_url")
-    if not _PAGE.fullmatch(url):
-        raise ValueError("bad_unsubscribe_url")
-    ways = [f"<{url}>"]
+        raise BadHeader("no_unsubscribe_url")
+    if not _PAGE.fullmatch(url) or len(url) > MAX_URL_CHARS:
+        raise BadHeader("bad_unsubscribe_url")
+    ways = f"<{url}>"
     if sender.unsubscribe_mailto:
         key = message_id(message.id, sender)[1:].partition("@")[0]
-        ways.append(f"<mailto:{sender.unsubscribe_mailto}?subject=unsubscribe%20{key}>")
-    mail["List-Unsubscribe"] = ", ".join(ways)
-    mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+        ways += f",\r\n <mailto:{sender.unsubscribe_mailto}?subject=unsubscribe%20{key}>"
+    return [f"List-Unsubscribe: {ways}", "List-Unsubscribe-Post: List-Unsubscribe=One-Click"]
 
 
 def feedback_id(message: OutgoingMessage, content: RenderedEmail) -> str:
