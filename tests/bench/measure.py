@@ -203,7 +203,7 @@ def _committed(admin: AdminClient, group: str, job: Job) -> int:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End the process and its session: SIGTERM first, SIGKILL for what is left."""
+    """End the process: SIGTERM to it and its children, SIGKILL when it does not end in time."""
     for sig in (signal.SIGTERM, signal.SIGKILL):
         if process.poll() is None:
             os.killpg(process.pid, sig)

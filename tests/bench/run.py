@@ -11,10 +11,11 @@ import importlib
 import os
 import platform
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from tests.bench import engine, report
 from tests.bench.load import delete_topics
@@ -37,6 +38,7 @@ BUSY_LOAD = 1.0
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command. 0 when everything was measured or had a reason to be skipped, 1 when something failed."""
     options = _options().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _terminated)
     shutil.rmtree(WORK, ignore_errors=True)
     WORK.mkdir(parents=True)
     try:
@@ -47,6 +49,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     finally:
         shutil.rmtree(WORK / "kafka", ignore_errors=True)
+
+
+def _terminated(_signal: int, _frame: object) -> NoReturn:
+    """Leave by an exception, so that what was started is stopped."""
+    sys.exit(128 + signal.SIGTERM)
 
 
 def _measure(options: argparse.Namespace, kafka: LocalKafka) -> int:

@@ -1,4 +1,4 @@
-"""What every peer program is told on its command line; ``peers/options.py`` and ``Options.java`` read it."""
+"""What every peer program is told on its command line; ``peers/options.py`` and ``Peer.java`` read it."""
 
 from __future__ import annotations
 

@@ -40,7 +40,10 @@ class Quix(ProcessSystem):
         check = f"import importlib.metadata as m; raise SystemExit(m.version('quixstreams') != '{version}')"
         if PYTHON.exists() and not _run([str(PYTHON), "-c", check]):
             return None
-        venv.create(ENVIRONMENT, with_pip=True, clear=True)
+        try:
+            venv.create(ENVIRONMENT, with_pip=True, clear=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            return f"{REQUIREMENT} needs an environment of its own, and Python cannot make one here: {error}"
         problem = _run([str(PYTHON), "-m", "pip", "install", "--quiet", REQUIREMENT])
         return f"{REQUIREMENT} cannot be installed: {problem}" if problem else None
 
