@@ -18,7 +18,7 @@ _LINE_CHARS: Final = 76
 _WORD_BYTES: Final = 45
 """Bytes of an encoded word, so that it has 75 characters at most with its frame (RFC 2047, 2)."""
 
-_ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]*")
+_ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+( [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _BASE64_SHARE: Final = 6
 """Beyond one byte in six outside ASCII, base64 is shorter than quoted-printable."""
 
@@ -85,7 +85,7 @@ def mailbox(name: str, address: str) -> str:
         raise BadHeader("control_character_in_header")
     if not name.isascii() or "=?" in name:
         return f"{_encoded_words(name)}\r\n <{address}>"
-    if not _ATOMS.fullmatch(name) or name != name.strip():
+    if not _ATOMS.fullmatch(name):
         escaped = name.replace("\\", "\\\\").replace('"', '\\"')
         return f'"{escaped}" <{address}>'
     return f"{name} <{address}>"
