@@ -1,0 +1,82 @@
+"""What the core asks the shell to do. Records come complete: the shell encodes and routes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from schemas import wire
+    from workers.core.progress import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class SetTimer:
+    """Wake the enrollment at ``due_ms``; it replaces one of the same id. ``timer_id`` is 32 hex digits."""
+
+    timer_id: str
+    due_ms: int
+    enrollment_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelTimer:
+    """Forget a timer; one that is not there any more is no error."""
+
+    timer_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SendMessage:
+    """Write a message to ``messages.<channel>``, keyed by its person. The gate has let it pass."""
+
+    message: wire.Message
+
+
+@dataclass(frozen=True, slots=True)
+class RequestMessage:
+    """Ask members of the account for whom the message is meant; each one's own gate decides.
+
+    The shell writes to each the record that :func:`workers.core.recipients.route` makes of this and of the
+    account's members.
+    """
+
+    id: str
+    account: str
+    journey: str
+    version: str
+    enrollment: str
+    step: str
+    message: wire.RequestedMessage
+    context: wire.MessageContext
+    roles: tuple[str, ...]
+    limit: int
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordDecision:
+    """Write to ``decisions``, keyed by the decision's subject."""
+
+    decision: wire.Decision
+
+
+@dataclass(frozen=True, slots=True)
+class RecordConversion:
+    """Write to ``conversions``, keyed by the conversion's subject."""
+
+    conversion: wire.Conversion
+
+
+Command: TypeAlias = SetTimer | CancelTimer | SendMessage | RequestMessage | RecordDecision | RecordConversion
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """The row of the subject as it is now, and what to do, in this order.
+
+    Where nothing was decided, ``commands`` is empty and ``progress`` is the very row that went in.
+    """
+
+    progress: Progress
+    commands: tuple[Command, ...] = ()

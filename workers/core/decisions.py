@@ -1,0 +1,150 @@
+"""The decision records: one for every candidate entry and send, and for every exit and goal.
+
+Their ids are made of what was decided about, so a decision taken again has the same id.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from schemas import wire
+from workers.core.commands import RecordDecision
+from workers.core.ids import stable_id
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from schemas.fields import SubjectType
+    from workers.core.gate import SendRequest
+    from workers.core.plan import JourneyPlan
+    from workers.core.progress import Enrollment
+
+
+def entry_decision(
+    journey: JourneyPlan,
+    subject: str,
+    account: str | None,
+    message_id: str,
+    *,
+    outcome: str,
+    reason: str | None,
+    values: Mapping[str, Any],
+    now_ms: int,
+    enrollment: Enrollment | None = None,
+) -> RecordDecision:
+    """About a candidate entry: ``outcome`` is enrolled or declined."""
+    decision = wire.Decision(
+        id=stable_id("decision", "entry", journey.subject, subject, journey.name, message_id, outcome),
+        kind="entry",
+        subject_type=journey.subject,
+        subject=subject,
+        account=account,
+        journey=journey.name,
+        version=journey.version,
+        enrollment=enrollment.id if enrollment is not None else None,
+        outcome=outcome,
+        reason=reason,
+        values=dict(values),
+        holdout=enrollment.holdout if enrollment is not None else None,
+        at_ms=now_ms,
+    )
+    return RecordDecision(decision)
+
+
+def gone_decision(subject_type: SubjectType, record: wire.Eligible, now_ms: int) -> RecordDecision:
+    """About a candidate of a journey that the workspace has no more."""
+    message_id = record.trigger.message_id
+    decision = wire.Decision(
+        id=stable_id(
+            "decision", "entry", subject_type, record.subject, record.journey, message_id, "declined"
+        ),
+        kind="entry",
+        subject_type=subject_type,
+        subject=record.subject,
+        account=record.account,
+        journey=record.journey,
+        version=record.version,
+        outcome="declined",
+        reason="journey_gone",
+        values=record.evidence,
+        at_ms=now_ms,
+    )
+    return RecordDecision(decision)
+
+
+def send_decision(
+    request: SendRequest, outcome: str, reason: str | None, values: Mapping[str, Any], now_ms: int
+) -> RecordDecision:
+    """About a candidate send: ``outcome`` is send, would_send (holdout), request, would_request or skip."""
+    decision = wire.Decision(
+        id=stable_id("decision", "send", request.id),
+        kind="send",
+        subject_type=request.subject_type,
+        subject=request.subject,
+        account=request.account,
+        journey=request.journey,
+        version=request.version,
+        enrollment=request.enrollment,
+        step=request.step,
+        outcome=outcome,
+        reason=reason,
+        values={"channel": request.channel, "template": request.template, **values},
+        holdout=request.holdout,
+        at_ms=now_ms,
+    )
+    return RecordDecision(decision)
+
+
+def exit_decision(
+    subject_type: SubjectType, subject: str, enrollment: Enrollment, values: Mapping[str, Any], now_ms: int
+) -> RecordDecision:
+    """About an enrollment that has ended: ``outcome`` is completed or exited, with the reason."""
+    completed = enrollment.end_reason == "completed"
+    return RecordDecision(
+        _about(
+            "exit",
+            subject_type,
+            subject,
+            enrollment,
+            outcome="completed" if completed else "exited",
+            reason=None if completed else enrollment.end_reason,
+            values=dict(values),
+            at_ms=now_ms,
+        )
+    )
+
+
+def goal_decision(
+    subject_type: SubjectType, subject: str, enrollment: Enrollment, values: Mapping[str, Any], now_ms: int
+) -> RecordDecision:
+    """About an enrollment that has reached its goal."""
+    return RecordDecision(
+        _about(
+            "goal",
+            subject_type,
+            subject,
+            enrollment,
+            outcome="converted",
+            reason=None,
+            values=dict(values),
+            at_ms=now_ms,
+        )
+    )
+
+
+def _about(
+    kind: Any, subject_type: SubjectType, subject: str, enrollment: Enrollment, **rest: Any
+) -> wire.Decision:
+    return wire.Decision(
+        id=stable_id("decision", kind, enrollment.id),
+        kind=kind,
+        subject_type=subject_type,
+        subject=subject,
+        account=enrollment.account,
+        journey=enrollment.journey,
+        version=enrollment.version,
+        enrollment=enrollment.id,
+        step=enrollment.step,
+        holdout=enrollment.holdout,
+        **rest,
+    )

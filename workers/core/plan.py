@@ -1,0 +1,148 @@
+"""A workspace compiled for the hot path: what to record of each event, and which journeys it concerns.
+
+``plan.user.events.get(name)`` is all that an event costs which no journey speaks of.
+
+A step is named by its path: its place among its siblings, counted from 0, after the path of what holds
+it: ``2`` is the third step, ``2.0.1`` the second step of the first arm of the branch that is the third.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from schemas.fields import SubjectType
+    from schemas.workspace.journeys import SendChannel
+    from workers.core.comparisons import Getter, Predicate
+    from workers.core.conditions import CompiledCondition
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Slot:
+    """A window that a subject's row keeps. The id changes with anything that its content depends on."""
+
+    id: int
+    event: str
+    where: Predicate | None
+    retention_ms: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SendStepPlan:
+    """Sends a message and goes on to ``next`` (None: the journey is over)."""
+
+    path: str
+    next: str | None
+    channel: SendChannel
+    template: str
+    once: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WaitStepPlan:
+    """Goes on to ``next`` after ``wait_ms``."""
+
+    path: str
+    next: str | None
+    wait_ms: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BranchStepPlan:
+    """Goes on to the first arm whose condition is true, else to ``otherwise`` (None: the journey is over)."""
+
+    path: str
+    arms: tuple[tuple[CompiledCondition, str], ...]
+    otherwise: str | None
+
+
+StepPlan: TypeAlias = SendStepPlan | WaitStepPlan | BranchStepPlan
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GoalPlan:
+    """The goal of a journey. ``revenue`` reads the amount from the event's properties."""
+
+    event: str
+    where: Predicate | None
+    within_ms: int
+    revenue: Getter | None
+
+    def revenue_of(self, properties: Mapping[str, Any]) -> float | None:
+        """The amount; None where the journey names none or the property is not a number."""
+        value = self.revenue(properties) if self.revenue is not None else None
+        return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class JourneyPlan:
+    """A journey, compiled. ``version`` is a hash of all that its file says, apart from comments and order.
+
+    ``again_after_ms``: from one entry to the next that is allowed; None: never again. ``exit_events`` holds
+    for each event the predicates of which one must match (None matches all); ``exit_slots`` are the windows
+    that remember these events until the enrolment has looked. ``holdout_bp`` is in basis points.
+    """
+
+    name: str
+    version: str
+    subject: SubjectType
+    tags: tuple[str, ...]
+    priority: int
+    entry_event: str
+    entry_where: Predicate | None
+    require: tuple[CompiledCondition, ...]
+    exclude: tuple[CompiledCondition, ...]
+    again_after_ms: int | None
+    exit_events: Mapping[str, tuple[Predicate | None, ...]]
+    exit_traits: tuple[str, ...]
+    exit_slots: tuple[int, ...]
+    goal: GoalPlan | None
+    holdout_bp: int
+    roles: tuple[str, ...]
+    recipient_limit: int
+    first: str
+    steps: Mapping[str, StepPlan]
+
+    def exits_on(self, event: str, properties: Mapping[str, Any]) -> bool:
+        """Whether the event ends an enrollment."""
+        return any(where is None or where(properties) for where in self.exit_events.get(event, ()))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EventPlan:
+    """What an event concerns. Journeys are in the order of their priority, highest first, then by name."""
+
+    slots: tuple[Slot, ...] = ()
+    entries: tuple[JourneyPlan, ...] = ()
+    exits: tuple[JourneyPlan, ...] = ()
+    goals: tuple[JourneyPlan, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SubjectPlan:
+    """All that concerns users, or all that concerns accounts.
+
+    ``trait_exits`` is keyed by the trait as exits name it, dots included.
+    ``retentions_ms`` is the retention of each slot by its id. ``message_memory_ms`` is the longest time that
+    a condition looks back for messages.
+    """
+
+    subject: SubjectType
+    events: dict[str, EventPlan]
+    trait_exits: dict[str, tuple[JourneyPlan, ...]]
+    journeys: dict[str, JourneyPlan]
+    retentions_ms: dict[int, int]
+    message_memory_ms: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """A compiled workspace; ``version`` is a hash of its journeys and templates."""
+
+    name: str
+    version: str
+    user: SubjectPlan
+    account: SubjectPlan
