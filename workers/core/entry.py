@@ -78,6 +78,7 @@ def eligible_record(
     account: str | None,
     trigger: wire.Trigger,
     eligible: Eligible,
+    *,
     now_ms: int,
 ) -> wire.Eligible:
     """The record for the scheduler topic, keyed by ``subject``; a repeated event gives the same id."""
@@ -95,7 +96,13 @@ def eligible_record(
 
 
 def declined_decision(
-    journey: JourneyPlan, subject: str, account: str | None, message_id: str, declined: Declined, now_ms: int
+    journey: JourneyPlan,
+    subject: str,
+    account: str | None,
+    message_id: str,
+    declined: Declined,
+    *,
+    now_ms: int,
 ) -> RecordDecision:
     """The decision record of a subject that may not enter."""
     return entry_decision(
@@ -128,7 +135,7 @@ def enroll(
     verdict = _recheck(journey, record, enrollment_id, Moment(facts, now, now_ms))
     if isinstance(verdict, Declined):
         decision = declined_decision(
-            journey, record.subject, record.account, record.trigger.message_id, verdict, now_ms
+            journey, record.subject, record.account, record.trigger.message_id, verdict, now_ms=now_ms
         )
         return Transition(progress, (decision,))
     enrollment = _new(journey, record, enrollment_id, now_ms)
@@ -149,7 +156,7 @@ def enroll(
 
 
 def is_held_out(journey: JourneyPlan, subject: str) -> bool:
-    """Whether the subject is of the journey's holdout: the same for every version, entry and order of arrival."""
+    """Whether the subject is of the journey's holdout: the same for every version and every entry."""
     return bucket(f"holdout:{journey.name}", subject) < journey.holdout_bp
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Facts(Protocol):
-    """The newest state of one subject, as of one ``now_ms``, apart from its progress. Reading has no effect."""
+    """The newest state of one subject as of one ``now_ms``, without its progress. Reading changes nothing."""
 
     @property
     def traits(self) -> Mapping[str, Any]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from workers.core.progress import Progress
 
 REQUEST_MAX_AGE_MS: Final = MESSAGE_MEMORY_MS
-"""A message asked for longer ago is not sent: its time has passed, and whether it was sent before is forgotten."""
+"""A message asked for longer ago is not sent: whether it was sent before is forgotten by now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,11 +71,11 @@ def resume(
     step = journey.steps.get(enrollment.step) if journey is not None else None
     if journey is None or step is None:
         reason = "journey_gone" if journey is None else "version_gone"
-        return end(plan.subject, enrollment, progress, reason, {}, now_ms)
+        return end(plan.subject, enrollment, progress, reason, values={}, now_ms=now_ms)
     enrollment = replace(enrollment, version=journey.version)
     following = step.next if isinstance(step, WaitStepPlan) else step.path
     if following is None:
-        return end(plan.subject, enrollment, progress, "completed", {}, now_ms)
+        return end(plan.subject, enrollment, progress, "completed", values={}, now_ms=now_ms)
     return run_steps(journey, replace(enrollment, step=following), facts, progress, now_ms)
 
 
@@ -128,7 +128,7 @@ def _exit(
     inside = progress.active_in(journey.name)
     if inside is None:
         return progress, ()
-    ended = end(journey.subject, inside, progress, reason, values, now_ms)
+    ended = end(journey.subject, inside, progress, reason, values=values, now_ms=now_ms)
     return ended.progress, ended.commands
 
 

@@ -46,7 +46,7 @@ def request_of(
 def send_to_person(
     request: SendRequest, context: wire.MessageContext, facts: Facts, progress: Progress, now_ms: int
 ) -> Transition:
-    """Let one message to a person through the gate. Someone of the holdout gets the decision and no message."""
+    """Put one message to a person through the gate. Someone of the holdout gets a decision and no message."""
     verdict = decide_send(request, facts, progress, now_ms)
     if isinstance(verdict, Skip):
         return Transition(progress, (send_decision(request, "skip", verdict.reason, verdict.values, now_ms),))

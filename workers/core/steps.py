@@ -51,7 +51,7 @@ def run_steps(
         ran += 1
         match step:
             case SendStepPlan():
-                enrollment, sent = _send(journey, enrollment, step, facts, progress, now_ms)
+                enrollment, sent = _send(journey, enrollment, step, Moment(facts, progress, now_ms))
                 progress = sent.progress
                 commands += sent.commands
                 path = step.next
@@ -59,7 +59,7 @@ def run_steps(
                 path = _way(step, Moment(facts, progress, now_ms))
             case _:
                 assert_never(step)
-    ended = end(journey.subject, enrollment, progress, "completed", {}, now_ms)
+    ended = end(journey.subject, enrollment, progress, "completed", values={}, now_ms=now_ms)
     return Transition(ended.progress, (*commands, *ended.commands))
 
 
@@ -68,6 +68,7 @@ def end(
     enrollment: Enrollment,
     progress: Progress,
     reason: str,
+    *,
     values: Mapping[str, Any],
     now_ms: int,
 ) -> Transition:
@@ -100,10 +101,9 @@ def _send(
     journey: JourneyPlan,
     enrollment: Enrollment,
     step: SendStepPlan,
-    facts: Facts,
-    progress: Progress,
-    now_ms: int,
+    moment: Moment,
 ) -> tuple[Enrollment, Transition]:
+    facts, progress, now_ms = moment.facts, moment.progress, moment.now_ms
     request = request_of(journey, enrollment, step, progress.subject, now_ms)
     context = wire.MessageContext(
         user=dict(facts.traits) if journey.subject == "user" else {},
