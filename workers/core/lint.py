@@ -1,0 +1,158 @@
+"""What is wrong, or looks wrong, in how the parts of a workspace fit together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+from schemas.workspace import (
+    AccountCondition,
+    BranchStep,
+    Comparison,
+    EnrolledCondition,
+    ExitEvent,
+    NotCondition,
+    SendStep,
+)
+from schemas.workspace.conditions import NEGATIVE, children
+from schemas.workspace.journeys import Arm, inner_steps
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from schemas.workspace import Condition, Journey, Step, Workspace
+
+Severity: TypeAlias = Literal["error", "warning"]
+Location: TypeAlias = tuple[str | int, ...]
+
+_SHOWN_NAMES: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing to change, or to think about. ``location`` leads to it inside the journey's file."""
+
+    journey: str
+    severity: Severity
+    location: Location
+    detail: str
+
+
+def lint(workspace: Workspace) -> list[Finding]:
+    """Everything found, by journey in the workspace's order. Only errors make a workspace unusable."""
+    names = {journey.journey for journey in workspace.journeys}
+    tags = {tag for journey in workspace.journeys for tag in journey.tags}
+    found: list[Finding] = []
+    for journey in workspace.journeys:
+        found += _messages(journey, workspace.templates)
+        found += _references(journey, names, tags)
+        found += _missing_values(journey)
+        found += _leaving(journey)
+    return found
+
+
+def _messages(journey: Journey, templates: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
+    """Each step's template is there, and for the step's channel."""
+    for location, step in _located_steps(journey.steps, ("steps",)):
+        if not isinstance(step, SendStep):
+            continue
+        send = step.send
+        place = (*location, "send", send.channel)
+        template = templates.get(send.template)
+        if template is None:
+            detail = f"there is no template {send.template!r}; there are {_listed(templates)}"
+            yield Finding(journey.journey, "error", place, detail)
+        elif template.get("channel") != send.channel:
+            detail = (
+                f"the template {send.template!r} is for {template.get('channel')}, not for {send.channel}"
+            )
+            yield Finding(journey.journey, "error", place, detail)
+
+
+def _references(journey: Journey, names: set[str], tags: set[str]) -> Iterator[Finding]:
+    """Journeys that conditions name are in the workspace."""
+    for location, condition in _located_conditions(journey):
+        if not isinstance(condition, EnrolledCondition):
+            continue
+        place = (*location, "enrolled")
+        for name in condition.enrolled.journey or ():
+            if name not in names:
+                detail = f"there is no journey {name!r}; there are {_listed(names)}"
+                yield Finding(journey.journey, "error", (*place, "journey"), detail)
+        for tag in condition.enrolled.tag or ():
+            if tag not in tags:
+                detail = f"no journey has the tag {tag!r}: this is never true"
+                yield Finding(journey.journey, "warning", (*place, "tag"), detail)
+
+
+def _missing_values(journey: Journey) -> Iterator[Finding]:
+    """A negative condition says what a missing value means."""
+    for location, condition in _located_conditions(journey):
+        if isinstance(condition, NotCondition):
+            compared, place = _comparison(condition.not_, (*location, "not"))
+            negative = compared is not None and "exists" not in compared.operators()
+        else:
+            compared, place = _comparison(condition, location)
+            negative = compared is not None and any(name in NEGATIVE for name in compared.operators())
+        if compared is not None and negative and compared.if_missing is None:
+            detail = (
+                "where the value is missing this is not true; say `if_missing: pass` or `if_missing: fail` "
+                "to show that this is meant"
+            )
+            yield Finding(journey.journey, "warning", place, detail)
+
+
+def _leaving(journey: Journey) -> Iterator[Finding]:
+    """An upgrade or the like ends the journey: a goal that does not may be followed by more messages."""
+    exits = {leaving.when.event for leaving in journey.exit if isinstance(leaving.when, ExitEvent)}
+    if journey.goal is not None and journey.goal.event not in exits:
+        detail = f"who reaches the goal stays inside: add `- when: {{event: {journey.goal.event}}}` to exit"
+        yield Finding(journey.journey, "warning", ("goal", "event"), detail)
+
+
+def _comparison(condition: Condition, location: Location) -> tuple[Comparison | None, Location]:
+    if isinstance(condition, AccountCondition):
+        return condition.account, (*location, "account")
+    return (condition, location) if isinstance(condition, Comparison) else (None, location)
+
+
+def _located_steps(steps: tuple[Step, ...], location: Location) -> Iterator[tuple[Location, Step]]:
+    for index, step in enumerate(steps):
+        place = (*location, index)
+        yield place, step
+        if isinstance(step, BranchStep):
+            for number, arm in enumerate(step.branch):
+                key = "steps" if isinstance(arm, Arm) else "otherwise"
+                yield from _located_steps(inner_steps(arm), (*place, "branch", number, key))
+
+
+def _located_conditions(journey: Journey) -> Iterator[tuple[Location, Condition]]:
+    tops: list[tuple[Location, Condition]] = []
+    for part in ("require", "exclude"):
+        conditions: tuple[Condition, ...] = getattr(journey.entry, part)
+        tops += [(("entry", part, index), condition) for index, condition in enumerate(conditions)]
+    for location, step in _located_steps(journey.steps, ("steps",)):
+        if isinstance(step, BranchStep):
+            tops += [
+                ((*location, "branch", number, "when"), arm.when)
+                for number, arm in enumerate(step.branch)
+                if isinstance(arm, Arm)
+            ]
+    for location, condition in tops:
+        yield from _with_inner(location, condition)
+
+
+def _with_inner(location: Location, condition: Condition) -> Iterator[tuple[Location, Condition]]:
+    yield location, condition
+    if isinstance(condition, NotCondition):
+        yield from _with_inner((*location, "not"), condition.not_)
+        return
+    key = "all" if "all_" in type(condition).model_fields else "any"
+    for index, inner in enumerate(children(condition)):
+        yield from _with_inner((*location, key, index), inner)
+
+
+def _listed(names: Mapping[str, Any] | set[str]) -> str:
+    known = sorted(names)
+    more = f" and {len(known) - _SHOWN_NAMES} more" if len(known) > _SHOWN_NAMES else ""
+    return (", ".join(known[:_SHOWN_NAMES]) or "none") + more

@@ -1,0 +1,181 @@
+"""Reads a workspace: a folder with ``journeys/*.yaml`` and ``templates/``, checked as a whole."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import ValidationError
+
+from schemas.workspace import Journey, Workspace
+from schemas.workspace.base import UNKNOWN_FIELD
+from workers.core.lint import lint
+from workers.core.templates import BadTemplates, Templates, compile_templates
+from workers.errors import Misconfigured
+from workers.template_files import read_templates
+from workers.workspace_yaml import Document, UnreadableError, read_document
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from workers.core.lint import Severity
+
+JOURNEYS: Final = "journeys"
+TEMPLATES: Final = "templates"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """Something wrong in a file of the workspace; ``line`` and ``column`` count from 1."""
+
+    file: str
+    line: int
+    column: int
+    field: str
+    detail: str
+    severity: Severity = "error"
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}:{self.column}"
+        warning = "warning: " if self.severity == "warning" else ""
+        return f"{place}: {warning}{self.field}: {self.detail}"
+
+
+class BadWorkspace(Misconfigured):
+    """A workspace that cannot be used. Operator action: change each place that the message names."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+    def __reduce__(self) -> tuple[type[BadWorkspace], tuple[tuple[Problem, ...]]]:
+        return (BadWorkspace, (self.problems,))
+
+
+@dataclass(frozen=True)
+class LoadedWorkspace:
+    """A workspace that can be used: as its models, and its templates compiled. ``warnings`` are for people."""
+
+    workspace: Workspace
+    templates: Templates
+    warnings: tuple[Problem, ...] = field(default=())
+
+
+def load_workspace(folder: Path, name: str | None = None) -> LoadedWorkspace:
+    """The workspace of a folder, named after it unless ``name`` is given.
+
+    Raises:
+        BadWorkspace: with every problem of every file, each with its file, line, column and field.
+    """
+    if not folder.is_dir():
+        raise BadWorkspace([Problem(str(folder), 1, 1, "folder", "there is no such folder")])
+    sources, found = read_templates(folder / TEMPLATES)
+    try:
+        templates = compile_templates(sources)
+    except BadTemplates as error:
+        found.extend(error.problems)
+        templates = Templates({}, {})
+    problems = [Problem(one.file, one.line, 1, one.field, one.detail) for one in found]
+    journeys, documents = _read_journeys(folder, problems)
+    # Templates that do not compile are there all the same: journeys that name them are not at fault.
+    records = {source.name: source.record() for source in sources}
+    workspace = Workspace.model_construct(
+        name=name or _identifier(folder.resolve().name), journeys=tuple(journeys), templates=records
+    )
+    problems += _findings(workspace, documents)
+    errors = sorted(problem for problem in problems if problem.severity == "error")
+    if errors:
+        raise BadWorkspace(errors)
+    return LoadedWorkspace(workspace, templates, tuple(sorted(problems)))
+
+
+def _read_journeys(
+    folder: Path, problems: list[Problem]
+) -> tuple[list[Journey], dict[str, tuple[str, Document]]]:
+    """The journeys that are right, and by name the file of each; what is wrong is added to ``problems``."""
+    journeys: list[Journey] = []
+    documents: dict[str, tuple[str, Document]] = {}
+    paths = sorted((folder / JOURNEYS).glob("*.y*ml"))
+    if not paths:
+        problems.append(Problem(f"{JOURNEYS}/", 1, 1, "file", "there is no journey: add journeys/NAME.yaml"))
+    for path in paths:
+        file = f"{JOURNEYS}/{path.name}"
+        try:
+            document = read_document(path)
+            journey = Journey.model_validate(document.content)
+        except UnreadableError as error:
+            problems.append(Problem(file, error.line, error.column, "yaml", error.detail))
+        except ValidationError as error:
+            problems.extend(_refusals(file, document, error))
+        else:
+            if journey.journey in documents:
+                other = documents[journey.journey][0]
+                detail = f"{other} has the same journey; give one of them another name"
+                problems.append(Problem(file, *document.place(("journey",)), "journey", detail))
+                continue
+            journeys.append(journey)
+            documents[journey.journey] = (file, document)
+    return journeys, documents
+
+
+def _findings(workspace: Workspace, documents: dict[str, tuple[str, Document]]) -> list[Problem]:
+    problems = []
+    for finding in lint(workspace):
+        file, document = documents[finding.journey]
+        place = document.place(finding.location)
+        problems.append(Problem(file, *place, _dotted(finding.location), finding.detail, finding.severity))
+    return problems
+
+
+def _refusals(file: str, document: Document, error: ValidationError) -> list[Problem]:
+    """What the models refused, at its place in the file."""
+    details = error.errors(include_url=False, include_input=False)
+    problems = []
+    for detail in details:
+        location = _location(detail)
+        inside = any(
+            len(_location(one)) > len(location) and _begins(_location(one), location) for one in details
+        )
+        if detail["type"] in {"too_short", "too_long"} and inside:
+            # A list whose items were refused is counted without them: that is no problem of its own.
+            continue
+        problems.append(Problem(file, *document.place(location), _dotted(location), _message(detail)))
+    return problems
+
+
+def _location(detail: Any) -> tuple[str | int, ...]:
+    """The path in the file: without the tags of unions (``#trait``), with the unknown field."""
+    location = tuple(step for step in detail["loc"] if not str(step).startswith("#"))
+    # A key of a mapping that is itself refused stands before this mark.
+    location = location[:-1] if location and location[-1] == "[key]" else location
+    return (*location, detail["ctx"]["field"]) if detail["type"] == UNKNOWN_FIELD else location
+
+
+def _message(detail: Any) -> str:
+    """Pydantic's own messages, in the words of the file."""
+    message = str(detail["msg"])
+    if detail["type"] == "missing":
+        return "this field is required"
+    if detail["type"] == UNKNOWN_FIELD:
+        return f"not known here; allowed: {detail['ctx']['allowed']}"
+    message = re.sub(r"^(Tuple|List|Dictionary) should", "this should", message)
+    message = re.sub(r" after validation, not 0$", "", message)
+    return re.sub(r"^Input should", "this should", message)
+
+
+def _begins(location: tuple[str | int, ...], start: tuple[str | int, ...]) -> bool:
+    return location[: len(start)] == start
+
+
+def _dotted(location: Iterable[str | int]) -> str:
+    """``entry.require[0].not_in``; the file as a whole is ``journey``."""
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
+    return text.removeprefix(".") or "journey"
+
+
+def _identifier(folder_name: str) -> str:
+    """A folder's name as the name of a workspace."""
+    cleaned = re.sub(r"[^a-z0-9_]+", "_", folder_name.lower()).strip("_")
+    return cleaned[:64] if cleaned[:1].isalpha() else f"workspace_{cleaned}"[:64]

@@ -1,0 +1,43 @@
+"""``brimful lint``: check a workspace before anything runs it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from workers.core.compile import compile_workspace
+from workers.workspace import BadWorkspace, load_workspace
+
+cli: typer.Typer = typer.Typer()
+
+Folder = Annotated[Path, typer.Argument(help="A folder with journeys/ and templates/.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Fail on warnings too.")]
+
+
+@cli.command()
+def lint(folder: Folder, strict: Strict = False) -> None:
+    """Check journeys and templates; name file, line, column and field of everything that is wrong.
+
+    Exit code 0: it can be used. 1: it cannot, or with --strict there are warnings.
+    """
+    try:
+        loaded = load_workspace(folder)
+    except BadWorkspace as error:
+        typer.echo(str(error), err=True)
+        typer.echo(f"{len(error.problems)} problem(s) in {folder}", err=True)
+        raise typer.Exit(1) from error
+    for warning in loaded.warnings:
+        typer.echo(str(warning), err=True)
+    plan = compile_workspace(loaded.workspace)
+    for journey in (*plan.user.journeys.values(), *plan.account.journeys.values()):
+        typer.echo(
+            f"{journey.name}  version {journey.version}  {journey.subject}  {len(journey.steps)} step(s)"
+        )
+    typer.echo(
+        f"{folder}: {len(loaded.workspace.journeys)} journey(s), {len(loaded.templates)} template(s), "
+        f"{len(loaded.warnings)} warning(s); version {plan.version}"
+    )
+    if strict and loaded.warnings:
+        raise typer.Exit(1)
