@@ -43,7 +43,7 @@ class Problem:
         return f"{place}: {warning}{self.field}: {self.detail}"
 
 
-class BadWorkspace(Misconfigured):
+class BadWorkspace(Misconfigured):  # noqa: N818  named as BadTemplates is
     """A workspace that cannot be used. Operator action: change each place that the message names."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
@@ -63,8 +63,8 @@ class LoadedWorkspace:
     warnings: tuple[Problem, ...] = field(default=())
 
 
-def load_workspace(folder: Path, name: str | None = None) -> LoadedWorkspace:
-    """The workspace of a folder, named after it unless ``name`` is given.
+def load_workspace(folder: Path) -> LoadedWorkspace:
+    """The workspace of a folder, named after it.
 
     Raises:
         BadWorkspace: with every problem of every file, each with its file, line, column and field.
@@ -81,10 +81,11 @@ def load_workspace(folder: Path, name: str | None = None) -> LoadedWorkspace:
     journeys, documents = _read_journeys(folder, problems)
     # Templates that do not compile are there all the same: journeys that name them are not at fault.
     records = {source.name: source.record() for source in sources}
-    workspace = Workspace.model_construct(
-        name=name or _identifier(folder.resolve().name), journeys=tuple(journeys), templates=records
+    workspace = Workspace(
+        name=_identifier(folder.resolve().name), journeys=tuple(journeys), templates=records
     )
-    problems += _findings(workspace, documents)
+    refused = any(problem.file.startswith(JOURNEYS) for problem in problems)
+    problems += _findings(workspace, documents, complete=not refused)
     errors = sorted(problem for problem in problems if problem.severity == "error")
     if errors:
         raise BadWorkspace(errors)
@@ -120,9 +121,14 @@ def _read_journeys(
     return journeys, documents
 
 
-def _findings(workspace: Workspace, documents: dict[str, tuple[str, Document]]) -> list[Problem]:
+def _findings(
+    workspace: Workspace, documents: dict[str, tuple[str, Document]], *, complete: bool
+) -> list[Problem]:
+    """What the linter finds. Where some journeys were refused, references to them prove nothing."""
     problems = []
     for finding in lint(workspace):
+        if not complete and "enrolled" in finding.location:
+            continue
         file, document = documents[finding.journey]
         place = document.place(finding.location)
         problems.append(Problem(file, *place, _dotted(finding.location), finding.detail, finding.severity))

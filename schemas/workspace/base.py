@@ -78,7 +78,7 @@ def described(value: Any) -> str:
         return "a mapping with " + (_listed(tuple(map(str, value))[:8]) or "nothing in it")
     if isinstance(value, (list, tuple)):
         return "a list"
-    return repr(value)[:60]
+    return (repr(value) if isinstance(value, str) else str(value))[:60]
 
 
 def tag_of(value: Any, keys: tuple[str, ...]) -> str | None:
