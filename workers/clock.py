@@ -89,4 +89,6 @@ def parse_clock(text: str) -> Clock:
             return FixedClock(int(rest))
     except ValueError as error:
         raise Misconfigured(f"clock {text!r} is not readable: {error}") from error
-    raise Misconfigured(f"clock {text!r} is none of system, scaled:START_MS:WALL_START_MS:SPEED, fixed:NOW_MS")
+    raise Misconfigured(
+        f"clock {text!r} is none of system, scaled:START_MS:WALL_START_MS:SPEED, fixed:NOW_MS"
+    )

@@ -33,30 +33,47 @@ class Settings(BaseModel):
     kafka_username: str | None = None
     kafka_password: SecretStr | None = None
     kafka_ca_file: Path | None = Field(None, description="CA bundle for TLS; the system's by default.")
-    topic_prefix: str = Field("", pattern=r"^[a-zA-Z0-9._-]*$", description="Put before every topic and group name.")
+    topic_prefix: str = Field(
+        "", pattern=r"^[a-zA-Z0-9._-]*$", description="Put before every topic and group name."
+    )
 
     state_dir: Path = Field(Path(".brimful/state"), description="Where partitions keep their databases.")
     workspace: Path | None = Field(None, description="Folder with journeys and templates.")
     clock: str = Field("system", description="system, or scaled:START_MS:WALL_START_MS:SPEED for a replay.")
 
     batch_records: int = Field(5_000, ge=1, le=100_000, description="Most records in one transaction.")
-    linger_ms: int = Field(20, ge=0, le=1_000, description="Least time between two small transactions of a partition.")
-    row_cache_mib: int = Field(256, ge=0, le=65_536, description="Rows kept in memory, all partitions together.")
-    dead_letter_share: Share = Field(0.5, description="Share of dead records in a topic that stops the worker; 1: never.")
-    standby_replicas: int = Field(0, ge=0, le=5, description="Warm copies of each partition on other workers.")
-    session_timeout_s: float = Field(10, ge=6, le=300, description="A worker silent for this long loses its partitions.")
+    linger_ms: int = Field(
+        20, ge=0, le=1_000, description="Least time between two small transactions of a partition."
+    )
+    row_cache_mib: int = Field(
+        256, ge=0, le=65_536, description="Rows kept in memory, all partitions together."
+    )
+    dead_letter_share: Share = Field(
+        0.5, description="Share of dead records in a topic that stops the worker; 1: never."
+    )
+    standby_replicas: int = Field(
+        0, ge=0, le=5, description="Warm copies of each partition on other workers."
+    )
+    session_timeout_s: float = Field(
+        10, ge=6, le=300, description="A worker silent for this long loses its partitions."
+    )
     instance_id: str | None = Field(None, description="Static membership: the pod's stable name.")
 
     http_host: str = Field("127.0.0.1", description="Where metrics and health are served.")
     http_port: Port = Field(9464, description="Port of metrics and health; 0 takes a free one.")
     gateway_host: str = "127.0.0.1"
     gateway_port: Port = 8080
-    write_keys: dict[str, SecretStr] = Field(default_factory=dict, description="SOURCE=KEY pairs, separated by commas.")
+    write_keys: dict[str, SecretStr] = Field(
+        default_factory=dict, description="SOURCE=KEY pairs, separated by commas."
+    )
     cors_origins: tuple[str, ...] = Field((), description="Origins of pages that may call the gateway.")
     public_url: str = Field("http://127.0.0.1:8080", description="How recipients reach the gateway.")
     secret: SecretStr | None = Field(None, description="Signs links and feed tokens: at least 32 bytes.")
 
-    smtp: str = Field("smtp://127.0.0.1:1025", description="smtp://[user:password@]host:port, smtps:// for TLS, ?starttls=1.")
+    smtp: str = Field(
+        "smtp://127.0.0.1:1025",
+        description="smtp://[user:password@]host:port, smtps:// for TLS, ?starttls=1.",
+    )
     mail_from: str = "Brimful <hello@example.com>"
     mail_reply_to: str | None = None
 
@@ -72,14 +89,20 @@ class Settings(BaseModel):
         for pair in filter(None, value.split(",")):
             source, mark, key = pair.partition("=")
             if not mark or not source or not key:
-                raise ValueError("must be SOURCE=KEY pairs separated by commas, such as web=4f6a...,backend=9c1d...")
+                raise ValueError(
+                    "must be SOURCE=KEY pairs separated by commas, such as web=4f6a...,backend=9c1d..."
+                )
             pairs[source.strip()] = key.strip()
         return pairs
 
     @field_validator("cors_origins", mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:
-        return tuple(filter(None, (part.strip() for part in value.split(",")))) if isinstance(value, str) else value
+        return (
+            tuple(filter(None, (part.strip() for part in value.split(","))))
+            if isinstance(value, str)
+            else value
+        )
 
     @field_validator("kafka")
     @classmethod
@@ -115,7 +138,9 @@ class Settings(BaseModel):
             Misconfigured: it is not set.
         """
         if self.secret is None:
-            raise Misconfigured("BRIMFUL_SECRET is not set: links cannot be signed. Set at least 32 random bytes.")
+            raise Misconfigured(
+                "BRIMFUL_SECRET is not set: links cannot be signed. Set at least 32 random bytes."
+            )
         return self.secret.get_secret_value().encode()
 
     def librdkafka(self) -> dict[str, Any]:
@@ -138,7 +163,9 @@ def from_env(env: Mapping[str, str]) -> Settings:
     Raises:
         Misconfigured: naming each variable that is unknown or wrong, and what it must be.
     """
-    values = {name.removeprefix(PREFIX).lower(): value for name, value in env.items() if name.startswith(PREFIX)}
+    values = {
+        name.removeprefix(PREFIX).lower(): value for name, value in env.items() if name.startswith(PREFIX)
+    }
     known = {name: value for name, value in values.items() if name in Settings.model_fields}
     unknown = sorted(set(values) - set(known) - _ELSEWHERE)
     if unknown:
@@ -147,7 +174,10 @@ def from_env(env: Mapping[str, str]) -> Settings:
     try:
         return Settings.model_validate(known)
     except ValidationError as error:
-        lines = [f"{PREFIX}{'_'.join(str(part) for part in problem['loc'][:1]).upper()}: {problem['msg']}" for problem in error.errors()]
+        lines = [
+            f"{PREFIX}{'_'.join(str(part) for part in problem['loc'][:1]).upper()}: {problem['msg']}"
+            for problem in error.errors()
+        ]
         raise Misconfigured("wrong settings:\n  " + "\n  ".join(lines)) from None
 
 

@@ -54,7 +54,10 @@ def configure_logging(level: str, form: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
-    formatter = structlog.stdlib.ProcessorFormatter(processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last], foreign_pre_chain=shared)
+    formatter = structlog.stdlib.ProcessorFormatter(
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+        foreign_pre_chain=shared,
+    )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=number, force=True)
@@ -68,7 +71,9 @@ def new_registry(version: str, role: str) -> CollectorRegistry:
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
-    Info("brimful_build", "Version and role of this process.", registry=registry).info({"version": version, "role": role})
+    Info("brimful_build", "Version and role of this process.", registry=registry).info(
+        {"version": version, "role": role}
+    )
     return registry
 
 
@@ -81,7 +86,10 @@ def routes(registry: CollectorRegistry, parts: Callable[[], Sequence[Healthy]]) 
     """
 
     async def metrics(_: Request) -> Response:
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+        return Response(
+            generate_latest(registry),  # type: ignore[no-untyped-call]
+            media_type=CONTENT_TYPE_LATEST,
+        )
 
     async def livez(_: Request) -> Response:
         return JSONResponse({"live": True})

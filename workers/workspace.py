@@ -43,7 +43,7 @@ class Problem:
         return f"{place}: {warning}{self.field}: {self.detail}"
 
 
-class BadWorkspace(Misconfigured):  # noqa: N818  named as BadTemplates is
+class BadWorkspace(Misconfigured):
     """A workspace that cannot be used. Operator action: change each place that the message names."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
@@ -56,7 +56,7 @@ class BadWorkspace(Misconfigured):  # noqa: N818  named as BadTemplates is
 
 @dataclass(frozen=True)
 class LoadedWorkspace:
-    """A workspace that can be used: as its models, and its templates compiled. ``warnings`` are for people."""
+    """A workspace that can be used: its models, and its templates compiled. ``warnings`` are for people."""
 
     workspace: Workspace
     templates: Templates

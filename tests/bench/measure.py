@@ -54,6 +54,7 @@ class ProcessSystem(ABC):
     name: str
     guarantee: str
     method: str
+    emits: bool = True
 
     @abstractmethod
     def command(self, job: Job) -> Sequence[str]:

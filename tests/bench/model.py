@@ -103,6 +103,9 @@ class System(Protocol):
     method: str
     """One line for the reader: what it does per event."""
 
+    emits: bool
+    """Whether it writes the users that reach the threshold to the job's output topic, to be compared."""
+
     def unavailable(self) -> str | None:
         """Why it cannot run on this machine, or None when it can. May install what it needs, once."""
 

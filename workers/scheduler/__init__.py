@@ -1,1 +1,1 @@
-"""scheduler."""
+"""Enrollments and timers: what eligible subjects go through."""

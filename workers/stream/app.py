@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import faust
 from faust.serializers.schemas import Schema
@@ -23,15 +23,18 @@ if TYPE_CHECKING:
     from workers.stream.logic import PartitionLogic
     from workers.stream.metrics import KernelMetrics
     from workers.stream.transaction import Step
+    from workers.stream.transport import BatchedConsumer
 
 BLOCK_CACHE_BYTES = 64 * 1024 * 1024
 """RocksDB's block cache, one for all partitions of an application (Faust's default is 2 GiB for each)."""
+
+_FAILURE_POLL_S = 0.2
 
 _THREADS = 64
 """Blocking calls that may wait at once: each partition has at most one."""
 
 
-class BatchSchema(Schema):  # type: ignore[misc]
+class BatchSchema(Schema[Any, Any]):
     """Hands a :class:`Batch` to the agent as it is: what it holds is decoded by the application's logic."""
 
     def loads_key(self, app: Any, message: Any, **_: Any) -> None:  # noqa: ARG002 - Faust's signature
@@ -42,16 +45,21 @@ class BatchSchema(Schema):  # type: ignore[misc]
         return message.value
 
 
-class KernelApp(faust.App):  # type: ignore[misc]
+class KernelApp(faust.App):
     """A Faust app whose state is the kernel's."""
 
     failure: BaseException | None = None
 
     def fail(self, error: BaseException) -> None:
-        """Stop the whole worker for a failure that no partition can handle by itself."""
+        """Report a failure that no partition can handle by itself; whoever runs the app has to stop it."""
         if self.failure is None:
             self.failure = error
-            self._failing = asyncio.ensure_future(self.crash(error))
+
+    async def failed(self) -> BaseException:
+        """Return when the app cannot go on, with the reason."""
+        while self.failure is None and not self.crashed:
+            await asyncio.sleep(_FAILURE_POLL_S)
+        return self.failure or self.crash_reason or RuntimeError(f"{self.conf.id} crashed")
 
     def _create_directories(self) -> None:
         """Faust's table folders are not used: each partition makes its own."""
@@ -59,8 +67,7 @@ class KernelApp(faust.App):  # type: ignore[misc]
     @property
     def manager(self) -> PartitionManager:
         """The owned partitions."""
-        manager: PartitionManager = self.tables
-        return manager
+        return cast("PartitionManager", self.tables)
 
 
 @dataclass(frozen=True)
@@ -88,7 +95,9 @@ class AppSpec:
     fetch_bytes: int = 2 * 1024 * 1024
 
 
-def create_app(spec: AppSpec, clock: Clock, metrics: KernelMetrics, on_step: Callable[[Step, int], None] | None = None) -> KernelApp:
+def create_app(
+    spec: AppSpec, clock: Clock, metrics: KernelMetrics, on_step: Callable[[Step, int], None] | None = None
+) -> KernelApp:
     """Build the Faust app of ``spec``. Nothing is connected before the app is started."""
     config = spec.config
     app = KernelApp(
@@ -120,11 +129,13 @@ def create_app(spec: AppSpec, clock: Clock, metrics: KernelMetrics, on_step: Cal
         new_logic=spec.new_logic,
         on_step=on_step or _no_step,
     )
-    app.tables.kernel = (config, parts)
+    app.manager.kernel = (config, parts)
     app.on_partitions_revoked.connect(_drain_on_revoke(app), weak=False)
     for name, topics in spec.agents.items():
         _add_agent(app, name, topics)
-    metrics.registry.register(LagCollector(config.app_id, lambda: app.tables.partitions.values(), _reading(app)))
+    metrics.registry.register(
+        LagCollector(config.app_id, lambda: app.manager.partitions.values(), _reading(app))
+    )
     return app
 
 
@@ -149,8 +160,7 @@ def _drain_on_revoke(app: KernelApp) -> Callable[..., Any]:
 
 def _reading(app: KernelApp) -> Callable[[TP], tuple[int, int] | None]:
     def reading(tp: TP) -> tuple[int, int] | None:
-        found: tuple[int, int] | None = app.consumer.reading(tp) if app.started else None
-        return found
+        return cast("BatchedConsumer", app.consumer).reading(tp) if app.started else None
 
     return reading
 

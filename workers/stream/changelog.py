@@ -43,7 +43,9 @@ class Progress:
 
 
 @contextlib.asynccontextmanager
-async def open_reader(bootstrap: str, topic: str, partition: int, options: dict[str, object]) -> AsyncIterator[AIOKafkaConsumer]:
+async def open_reader(
+    bootstrap: str, topic: str, partition: int, options: dict[str, object]
+) -> AsyncIterator[AIOKafkaConsumer]:
     """A consumer of one changelog partition, outside any group."""
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
@@ -149,6 +151,8 @@ def apply_run(store: PartitionStore, records: list, now_ms: int) -> None:  # typ
     if not records:
         return
     changes = {
-        record.key: record.value for record in records if not record.key.startswith(META) or record.key.startswith(POSITION)
+        record.key: record.value
+        for record in records
+        if not record.key.startswith(META) or record.key.startswith(POSITION)
     }
     store.write(changes, changelog_next=records[-1].offset + 1, now_ms=now_ms)

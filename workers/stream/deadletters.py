@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from workers.stream.view import DeadLetter
 
-TOPIC = "dead-letters"
-
 PAYLOAD_MAX_BYTES = 256 * 1024
 """Payload kept in a dead letter. The whole record stays in its topic, named by partition and offset."""
 
@@ -56,12 +54,12 @@ class DeadLetterLimit:
             self._seen = self._dead = 0
 
 
-def outputs(dead: Iterable[DeadLetter], app_id: str, now_ms: int) -> list[Output]:
-    """The dead letters as records of the ``dead-letters`` topic."""
-    return [_output(letter, app_id, now_ms) for letter in dead]
+def outputs(dead: Iterable[DeadLetter], topic: str, app_id: str, now_ms: int) -> list[Output]:
+    """The dead letters as records of ``topic``."""
+    return [Output(topic, letter.key, _record(letter, app_id, now_ms)) for letter in dead]
 
 
-def _output(letter: DeadLetter, app_id: str, now_ms: int) -> Output:
+def _record(letter: DeadLetter, app_id: str, now_ms: int) -> bytes:
     payload = letter.value or b""
     kept = payload[:PAYLOAD_MAX_BYTES]
     record = {
@@ -79,4 +77,4 @@ def _output(letter: DeadLetter, app_id: str, now_ms: int) -> Output:
         "truncated": len(kept) < len(payload),
         "at_ms": now_ms,
     }
-    return Output(TOPIC, letter.key, _encode(record))
+    return _encode(record)

@@ -76,7 +76,12 @@ def _check_sizes(view: View) -> None:
     largest = max(map(len, filter(None, changes.values())), default=0)
     if largest > ROW_MAX_BYTES:
         key = next(key for key, row in changes.items() if row is not None and len(row) == largest)
-        raise Oversized("too_large", f"the row {key[:64]!r} would take {largest} bytes, above {ROW_MAX_BYTES}")
+        raise Oversized(
+            "too_large", f"the row {key[:64]!r} would take {largest} bytes, above {ROW_MAX_BYTES}"
+        )
     for output in view.outputs:
         if output.value is not None and len(output.value) > ROW_MAX_BYTES:
-            raise Oversized("too_large", f"a record for {output.topic} would take {len(output.value)} bytes, above {ROW_MAX_BYTES}")
+            raise Oversized(
+                "too_large",
+                f"a record for {output.topic} would take {len(output.value)} bytes, above {ROW_MAX_BYTES}",
+            )

@@ -19,6 +19,15 @@ class PartitionLogic(Protocol):
     ``notices`` and ``fire`` for what became due, all on one :class:`View` that commits as a whole.
     """
 
+    @property
+    def busy(self) -> bool:
+        """Whether effects are under way whose results are worth waiting for before the partition is let go."""
+        ...
+
+    def has_room(self) -> bool:
+        """Whether more records may be taken in; False while too many effects are under way."""
+        ...
+
     def prepare(self, batch: Batch, view: View, now_ms: int) -> tuple[Sequence[Any], Sequence[bytes]]:
         """Decode a batch: its items, and the storage keys worth reading ahead.
 
@@ -53,6 +62,38 @@ class PartitionLogic(Protocol):
     async def close(self) -> None:
         """Stop effects that still run; those not notified of are found by the next ``opened``."""
         ...
+
+
+class Quiet:
+    """The parts of :class:`PartitionLogic` that a logic without timers and effects does not need."""
+
+    busy = False
+
+    def has_room(self) -> bool:
+        """Always."""
+        return True
+
+    def timer_keys(self, timers: Sequence[Timer]) -> Sequence[bytes]:
+        """It sets no timers."""
+        assert not timers, "this logic sets no timers"
+        return ()
+
+    def fire(self, timers: Sequence[Timer], view: View, now_ms: int) -> None:
+        """It sets no timers."""
+
+    def notices(self, notices: Sequence[Any], view: View, now_ms: int) -> None:
+        """It starts no effects."""
+
+    def opened(self, store: PartitionStore) -> Sequence[Any]:
+        """Nothing is left undone."""
+        del store
+        return ()
+
+    async def act(self, effects: Sequence[Any], notify: Notify) -> None:
+        """It starts no effects."""
+
+    async def close(self) -> None:
+        """Nothing to stop."""
 
 
 class Notify(Protocol):

@@ -56,6 +56,11 @@ class Mailbox:
         return int(waiting[0].records[0].timestamp) if waiting else None
 
     @property
+    def notices_wait(self) -> bool:
+        """Whether notices wait."""
+        return bool(self._notices)
+
+    @property
     def waiting(self) -> int:
         """Records and notices that wait."""
         return sum(self._records.values()) + len(self._notices)

@@ -8,7 +8,7 @@ as it is restored itself, and none waits for another.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 from faust.tables.manager import TableManager
@@ -21,12 +21,15 @@ from workers.stream.standby import Standby
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from workers.stream.app import KernelApp
+    from workers.stream.transport import BatchedConsumer
+
 log = structlog.get_logger(__name__)
 
 _ROOM_WAIT_S = 0.05
 
 
-class PartitionManager(TableManager):  # type: ignore[misc]
+class PartitionManager(TableManager):
     """Faust's ``app.tables`` for applications on the kernel. ``KernelApp`` sets ``kernel`` before it starts."""
 
     kernel: tuple[KernelConfig, KernelParts]
@@ -35,17 +38,25 @@ class PartitionManager(TableManager):  # type: ignore[misc]
         super().__init__(app, **kwargs)
         self.partitions: dict[int, Partition] = {}
         self.standbys: dict[int, Standby] = {}
-        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._owners: dict[int, asyncio.Task[None]] = {}
         self._committed: dict[TP, int] = {}
         self._room = asyncio.Event()
         self._assigned_once = False
+
+    @property
+    def _kernel_app(self) -> KernelApp:
+        return cast("KernelApp", self.app)
+
+    @property
+    def _consumer(self) -> BatchedConsumer:
+        return cast("BatchedConsumer", self.app.consumer)
 
     # -- what the transport asks (``transport.Positions``)
 
     def has_room(self, tp: TP) -> bool:
         """Whether the partition takes another batch of this topic."""
         partition = self.partitions.get(tp.partition)
-        return partition is not None and partition.running and partition.mailbox.has_room(tp.topic)
+        return partition is not None and partition.has_room(tp.topic)
 
     async def room(self) -> None:
         """Return after a moment; nothing can be fetched now."""
@@ -81,8 +92,14 @@ class PartitionManager(TableManager):  # type: ignore[misc]
         expected = partition.mailbox.expected.get(batch.tp)
         if partition.running and expected is not None and batch.start > expected:
             self.kernel[1].metrics.refused(batch.tp)
-            log.warning("batch.refused", topic=batch.tp.topic, partition=batch.tp.partition, start=batch.start, expected=expected)
-            await self.app.consumer.begin_at({batch.tp: expected})
+            log.warning(
+                "batch.refused",
+                topic=batch.tp.topic,
+                partition=batch.tp.partition,
+                start=batch.start,
+                expected=expected,
+            )
+            await self._consumer.begin_at({batch.tp: expected})
 
     # -- Faust's life cycle
 
@@ -102,15 +119,17 @@ class PartitionManager(TableManager):  # type: ignore[misc]
 
     async def drain(self) -> None:
         """Wait until no transaction is under way, for at most the time that the settings allow."""
-        tasks = [task for task in self._tasks.values() if not task.done()]
+        tasks = [task for task in self._owners.values() if not task.done()]
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=self.kernel[0].drain_s)
             if late:
                 # A transaction that does not end cannot be taken back from its thread: end the process,
                 # and let the next owner fence it.
                 names = ", ".join(sorted(task.get_name() for task in late))
-                self.app.fail(Retryable(f"no end of the transactions of {names} within {self.kernel[0].drain_s:.0f} s"))
-        self._tasks.clear()
+                self._kernel_app.fail(
+                    Retryable(f"no end of the transactions of {names} within {self.kernel[0].drain_s:.0f} s")
+                )
+        self._owners.clear()
 
     async def on_rebalance(
         self,
@@ -132,7 +151,7 @@ class PartitionManager(TableManager):  # type: ignore[misc]
         for number in sorted(owned):
             task = asyncio.create_task(self._own(number), name=f"partition-{self.kernel[0].app_id}-{number}")
             task.add_done_callback(self._task_done)
-            self._tasks[number] = task
+            self._owners[number] = task
         self._assigned_once = True
         await self._let_flow(generation_id)
 
@@ -141,13 +160,15 @@ class PartitionManager(TableManager):  # type: ignore[misc]
             return
         self.app.flow_control.resume()
         self.app.consumer.resume_flow()
-        await self.app._fetcher.maybe_start()  # noqa: SLF001 - Faust's own recovery does the same
+        await self._kernel_app._fetcher.maybe_start()  # noqa: SLF001 - Faust's own recovery does the same
         self.on_actives_ready()
         self.on_standbys_ready()
         self.app.on_rebalance_end()
 
     async def _align_standbys(self, owned: set[int]) -> None:
-        assigned = {tp.partition for tp in self.app.assignor.assigned_standbys() if tp.topic in self.kernel[0].sources}
+        assigned = {
+            tp.partition for tp in self.app.assignor.assigned_standbys() if tp.topic in self.kernel[0].sources
+        }
         wanted = assigned - owned
         for number in sorted(set(self.standbys) - wanted - owned):
             await self.standbys.pop(number).stop()
@@ -166,7 +187,9 @@ class PartitionManager(TableManager):  # type: ignore[misc]
         partition = self.partitions.get(number)
         held = partition is not None and partition.acquired
         if partition is None:
-            partition = self.partitions[number] = Partition(number, *self.kernel, self._cache_share(self._tasks))
+            partition = self.partitions[number] = Partition(
+                number, *self.kernel, self._cache_share(self._owners)
+            )
             standby = self.standbys.pop(number, None)
             if standby is not None:
                 partition.adopt(await standby.promote())
@@ -201,7 +224,7 @@ class PartitionManager(TableManager):  # type: ignore[misc]
     async def _begin_reading(self, partition: Partition) -> None:
         """Seek to the markers while the source partitions are paused, then resume them."""
         tps = {TP(topic, partition.number) for topic in self.kernel[0].sources}
-        consumer = self.app.consumer
+        consumer = self._consumer
         markers = partition.store.positions()
         positions = {tp: markers[tp.topic] for tp in tps if tp.topic in markers}
         first = await consumer.earliest_offsets(*tps)
@@ -209,7 +232,13 @@ class PartitionManager(TableManager):  # type: ignore[misc]
             earliest = first.get(tp, 0)
             marker = positions.setdefault(tp, earliest)
             if marker < earliest:
-                log.error("records.expired", topic=tp.topic, partition=tp.partition, marker=marker, earliest=earliest)
+                log.error(
+                    "records.expired",
+                    topic=tp.topic,
+                    partition=tp.partition,
+                    marker=marker,
+                    earliest=earliest,
+                )
                 self.kernel[1].metrics.expired(tp, earliest - marker)
                 positions[tp] = earliest
         partition.resume(positions)
@@ -225,18 +254,18 @@ class PartitionManager(TableManager):  # type: ignore[misc]
         tps = self.app.consumer.assignment()
         offsets = {tp: offset for tp, offset in self.to_commit().items() if tp in tps}
         if offsets:
-            await self.app.consumer._commit(offsets)  # noqa: SLF001
+            await self._consumer._commit(offsets)  # noqa: SLF001
 
     def _task_done(self, task: asyncio.Task[None]) -> None:
-        if task.cancelled() or task.exception() is None:
+        error = None if task.cancelled() else task.exception()
+        if error is None:
             return
-        error = task.exception()
         log.error("partition.failed", task=task.get_name(), exc_info=error)
-        self.app.fail(error)
+        self._kernel_app.fail(error)
 
     async def on_stop(self) -> None:
         """Drain, then close everything cleanly."""
-        await self.app._fetcher.stop()  # noqa: SLF001
+        await self._kernel_app._fetcher.stop()  # noqa: SLF001
         for partition in self.partitions.values():
             partition.stop_taking()
         await self.drain()

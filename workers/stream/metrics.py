@@ -32,22 +32,42 @@ class KernelMetrics:
         self.registry = registry
         app = ("app",)
         self.records = Counter(
-            "brimful_records_processed", "Source records whose effect is committed.", ("app", "topic"), registry=registry
+            "brimful_records_processed",
+            "Source records whose effect is committed.",
+            ("app", "topic"),
+            registry=registry,
         )
         self.transactions = Counter("brimful_transactions", "Committed transactions.", app, registry=registry)
         self.transaction_s = Histogram(
-            "brimful_transaction_seconds", "From taking a batch to its acknowledgement.", app, buckets=_SECONDS, registry=registry
+            "brimful_transaction_seconds",
+            "From taking a batch to its acknowledgement.",
+            app,
+            buckets=_SECONDS,
+            registry=registry,
         )
         self.transaction_records = Histogram(
-            "brimful_transaction_records", "Source records in one transaction.", app, buckets=_RECORDS, registry=registry
+            "brimful_transaction_records",
+            "Source records in one transaction.",
+            app,
+            buckets=_RECORDS,
+            registry=registry,
         )
-        self.rows = Counter("brimful_state_rows_written", "State rows changed, as changelog records.", app, registry=registry)
+        self.rows = Counter(
+            "brimful_state_rows_written", "State rows changed, as changelog records.", app, registry=registry
+        )
         self.dead = Counter(
-            "brimful_dead_letters", "Records put aside, by reason.", ("app", "topic", "reason"), registry=registry
+            "brimful_dead_letters",
+            "Records put aside, by reason.",
+            ("app", "topic", "reason"),
+            registry=registry,
         )
         self.fired = Counter("brimful_timers_fired", "Timers that fired.", app, registry=registry)
         self.lateness_s = Histogram(
-            "brimful_timer_lateness_seconds", "From a timer's due time to its transaction.", app, buckets=_LATENESS, registry=registry
+            "brimful_timer_lateness_seconds",
+            "From a timer's due time to its transaction.",
+            app,
+            buckets=_LATENESS,
+            registry=registry,
         )
         self.refused = Counter(
             "brimful_batches_refused",
@@ -56,12 +76,20 @@ class KernelMetrics:
             registry=registry,
         )
         self.expired = Counter(
-            "brimful_records_expired", "Records deleted by retention before they were read.", ("app", "topic"), registry=registry
+            "brimful_records_expired",
+            "Records deleted by retention before they were read.",
+            ("app", "topic"),
+            registry=registry,
         )
         self.restarts = Counter(
-            "brimful_partition_restarts", "Partitions begun again from what is committed, by error.", ("app", "error"), registry=registry
+            "brimful_partition_restarts",
+            "Partitions begun again from what is committed, by error.",
+            ("app", "error"),
+            registry=registry,
         )
-        self.restored = Counter("brimful_restore_records", "Changelog records applied by restores.", app, registry=registry)
+        self.restored = Counter(
+            "brimful_restore_records", "Changelog records applied by restores.", app, registry=registry
+        )
         self.restore_s = Histogram(
             "brimful_restore_seconds",
             "From an assignment to a restored partition.",
@@ -70,10 +98,16 @@ class KernelMetrics:
             registry=registry,
         )
         self.restore_remaining = Gauge(
-            "brimful_restore_remaining_records", "Changelog records still to be applied.", ("app", "partition"), registry=registry
+            "brimful_restore_remaining_records",
+            "Changelog records still to be applied.",
+            ("app", "partition"),
+            registry=registry,
         )
         self.standby_lag = Gauge(
-            "brimful_standby_lag_records", "How far a warm copy is behind its changelog.", ("app", "partition"), registry=registry
+            "brimful_standby_lag_records",
+            "How far a warm copy is behind its changelog.",
+            ("app", "partition"),
+            registry=registry,
         )
 
 
@@ -139,7 +173,9 @@ class StreamMetrics:
 
     def following(self, progress: Progress) -> None:
         """Show how far a standby is behind."""
-        self._kernel.standby_lag.labels(self._app, str(progress.partition)).set(max(0, progress.end - progress.at))
+        self._kernel.standby_lag.labels(self._app, str(progress.partition)).set(
+            max(0, progress.end - progress.at)
+        )
 
 
 class LagCollector:
@@ -172,8 +208,12 @@ class LagCollector:
         """One sample per source partition."""
         labels = ("app", "topic", "partition")
         records = GaugeMetricFamily("brimful_consumer_lag_records", "Records not yet applied.", labels=labels)
-        seconds = GaugeMetricFamily("brimful_consumer_lag_seconds", "Age of the oldest record not yet applied.", labels=labels)
-        running = GaugeMetricFamily("brimful_partitions_running", "Partitions restored and running.", labels=("app",))
+        seconds = GaugeMetricFamily(
+            "brimful_consumer_lag_seconds", "Age of the oldest record not yet applied.", labels=labels
+        )
+        running = GaugeMetricFamily(
+            "brimful_partitions_running", "Partitions restored and running.", labels=("app",)
+        )
         now_s = time.time()
         count = 0
         for partition in list(self._partitions()):

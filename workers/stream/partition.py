@@ -57,7 +57,8 @@ class KernelConfig:
 
     ``sources`` are the topics of the application in the order in which a transaction takes them;
     ``linger_ms`` is the least time between two transactions of a partition that has little to do;
-    ``tombstone_retention_ms`` is how long the changelog keeps deletions.
+    ``tombstone_retention_ms`` is how long the changelog keeps deletions; ``drain_s`` is how long a partition
+    may take to let go, of which ``effects_s`` are for deliveries under way.
     """
 
     app_id: str
@@ -65,13 +66,15 @@ class KernelConfig:
     state_dir: Path
     sources: tuple[str, ...]
     changelog: str
+    dead_letters: str = "dead-letters"
     batch_records: int = 5_000
     timers_per_turn: int = 5_000
     linger_ms: int = 20
     cache_bytes: int = 256 * 1024 * 1024
     dead_letter_share: float = 0.5
     tombstone_retention_ms: int = 6 * 86_400_000
-    drain_s: float = 15.0
+    drain_s: float = 30.0
+    effects_s: float = 10.0
     producer_options: tuple[tuple[str, Any], ...] = ()
     consumer_options: tuple[tuple[str, Any], ...] = ()
 
@@ -101,7 +104,9 @@ class Partition:
         self._parts = parts
         self._cache_bytes = cache_bytes
         self._logic = parts.new_logic(number)
-        self._limits = {topic: deadletters.DeadLetterLimit(topic, config.dead_letter_share) for topic in config.sources}
+        self._limits = {
+            topic: deadletters.DeadLetterLimit(topic, config.dead_letter_share) for topic in config.sources
+        }
         self._store: PartitionStore | None = None
         self._producer: PartitionProducer | None = None
         self._wake = asyncio.Event()
@@ -135,13 +140,17 @@ class Partition:
             self._store = await self._in_thread(self._open_store)
         claim_offset = await self._in_thread(self._fence_and_claim)
         options = dict(self._config.consumer_options)
-        async with changelog.open_reader(self._config.bootstrap, self._config.changelog, self.number, options) as reader:
+        async with changelog.open_reader(
+            self._config.bootstrap, self._config.changelog, self.number, options
+        ) as reader:
             tp = TopicPartition(self._config.changelog, self.number)
             reason = await changelog.must_rebuild(
                 reader, tp, self.store, self.now_ms(), self._config.tombstone_retention_ms
             )
             if reason is not None:
-                log.warning("partition.rebuild", app=self._config.app_id, partition=self.number, reason=reason)
+                log.warning(
+                    "partition.rebuild", app=self._config.app_id, partition=self.number, reason=reason
+                )
                 await self._wipe()
                 self._store = await self._in_thread(self._open_store)
             records = await changelog.restore(
@@ -158,17 +167,25 @@ class Partition:
         took_s = time.monotonic() - started
         self._parts.metrics.restored(self.number, records, took_s)
         log.info(
-            "partition.acquired", app=self._config.app_id, partition=self.number, restored=records, seconds=round(took_s, 3)
+            "partition.acquired",
+            app=self._config.app_id,
+            partition=self.number,
+            restored=records,
+            seconds=round(took_s, 3),
         )
 
     def _open_store(self) -> PartitionStore:
         try:
-            return PartitionStore(self.path, cache_bytes=self._cache_bytes, block_cache=self._parts.block_cache)
+            return PartitionStore(
+                self.path, cache_bytes=self._cache_bytes, block_cache=self._parts.block_cache
+            )
         except StoreBroken as broken:
             # A database that cannot be opened is not repaired: repairing loses rows silently (measured).
             log.warning("store.broken", app=self._config.app_id, partition=self.number, error=str(broken))
             PartitionStore.destroy(self.path)
-            return PartitionStore(self.path, cache_bytes=self._cache_bytes, block_cache=self._parts.block_cache)
+            return PartitionStore(
+                self.path, cache_bytes=self._cache_bytes, block_cache=self._parts.block_cache
+            )
 
     def adopt(self, store: PartitionStore | None) -> None:
         """Take over the store of a warm standby, if it has one."""
@@ -182,7 +199,9 @@ class Partition:
     def _fence_and_claim(self) -> int:
         config = self._config
         self._close_producer()
-        self._producer = PartitionProducer(config.bootstrap, config.app_id, self.number, dict(config.producer_options))
+        self._producer = PartitionProducer(
+            config.bootstrap, config.app_id, self.number, dict(config.producer_options)
+        )
         self._producer.fence()
         self._producer.begin()
         value = msgspec.msgpack.encode({"at_ms": self.now_ms()})
@@ -199,9 +218,29 @@ class Partition:
             while not self._stopping:
                 await self._wait_for_work()
                 if not self._stopping:
-                    await self._turn()
+                    await self._turn(self._config.batch_records)
+            await self._finish_effects()
         finally:
             self.running = False
+
+    async def _finish_effects(self) -> None:
+        """Give effects under way the time to end, and commit what became of them."""
+        deadline = time.monotonic() + self._config.effects_s
+        while self._logic.busy or self.mailbox.notices_wait:
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                log.warning("partition.effects_cut_off", app=self._config.app_id, partition=self.number)
+                return
+            if self.mailbox.notices_wait:
+                await self._turn(0)
+                continue
+            self._wake.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), left_s)
+
+    def has_room(self, topic: str) -> bool:
+        """Whether another batch of ``topic`` should be fetched."""
+        return self.running and not self._stopping and self.mailbox.has_room(topic) and self._logic.has_room()
 
     def submit(self, batch: Batch) -> bool:
         """Queue a batch; False where the kernel does not expect it."""
@@ -233,12 +272,12 @@ class Partition:
             return None
         return self._parts.clock.seconds_until(self._next_due_ms)
 
-    async def _turn(self) -> None:
-        """One transaction: steps 1 to 8 of :mod:`workers.stream.transaction`."""
+    async def _turn(self, most: int) -> None:
+        """One transaction of at most ``most`` records: steps 1 to 8 of :mod:`workers.stream.transaction`."""
         self._last_turn = started = time.monotonic()
         now_ms = self.now_ms()
-        batches, notices = self.mailbox.take(self._config.batch_records)
-        timers = self._due(now_ms)
+        batches, notices = self.mailbox.take(most)
+        timers = self._due(now_ms) if most else []
         if not (batches or notices or timers):
             return
         view = View(self.store.get)
@@ -248,7 +287,9 @@ class Partition:
         changes = view.changes()
         positions = {batch.tp: batch.end for batch in batches}
         changes.update(position_change(tp.topic, end) for tp, end in positions.items())
-        outputs = view.outputs + deadletters.outputs(view.dead, self._config.app_id, now_ms)
+        outputs = view.outputs + deadletters.outputs(
+            view.dead, self._config.dead_letters, self._config.app_id, now_ms
+        )
         self._step(Step.DECIDE)
         await self._in_thread(self._commit, changes, outputs, now_ms)
         self.applied.update(positions)
@@ -381,5 +422,3 @@ class Partition:
 
     async def _in_thread(self, call: Callable[..., Any], *args: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._parts.executor, call, *args)
-
-

@@ -62,10 +62,14 @@ class Standby:
             try:
                 await self._follow()
             except StoreBroken as broken:
-                log.warning("standby.broken", app=self._config.app_id, partition=self.number, error=str(broken))
+                log.warning(
+                    "standby.broken", app=self._config.app_id, partition=self.number, error=str(broken)
+                )
                 self._discard()
             except Exception as error:  # noqa: BLE001 - a copy that cannot follow must not stop the owner's work
-                log.warning("standby.retry", app=self._config.app_id, partition=self.number, error=repr(error))
+                log.warning(
+                    "standby.retry", app=self._config.app_id, partition=self.number, error=repr(error)
+                )
             await asyncio.sleep(_RETRY_S)
 
     async def _follow(self) -> None:
@@ -73,13 +77,19 @@ class Standby:
         options = dict(config.consumer_options)
         async with changelog.open_reader(config.bootstrap, config.changelog, self.number, options) as reader:
             if self._store is None:
-                self._store = PartitionStore(self.path, cache_bytes=self._cache_bytes, block_cache=self._parts.block_cache)
+                self._store = PartitionStore(
+                    self.path, cache_bytes=self._cache_bytes, block_cache=self._parts.block_cache
+                )
             tp = TopicPartition(config.changelog, self.number)
             now_ms = self._parts.clock.now_ms
             if await changelog.must_rebuild(reader, tp, self._store, now_ms(), config.tombstone_retention_ms):
                 self._discard()
-                self._store = PartitionStore(self.path, cache_bytes=self._cache_bytes, block_cache=self._parts.block_cache)
-            await changelog.follow(reader, tp, self._store, now_ms=now_ms, report=self._parts.metrics.following)
+                self._store = PartitionStore(
+                    self.path, cache_bytes=self._cache_bytes, block_cache=self._parts.block_cache
+                )
+            await changelog.follow(
+                reader, tp, self._store, now_ms=now_ms, report=self._parts.metrics.following
+            )
 
     def _discard(self) -> None:
         if self._store is not None:

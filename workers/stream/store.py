@@ -16,7 +16,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from struct import Struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from rocksdict import BlockBasedOptions, Cache, DBCompressionType, Options, Rdict, WriteBatch, WriteOptions
 
@@ -123,7 +123,7 @@ class PartitionStore:
         except Exception as error:
             raise StoreBroken(f"cannot open {path.name}: {error}") from error
         self._write_options = WriteOptions()
-        self._write_options.disable_wal = True
+        self._write_options.disable_wal = True  # type: ignore[assignment, method-assign]  # a property; its stub says method
         cursor = self._db.get(_TIMER_CURSOR)
         self._cursor = bytes(cursor) if cursor else DUE
         self._since_clean = 0
@@ -152,12 +152,14 @@ class PartitionStore:
     def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """Rows by storage key, from disk, in one multi-get that does not hold the GIL."""
         try:
-            rows: list[bytes | None] = self._db.get(list(keys))
+            rows = cast("list[bytes | None]", self._db.get(list(keys)))
         except Exception as error:
             raise StoreBroken(f"cannot read {self.path.name}: {error}") from error
         return rows
 
-    def scan(self, prefix: bytes, start: bytes | None = None, most: int | None = None) -> list[tuple[bytes, bytes]]:
+    def scan(
+        self, prefix: bytes, start: bytes | None = None, most: int | None = None
+    ) -> list[tuple[bytes, bytes]]:
         """Rows whose key begins with ``prefix``, from ``start`` on, in key order, at most ``most``."""
         found: list[tuple[bytes, bytes]] = []
         rows = self._db.iter()

@@ -49,7 +49,9 @@ class Table(Generic[Row]):
 
     def __post_init__(self) -> None:
         if len(self.prefix) != 1 or self.prefix in RESERVED_PREFIXES:
-            raise Misconfigured(f"table {self.name!r}: prefix {self.prefix!r} must be one byte that the kernel does not use")
+            raise Misconfigured(
+                f"table {self.name!r}: prefix {self.prefix!r} must be one byte that the kernel does not use"
+            )
         object.__setattr__(self, "tag", bytes([self.version]))
         object.__setattr__(self, "encode_row", msgspec.msgpack.Encoder().encode)
         object.__setattr__(self, "_decode", msgspec.msgpack.Decoder(self.row_type).decode)

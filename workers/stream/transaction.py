@@ -52,7 +52,12 @@ _BLOCKING_S = 20.0
 """Longest wait for the broker inside one step; less than the transaction's own time-out."""
 
 _FENCED = frozenset(
-    {KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_ID_MAPPING}  # noqa: SLF001
+    {
+        KafkaError._FENCED,
+        KafkaError.INVALID_PRODUCER_EPOCH,
+        KafkaError.PRODUCER_FENCED,
+        KafkaError.INVALID_PRODUCER_ID_MAPPING,
+    }  # noqa: SLF001
 )
 
 
@@ -123,16 +128,20 @@ class PartitionProducer:
             target = (output.topic, -1 if output.partition is None else output.partition)
             by_target.setdefault(target, []).append({"key": output.key, "value": output.value})
         for (topic, to), messages in by_target.items():
-            self._try(lambda topic=topic, to=to, messages=messages: self._hand_over(topic, messages, to))  # type: ignore[misc]
+            self._try(lambda topic=topic, to=to, messages=messages: self._hand_over(topic, messages, to))
         self._try(
-            lambda: self._producer.produce(changelog, key=marker[0], value=marker[1], partition=partition, on_delivery=self._delivered)
+            lambda: self._producer.produce(
+                changelog, key=marker[0], value=marker[1], partition=partition, on_delivery=self._delivered
+            )
         )
 
     def flush(self) -> int:
         """Step 5: the changelog offset of the marker, once the brokers have every record."""
         remaining = self._try(lambda: self._producer.flush(_BLOCKING_S))
         if remaining or self._marker_offset < 0:
-            raise Retryable(f"{self.transactional_id}: {remaining} records were not acknowledged within {_BLOCKING_S:.0f} s")
+            raise Retryable(
+                f"{self.transactional_id}: {remaining} records were not acknowledged within {_BLOCKING_S:.0f} s"
+            )
         return self._marker_offset
 
     def commit(self) -> None:
@@ -142,7 +151,7 @@ class PartitionProducer:
     def close(self) -> None:
         """Give up the producer; an open transaction is left to be aborted by the next owner or by time."""
         self._producer.purge()
-        self._producer.close(1.0)
+        del self._producer
 
     def _hand_over(self, topic: str, messages: list[dict[str, Any]], partition: int) -> None:
         while messages:

@@ -15,7 +15,7 @@ in what the kernel needs and in nothing else:
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import aiokafka
 from faust.transport.drivers import aiokafka as driver
@@ -57,7 +57,7 @@ class Positions(Protocol):
         ...
 
 
-class BatchedConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
+class BatchedConsumerThread(driver.AIOKafkaConsumerThread):
     """The thread that owns the aiokafka consumer."""
 
     def __post_init__(self) -> None:
@@ -150,7 +150,7 @@ class BatchedConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc
             self._read_from.pop(tp, None)
 
 
-class BatchedConsumer(driver.Consumer):  # type: ignore[misc]
+class BatchedConsumer(driver.Consumer):
     """Faust's consumer with the kernel's positions."""
 
     _thread: BatchedConsumerThread
@@ -160,8 +160,7 @@ class BatchedConsumer(driver.Consumer):  # type: ignore[misc]
 
     @property
     def _positions(self) -> Positions:
-        positions: Positions = self.app.tables
-        return positions
+        return cast("Positions", self.app.tables)
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, list[Batch]]:  # noqa: ARG002, ASYNC109
         wanted = active_partitions or set()
@@ -171,8 +170,7 @@ class BatchedConsumer(driver.Consumer):  # type: ignore[misc]
             await self._positions.room()
             return {}
         poll_s = _IDLE_POLL_S if len(open_) == len(wanted) else _BUSY_POLL_S
-        fetched: dict[TP, list[Batch]] = await self._thread.getmany(open_, poll_s)
-        return fetched
+        return cast("dict[TP, list[Batch]]", await self._thread.getmany(open_, poll_s))
 
     def _to_message(self, tp: TP, record: Batch) -> ConsumerMessage:
         return ConsumerMessage(
@@ -183,7 +181,7 @@ class BatchedConsumer(driver.Consumer):  # type: ignore[misc]
             0,
             [],
             None,
-            record,
+            cast("bytes", record),  # the batch is the message's value; BatchSchema passes it on
             None,
             0,
             0,
@@ -225,10 +223,12 @@ class BatchedConsumer(driver.Consumer):  # type: ignore[misc]
 
     async def wait_empty(self) -> None:
         """Commit what is applied; the kernel itself drains its partitions (``PartitionManager.drain``)."""
-        await asyncio.wait_for(self.commit_and_end_transactions(), timeout=self.app.conf.broker_request_timeout)
+        await asyncio.wait_for(
+            self.commit_and_end_transactions(), timeout=self.app.conf.broker_request_timeout
+        )
 
 
-class BatchedTransport(driver.Transport):  # type: ignore[misc]
+class BatchedTransport(driver.Transport):
     """``brimful://host:port``: Kafka, in batches."""
 
     Consumer = BatchedConsumer

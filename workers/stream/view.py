@@ -98,7 +98,7 @@ class View:
 
     def stored(self, key: bytes) -> bytes | None:
         """A row's stored form by storage key, as this transaction sees it."""
-        row = self._changes.get(key, _ABSENT)
+        row: bytes | None = self._changes.get(key, _ABSENT)
         if row is _ABSENT:
             row = self._fetched.get(key, _ABSENT)
             if row is _ABSENT:

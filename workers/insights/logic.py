@@ -1,0 +1,113 @@
+"""What became of each journey, counted exactly once: the numbers behind funnels and rates.
+
+One row per journey, version, kind and outcome and partition; their sum over the partitions is the
+number. They are counts of records, so a replay of the same history gives the same numbers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from schemas import wire
+from workers.stream.logic import Quiet
+from workers.stream.tables import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from workers.insights.metrics import JourneyMetrics
+    from workers.stream.batch import TP, Batch
+    from workers.stream.store import PartitionStore
+    from workers.stream.view import View
+
+
+class Tally(msgspec.Struct, array_like=True):
+    """How many subjects or messages came to one outcome, and what revenue they brought."""
+
+    journey: str
+    version: str
+    kind: str
+    outcome: str
+    count: int = 0
+    revenue: float = 0.0
+
+
+TALLIES = Table("tallies", b"n", Tally)
+
+
+class InsightsLogic(Quiet):
+    """See :class:`workers.stream.logic.PartitionLogic`."""
+
+    def __init__(self, partition: int, topics: Callable[[str], str], metrics: JourneyMetrics) -> None:
+        self._partition = partition
+        self._metrics = metrics
+        self._readers: dict[str, Callable[[bytes], tuple[str, str, str, str, float]]] = {
+            topics("decisions"): _decision,
+            topics("deliveries"): _delivery,
+            topics("conversions"): _conversion,
+        }
+
+    def opened(self, store: PartitionStore) -> Sequence[Any]:
+        """Show what was counted before."""
+        for _, stored in store.scan(TALLIES.prefix):
+            self._metrics.show(self._partition, TALLIES.decode(stored))
+        return ()
+
+    def prepare(self, batch: Batch, view: View, now_ms: int) -> tuple[Sequence[Any], Sequence[bytes]]:
+        """Decode records; those that cannot be read are dead-lettered."""
+        del now_ms
+        read = self._readers[batch.tp.topic]
+        items: list[tuple[Any, tuple[str, str, str, str, float]]] = []
+        for record in batch.records:
+            try:
+                items.append((record, read(record.value or b"")))
+            except msgspec.ValidationError as error:
+                view.dead_letter(batch.tp, record, "invalid", str(error))
+            except msgspec.DecodeError as error:
+                view.dead_letter(batch.tp, record, "unreadable", str(error))
+        return items, [TALLIES.key(_key(counted)) for _, counted in items]
+
+    def apply(self, tp: TP, items: Sequence[Any], view: View, now_ms: int) -> None:
+        """Count."""
+        del tp, now_ms
+        tallies = view.table(TALLIES)
+        for _, counted in items:
+            key = _key(counted)
+            journey, version, kind, outcome, revenue = counted
+            tally = tallies.get(key) or Tally(journey, version, kind, outcome)
+            tally.count += 1
+            tally.revenue += revenue
+            tallies.put(key, tally)
+            view.after_commit(tally)
+
+    async def act(self, effects: Sequence[Any], notify: Any) -> None:
+        """Show the committed counts."""
+        del notify
+        for tally in {id(tally): tally for tally in effects}.values():
+            self._metrics.show(self._partition, tally)
+
+    async def close(self) -> None:
+        """Show no counts of a partition that is no longer ours."""
+        self._metrics.drop(self._partition)
+
+
+def _key(counted: tuple[str, str, str, str, float]) -> bytes:
+    return "\0".join(counted[:4]).encode()
+
+
+def _decision(payload: bytes) -> tuple[str, str, str, str, float]:
+    record = wire.decode_decision(payload)
+    return record.journey, record.version, record.kind, record.outcome, 0.0
+
+
+def _delivery(payload: bytes) -> tuple[str, str, str, str, float]:
+    record = wire.decode_delivery(payload)
+    return record.journey, record.version, f"delivery_{record.channel}", record.outcome, 0.0
+
+
+def _conversion(payload: bytes) -> tuple[str, str, str, str, float]:
+    record = wire.decode_conversion(payload)
+    outcome = "holdout" if record.holdout else "attributed" if record.attributed else "organic"
+    return record.journey, record.version, "conversion", outcome, record.revenue or 0.0

@@ -1,0 +1,54 @@
+"""Journeys in numbers, for Prometheus: gauges of exact counts, computed when asked for."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from prometheus_client.core import GaugeMetricFamily
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from workers.insights.logic import Tally
+
+_LABELS = ("journey", "version", "kind", "outcome")
+
+
+class JourneyMetrics:
+    """A collector over the counts of the partitions that this worker owns; sum them over workers."""
+
+    def __init__(self) -> None:
+        self._counts: dict[int, dict[tuple[str, ...], tuple[int, float]]] = defaultdict(dict)
+
+    def show(self, partition: int, tally: Tally) -> None:
+        """Take over a count."""
+        key = (tally.journey, tally.version, tally.kind, tally.outcome)
+        self._counts[partition][key] = (tally.count, tally.revenue)
+
+    def drop(self, partition: int) -> None:
+        """Forget a partition's counts."""
+        self._counts.pop(partition, None)
+
+    def describe(self) -> list[Any]:
+        """Nothing in advance: journeys come and go."""
+        return []
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        """One sample per journey, version, kind and outcome."""
+        records = GaugeMetricFamily(
+            "brimful_journey_records", "Decisions, deliveries and conversions of a journey.", labels=_LABELS
+        )
+        revenue = GaugeMetricFamily(
+            "brimful_journey_revenue", "Revenue of a journey's conversions.", labels=_LABELS
+        )
+        totals: dict[tuple[str, ...], tuple[int, float]] = {}
+        for counts in list(self._counts.values()):
+            for key, (count, amount) in list(counts.items()):
+                so_far = totals.get(key, (0, 0.0))
+                totals[key] = (so_far[0] + count, so_far[1] + amount)
+        for key, (count, amount) in sorted(totals.items()):
+            records.add_metric(key, count)
+            if key[2] == "conversion":
+                revenue.add_metric(key, amount)
+        return (records, revenue)

@@ -1,0 +1,100 @@
+"""The scheduler of one partition: eligible subjects enrol, timers advance them, people are asked for messages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from schemas import wire
+from workers.core.entry import enroll
+from workers.core.journeys import resume
+from workers.core.sending import answer_request
+from workers.shell import Subject, decode_payload
+from workers.state import TABLES, USERS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from workers.shell import EngineParts
+    from workers.stream.batch import TP, Batch
+    from workers.stream.store import Timer
+    from workers.stream.view import View
+
+
+class Asked(NamedTuple):
+    """One record of the scheduler topic."""
+
+    record: Any
+    asked: wire.SchedulerRecord
+
+
+class Scheduler:
+    """What one partition does with scheduler records and due timers."""
+
+    def __init__(self, parts: EngineParts) -> None:
+        self._parts = parts
+
+    def prepare(self, batch: Batch, view: View, now_ms: int) -> tuple[list[Asked], list[bytes]]:
+        """Decode the records; their subjects' rows are worth reading ahead."""
+        del now_ms
+        taken: list[Asked] = []
+        keys: list[bytes] = []
+        for record in batch.records:
+            try:
+                asked = wire.decode_scheduler(record.value or b"")
+            except msgspec.ValidationError as error:
+                view.dead_letter(batch.tp, record, "invalid", str(error))
+                continue
+            except msgspec.DecodeError as error:
+                view.dead_letter(batch.tp, record, "unreadable", str(error))
+                continue
+            taken.append(Asked(record, asked))
+            kind = asked.subject_type if isinstance(asked, wire.Eligible) else "user"
+            keys += _row_keys(kind, asked.subject.encode())
+        return taken, keys
+
+    def apply(self, tp: TP, items: Sequence[Asked], view: View, now_ms: int) -> None:
+        """Decide each record."""
+        del tp
+        for _, asked in items:
+            match asked:
+                case wire.Eligible():
+                    subject = Subject(asked.subject_type, asked.subject.encode(), view, self._parts)
+                    facts = subject.facts(now_ms, asked.trigger.properties)
+                    subject.take(enroll(subject.plan, asked, facts, subject.progress, now_ms))
+                case wire.AccountFacts():
+                    self._learn(asked, view)
+                case wire.MessageRequest():
+                    subject = Subject("user", asked.subject.encode(), view, self._parts)
+                    facts = subject.facts(now_ms, asked.context.event)
+                    subject.take(answer_request(self._parts.plan, asked, facts, subject.progress, now_ms))
+
+    def timer_keys(self, timers: Sequence[Timer]) -> list[bytes]:
+        """The rows of the subjects whose timers are due."""
+        keys: list[bytes] = []
+        for timer in timers:
+            payload = decode_payload(timer.payload)
+            keys += _row_keys(payload.subject_type, payload.subject.encode())
+        return keys
+
+    def fire(self, timers: Sequence[Timer], view: View, now_ms: int) -> None:
+        """Go on with the enrollments that waited, in order of their due time."""
+        for timer in timers:
+            payload = decode_payload(timer.payload)
+            subject = Subject(payload.subject_type, payload.subject.encode(), view, self._parts)
+            facts = subject.facts(now_ms, {})
+            subject.take(resume(subject.plan, subject.progress, payload.enrollment, facts, now_ms))
+
+    def _learn(self, told: wire.AccountFacts, view: View) -> None:
+        """Take over what a user's account is like; news of an account that is not the user's any more is old."""
+        subject = Subject("user", told.subject.encode(), view, self._parts)
+        profile = subject.profile
+        if profile.account == told.account:
+            profile.account_traits = told.facts
+            subject.put_profile(profile)
+
+
+def _row_keys(kind: str, key: bytes) -> tuple[bytes, bytes, bytes]:
+    tables = TABLES["account"] if kind == "account" else USERS
+    return tables.activity.key(key), tables.profiles.key(key), tables.progress.key(key)

@@ -1,0 +1,110 @@
+"""The ledger of messages on their way: what each result of a delivery means for what happens next. Pure.
+
+A message is *pending* from the transaction that takes it in until the one that records its end. The
+pending row is committed before the channel is called, so that a worker that dies in the call leaves a
+row without an outcome: its successor knows that it cannot know, and follows the channel's policy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, assert_never
+
+import msgspec
+
+from schemas.wire import Message
+from workers.core.ids import bucket
+from workers.senders.channels.base import (
+    Accepted,
+    DeliveryResult,
+    Misconfigured,
+    OnUnknown,
+    Refused,
+    RetryAfter,
+    Unknown,
+)
+
+if TYPE_CHECKING:
+    from schemas.fields import DeliveryOutcome
+
+ATTEMPTS_MAX = 12
+"""Tries of one message; with the delays below they span about a day."""
+
+MESSAGE_AGE_MAX_MS = 86_400_000
+"""A message that could not leave within a day is given up: the moment it was meant for is gone."""
+
+RETRY_MIN_MS = 1_000
+RETRY_MAX_MS = 3_600_000
+MISCONFIGURED_RETRY_MS = 60_000
+"""A person has to act; asking once a minute is soon enough to see that they did."""
+
+SENT_KEPT_MS = 35 * 86_400_000
+"""How long the id of a message that ended is remembered, so that the same message is not sent again."""
+
+
+class Pending(msgspec.Struct, array_like=True):
+    """A message that was taken in and has not ended. ``attempt`` counts the calls begun, from 1."""
+
+    message: Message
+    attempt: int
+    taken_at_ms: int
+    calling: bool
+    """True between the commit before a call and the commit of its result."""
+
+
+class Sent(msgspec.Struct, array_like=True):
+    """A message that ended, and when it may be forgotten."""
+
+    ended_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The message ended with this outcome."""
+
+    outcome: DeliveryOutcome
+    reason: str | None = None
+    provider_message_id: str | None = None
+    cost_micros: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TryAgain:
+    """The message is tried again after ``delay_ms``."""
+
+    delay_ms: int
+    reason: str
+
+
+def next_step(pending: Pending, result: DeliveryResult, on_unknown: OnUnknown, now_ms: int) -> End | TryAgain:
+    """What follows from one result.
+
+    Delays double from the one asked for, up to an hour, with up to half of it as jitter drawn from the
+    message's id: the messages that one outage held up do not come back at the same moment.
+    """
+    match result:
+        case Accepted(provider_message_id, cost_micros):
+            return End("sent", None, provider_message_id, cost_micros)
+        case Refused(reason, bounce):
+            return End("failed", f"{bounce}_bounce:{reason}")
+        case RetryAfter(delay_ms, reason):
+            return _again(pending, max(delay_ms, RETRY_MIN_MS), reason, now_ms, double=True)
+        case Misconfigured(reason):
+            return _again(pending, MISCONFIGURED_RETRY_MS, reason, now_ms, double=False)
+        case Unknown(reason):
+            if on_unknown == "at_least_once":
+                return _again(pending, RETRY_MIN_MS, reason, now_ms, double=True)
+            return End("unknown", reason)
+        case _:
+            assert_never(result)
+
+
+def _again(pending: Pending, delay_ms: int, reason: str, now_ms: int, *, double: bool) -> End | TryAgain:
+    if now_ms - pending.taken_at_ms >= MESSAGE_AGE_MAX_MS:
+        return End("failed", f"gave_up:{reason}")
+    if double:
+        if pending.attempt >= ATTEMPTS_MAX:
+            return End("failed", f"gave_up:{reason}")
+        delay_ms = max(delay_ms, min(delay_ms * 2 ** (pending.attempt - 1), RETRY_MAX_MS))
+    jitter_ms = delay_ms * bucket(f"retry-{pending.attempt}", pending.message.id) // 20_000
+    return TryAgain(delay_ms + jitter_ms, reason)

@@ -1,0 +1,140 @@
+"""Accounts' signals: what members did, counted over all of them; who the members are; what the account is like."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from schemas import wire
+from workers.core import activity as windows
+from workers.core.activity import Activity
+from workers.core.ids import stable_id
+from workers.core.journeys import Happened
+from workers.core.plan import EventPlan
+from workers.shell import Subject
+from workers.signals.account_events import Described, Item, Occurred, decode
+from workers.signals.reactions import react, traits_changed
+from workers.signals.traits import merge_traits
+from workers.state import ACCOUNTS, Profile
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from workers.shell import EngineParts
+    from workers.stream.batch import TP, Batch
+    from workers.stream.view import View
+
+MEMBERS_MAX = 20_000
+"""Members kept of one account; at some 30 bytes each the row stays below Kafka's message limit."""
+
+NOTHING = EventPlan()
+
+
+class Bundle(NamedTuple):
+    """One record of ``account-events``, unpacked."""
+
+    record: Any
+    items: list[Item]
+
+
+class AccountSignals:
+    """What one partition does with what its accounts' members did."""
+
+    def __init__(self, parts: EngineParts) -> None:
+        self._parts = parts
+        self._plans = parts.plan.account.events
+
+    def prepare(self, batch: Batch, view: View, now_ms: int) -> tuple[list[Bundle], list[bytes]]:
+        """The bundles, and their accounts' rows."""
+        del now_ms
+        taken: list[Bundle] = []
+        accounts: set[str] = set()
+        for record in batch.records:
+            try:
+                items = decode(record.value or b"")
+            except msgspec.DecodeError as error:
+                view.dead_letter(batch.tp, record, "unreadable", str(error))
+                continue
+            taken.append(Bundle(record, items))
+            accounts.update([item.account for item in items])
+        prefix = ACCOUNTS.activity.prefix
+        return taken, [prefix + account.encode() for account in accounts]
+
+    def apply(self, tp: TP, items: Sequence[Bundle], view: View, now_ms: int) -> None:
+        """Count, describe, decide; all items of an account together, in their order."""
+        del tp
+        by_account: dict[str, list[Item]] = {}
+        for bundle in items:
+            for item in bundle.items:
+                held = by_account.get(item.account)
+                if held is None:
+                    by_account[item.account] = [item]
+                else:
+                    held.append(item)
+        for account, happened in by_account.items():
+            self._account(account.encode(), happened, view, now_ms)
+
+    def _account(self, key: bytes, items: list[Item], view: View, now_ms: int) -> None:
+        rows = view.table(ACCOUNTS.activity)
+        row = rows.get(key)
+        if row is None:
+            row = Activity()
+        for item in items:
+            if isinstance(item, Described):
+                self._describe(item, key, view, now_ms)
+                continue
+            plan = self._plans.get(item.event, NOTHING)
+            for slot in plan.slots:
+                if slot.where is None or slot.where(_properties(item)):
+                    windows.record(row, slot.id, item.at_ms, now_ms, slot.retention_ms)
+            if plan.entries or plan.exits or plan.goals:
+                rows.put(key, row)
+                happened = Happened(item.event, _properties(item), item.message_id, item.at_ms)
+                react(happened, plan, Subject("account", key, view, self._parts), self._parts, view, now_ms)
+        rows.put(key, row)
+
+    def _describe(self, item: Described, key: bytes, view: View, now_ms: int) -> None:
+        subject = Subject("account", key, view, self._parts)
+        profile = subject.profile
+        known = profile.members.get(item.user)
+        if known is None and len(profile.members) >= MEMBERS_MAX:
+            self._parts.metrics.members_refused()
+        elif known is None or (item.role and item.role != known):
+            profile.members[item.user] = item.role
+        before = dict(profile.traits)
+        changed = merge_traits(profile.traits, item.traits)
+        subject.put_profile(profile)
+        message_id = stable_id("described", item.account, item.user, str(item.at_ms))
+        if changed:
+            traits_changed(before, message_id, item.at_ms, subject, now_ms)
+        if changed:
+            self._tell(profile.members, profile, key, message_id, view, now_ms)
+        elif known is None:
+            self._tell((item.user,), profile, key, message_id, view, now_ms)
+
+    def _tell(
+        self,
+        members: Sequence[str] | dict[str, str],
+        profile: Profile,
+        key: bytes,
+        message_id: str,
+        view: View,
+        now_ms: int,
+    ) -> None:
+        """Send the account's traits to members: to all when they change, to a new one when it comes."""
+        topic = self._parts.topics("scheduler")
+        account = key.decode()
+        for user in members:
+            facts = wire.AccountFacts(
+                id=stable_id("facts", account, user, message_id),
+                subject=user,
+                account=account,
+                facts=profile.traits,
+                at_ms=now_ms,
+            )
+            view.send(topic, user.encode(), wire.encode(facts))
+
+
+def _properties(item: Occurred) -> dict[str, Any]:
+    return wire.values(msgspec.Raw(item.properties)) if item.properties else {}

@@ -1,0 +1,88 @@
+"""Product events as the engine takes them: decoded, checked, keyed by their subject, dated."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from schemas import wire
+from workers.stream.partitioner import partition_of
+
+if TYPE_CHECKING:
+    from schemas.wire import ProductEvent
+    from workers.signals.metrics import SignalMetrics
+    from workers.stream.batch import Batch
+    from workers.stream.view import View
+
+FUTURE_TOLERANCE_MS = 3_600_000
+"""An event dated up to an hour ahead is a clock that is off; beyond, it is a mistake worth a person's look."""
+
+
+class Taken(NamedTuple):
+    """One event that passed: its record, the event, its subject's key, and when it happened."""
+
+    record: Any
+    event: ProductEvent
+    key: bytes
+    at_ms: int
+
+
+def take(batch: Batch, view: View, now_ms: int, metrics: SignalMetrics) -> list[Taken]:
+    """The usable events of a batch. What is not usable is dead-lettered or, with a wrong key, re-keyed.
+
+    An event dated at most :data:`FUTURE_TOLERANCE_MS` ahead happened now.
+    """
+    taken: list[Taken] = []
+    append, decode = taken.append, wire.decode_product_event
+    latest_ms = now_ms + FUTURE_TOLERANCE_MS
+    for record in batch.records:
+        try:
+            event = decode(record.value)
+        except (msgspec.DecodeError, TypeError) as error:
+            _refuse(batch, record, error, view)
+            continue
+        problem = wire.problem(event)
+        if problem is not None:
+            view.dead_letter(batch.tp, record, "invalid", problem)
+            continue
+        key = (event.user_id or event.anonymous_id).encode()  # type: ignore[union-attr]  # problem() saw to it
+        if record.key != key:
+            view.send(batch.tp.topic, key, record.value)
+            metrics.rekeyed("key")
+            continue
+        at_ms = wire.at_ms(event)
+        if at_ms > now_ms:
+            if at_ms > latest_ms:
+                view.dead_letter(
+                    batch.tp,
+                    record,
+                    "future",
+                    f"timestamp is {(at_ms - now_ms) // 1000} s ahead of the engine's clock",
+                )
+                continue
+            at_ms = now_ms
+        append(Taken(record, event, key, at_ms))
+    return taken
+
+
+def is_misplaced(key: bytes, partition: int, partitions: int, topic: str, value: bytes, view: View) -> bool:
+    """Whether a key belongs to another partition; its event is then sent there.
+
+    Producers that hash keys otherwise (librdkafka's default is CRC32) spread a person over partitions. The
+    check costs 2 us, so it is made when a subject is seen for the first time; afterwards its row vouches.
+    """
+    right = partition_of(key, partitions)
+    if right == partition:
+        return False
+    view.send(topic, key, value, right)
+    return True
+
+
+def _refuse(batch: Batch, record: Any, error: Exception, view: View) -> None:
+    if record.value is None:
+        view.dead_letter(batch.tp, record, "unreadable", "the record has no value")
+    elif isinstance(error, msgspec.ValidationError):
+        view.dead_letter(batch.tp, record, "invalid", str(error))
+    else:
+        view.dead_letter(batch.tp, record, "unreadable", str(error))

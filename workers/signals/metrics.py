@@ -1,0 +1,52 @@
+"""Metrics of the signals."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client import Counter
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+
+class SignalMetrics:
+    """What the engine made of product events."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._events = Counter(
+            "brimful_events", "Product events, by what became of them.", ("outcome",), registry=registry
+        )
+        self._rekeyed = Counter(
+            "brimful_events_rekeyed",
+            "Events sent on to the partition of their subject.",
+            ("cause",),
+            registry=registry,
+        )
+        self._decisions = Counter(
+            "brimful_entries",
+            "Candidate entries, by journey and outcome.",
+            ("journey", "outcome"),
+            registry=registry,
+        )
+
+        self._refused = Counter(
+            "brimful_members_refused", "Members beyond what is kept of one account.", registry=registry
+        )
+
+    def members_refused(self) -> None:
+        """Count a member that an account has no room for."""
+        self._refused.inc()
+
+    def events(self, outcome: str, number: int) -> None:
+        """Count events: ``counted``, ``duplicate``, ``late`` or ``untracked``."""
+        if number:
+            self._events.labels(outcome).inc(number)
+
+    def rekeyed(self, cause: str) -> None:
+        """Count an event whose ``key`` or ``partition`` was not its subject's."""
+        self._rekeyed.labels(cause).inc()
+
+    def entry(self, journey: str, outcome: str) -> None:
+        """Count a candidate entry: ``eligible``, or why not."""
+        self._decisions.labels(journey, outcome).inc()

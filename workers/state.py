@@ -1,0 +1,56 @@
+"""The engine's tables: what is known of people and accounts, each row a subject's, all in one partition store.
+
+Users and accounts share the stores but never a key: the prefixes of accounts are the capitals of those
+of users.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from workers.core.activity import Activity
+from workers.core.progress import Progress
+from workers.stream.tables import Table
+
+if TYPE_CHECKING:
+    from schemas.fields import SubjectType
+
+
+class Profile(msgspec.Struct, array_like=True):
+    """What is known of a subject.
+
+    ``traits`` are a user's or an account's own. ``account`` is the account that a user acted for last,
+    with ``account_traits`` as that account's partition sent them. ``members`` maps the users of an account
+    to their role (``""`` where none is known); empty for a user.
+    """
+
+    traits: dict[str, Any] = msgspec.field(default_factory=dict)
+    account: str | None = None
+    account_traits: dict[str, Any] = msgspec.field(default_factory=dict)
+    members: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectTables:
+    """The three rows of a subject."""
+
+    activity: Table[Activity]
+    profiles: Table[Profile]
+    progress: Table[Progress]
+
+
+USERS = SubjectTables(
+    Table("user_activity", b"a", Activity),
+    Table("user_profiles", b"p", Profile),
+    Table("user_progress", b"e", Progress),
+)
+ACCOUNTS = SubjectTables(
+    Table("account_activity", b"A", Activity),
+    Table("account_profiles", b"P", Profile),
+    Table("account_progress", b"E", Progress),
+)
+
+TABLES: dict[SubjectType, SubjectTables] = {"user": USERS, "account": ACCOUNTS}
