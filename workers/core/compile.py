@@ -226,7 +226,7 @@ def _window_uses(journeys: Iterable[Journey]) -> Iterable[tuple[str, Where | Non
                 yield condition.performed, condition.where, condition.within
         for leaving in journey.exit:
             if isinstance(leaving.when, ExitEvent):
-                yield leaving.when.event, leaving.when.where, ELIGIBLE_MAX_AGE_MS
+                yield leaving.when.event, leaving.when.where, ELIGIBLE_MAX_AGE_MS + 1
 
 
 class _Names:

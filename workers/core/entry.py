@@ -181,7 +181,9 @@ def _recheck(journey: JourneyPlan, record: wire.Eligible, enrollment_id: str, mo
         return Declined("stale", {"trigger_at_ms": record.trigger.at_ms})
     if moment.progress.enrollment(enrollment_id) is not None:
         return Declined("already_enrolled", {"enrollment": enrollment_id})
-    if since_ms > 0 and any(moment.facts.count(slot_id, since_ms) for slot_id in journey.exit_slots):
+    # One of the trigger's own instant counts (see ``observe``), unless it may be the trigger itself.
+    looked_ms = since_ms if journey.entry_event in journey.exit_events else since_ms + 1
+    if looked_ms > 0 and any(moment.facts.count(slot_id, looked_ms) for slot_id in journey.exit_slots):
         return Declined("exited", {"events since": record.trigger.at_ms})
     for trait in journey.exit_traits:
         name, value = f"{_TRAIT}{trait}", compile_path(trait)(moment.facts.traits)

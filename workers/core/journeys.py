@@ -82,8 +82,9 @@ def resume(
 def observe(plan: SubjectPlan, happened: Happened | Changed, progress: Progress, now_ms: int) -> Transition:
     """Goals and exits that an event or a change of traits brings, at once, also during a wait.
 
-    An event counts only where it happened after the trigger. It may reach the goal and end the enrollment
-    at the same time. Does nothing for who is in no journey and in no goal's window.
+    An event from before the trigger does not count; one of the same instant does, because producers whose
+    clocks tell only seconds must not hide an upgrade. It may reach the goal and end the enrollment at the
+    same time. Does nothing for who is in no journey and in no goal's window.
     """
     if not progress.enrollments:
         return Transition(progress)
@@ -114,12 +115,17 @@ def _exit_on_event(
     journey: JourneyPlan, happened: Happened, progress: Progress, now_ms: int
 ) -> tuple[Progress, tuple[Command, ...]]:
     inside = progress.active_in(journey.name)
-    if inside is None or happened.at_ms <= inside.trigger.at_ms:
+    if inside is None or not _is_after(happened, inside):
         return progress, ()
     if not journey.exits_on(happened.event, happened.properties):
         return progress, ()
     values = {"message_id": happened.message_id, "event_at_ms": happened.at_ms}
     return _exit(journey, f"event: {happened.event}", values, progress, now_ms)
+
+
+def _is_after(happened: Happened, enrollment: Enrollment) -> bool:
+    trigger = enrollment.trigger
+    return happened.at_ms >= trigger.at_ms and happened.message_id != trigger.message_id
 
 
 def _exit(
@@ -138,9 +144,7 @@ def _goal(
     """Credit the event to the newest enrollment that began before it: once, inside its window, for ever."""
     goal = journey.goal
     begun = [
-        held
-        for held in progress.enrollments
-        if held.journey == journey.name and held.trigger.at_ms < happened.at_ms
+        held for held in progress.enrollments if held.journey == journey.name and _is_after(happened, held)
     ]
     if goal is None or not begun:
         return progress, ()
