@@ -33,16 +33,13 @@ from workers.core.plan import (
     SubjectPlan,
     WaitStepPlan,
 )
+from workers.core.progress import ELIGIBLE_MAX_AGE_MS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from schemas.workspace import Journey, Step, Where, Workspace
     from workers.core.conditions import Names
-
-ELIGIBLE_MAX_AGE_MS: Final = 7 * 86_400_000
-"""How long an eligible record may wait for its enrolment. Windows remember exits that long; an older one is
-declined as stale, because whether its subject has left meanwhile can no longer be told."""
 
 VERSION_CHARS: Final = 16
 """Length of a version: 64 bits, enough to tell the versions of one journey apart and short enough to read."""

@@ -14,7 +14,6 @@ from msgspec.structs import replace
 from schemas import wire
 from workers.core.commands import RecordDecision, Transition
 from workers.core.comparisons import compile_path, is_same
-from workers.core.compile import ELIGIBLE_MAX_AGE_MS
 from workers.core.conditions import evaluate, evaluate_none
 from workers.core.decisions import entry_decision, gone_decision
 from workers.core.facts import Moment
@@ -22,6 +21,7 @@ from workers.core.ids import bucket, stable_id
 from workers.core.outcome import Outcome
 from workers.core.progress import (
     ACTIVE_MAX,
+    ELIGIBLE_MAX_AGE_MS,
     ENTERED_MAX,
     Enrollment,
     TriggerFacts,

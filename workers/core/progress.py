@@ -35,6 +35,10 @@ ONCE_MAX: Final = 1_000
 GOAL_LATENESS_MS: Final = 86_400_000
 """An event of the goal's window still counts when it arrives up to a day after the window's end."""
 
+ELIGIBLE_MAX_AGE_MS: Final = 7 * 86_400_000
+"""How long an eligible record may wait for its enrolment. Windows remember exits that long, and rows remember
+who was enrolled on what; an older record is declined as stale, because it can no longer be judged."""
+
 MESSAGE_MEMORY_MS: Final = 7 * 86_400_000
 """Every message is remembered for a week at least, so that a repeated request is recognised."""
 
@@ -158,14 +162,15 @@ def with_once(progress: Progress, once_key: str | None) -> Progress:
 def pruned(progress: Progress, now_ms: int, memory_ms: int) -> Progress:
     """The row without what nothing can ask for any more; the very row where that is nothing.
 
-    Ended enrollments go when their goal can no longer be reached; messages when they are older than
+    Ended enrollments go when their goal can no longer be reached and their trigger can no longer enrol
+    anew; messages when they are older than
     ``memory_ms`` (``SubjectPlan.message_memory_ms``) and than a week.
     """
     after_ms = now_ms - max(memory_ms, MESSAGE_MEMORY_MS)
     if progress.messages and progress.messages[0].at_ms <= after_ms:
         messages = tuple(held for held in progress.messages if held.at_ms > after_ms)
         progress = replace(progress, messages=messages)
-    kept = [held for held in progress.enrollments if held.is_active or _is_in_goal_window(held, now_ms)]
+    kept = [held for held in progress.enrollments if held.is_active or _is_needed(held, now_ms)]
     ended = [held for held in kept if not held.is_active]
     if len(ended) > ENDED_MAX:
         given_up = {held.id for held in ended[: len(ended) - ENDED_MAX]}
@@ -173,6 +178,10 @@ def pruned(progress: Progress, now_ms: int, memory_ms: int) -> Progress:
     return progress if len(kept) == len(progress.enrollments) else replace(progress, enrollments=tuple(kept))
 
 
-def _is_in_goal_window(enrollment: Enrollment, now_ms: int) -> bool:
+def _is_needed(enrollment: Enrollment, now_ms: int) -> bool:
     # One that has converted stays too: a second goal event must not be credited to the one before it.
-    return enrollment.goal_until_ms is not None and now_ms < enrollment.goal_until_ms + GOAL_LATENESS_MS
+    enrolls_until_ms = enrollment.trigger.at_ms + ELIGIBLE_MAX_AGE_MS
+    goal_until_ms = enrollment.goal_until_ms
+    return now_ms <= enrolls_until_ms or (
+        goal_until_ms is not None and now_ms < goal_until_ms + GOAL_LATENESS_MS
+    )

@@ -7,8 +7,9 @@ from typing import Any
 from schemas.workspace import Journey
 from schemas.workspace.conditions import MAX_COUNT
 from tests.unit.core.kit import BANNER, DAY, MAIL, journey, only, plan_of
-from workers.core.compile import ELIGIBLE_MAX_AGE_MS, journey_version
+from workers.core.compile import journey_version
 from workers.core.plan import BranchStepPlan, SendStepPlan, WaitStepPlan
+from workers.core.progress import ELIGIBLE_MAX_AGE_MS
 from workers.core.windows import EXACT_OCCURRENCES
 
 

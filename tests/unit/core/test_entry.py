@@ -128,13 +128,18 @@ def test_two_candidates_at_once_make_one_enrollment() -> None:
     assert len(world.progress.enrollments) == 1
 
 
-def test_the_same_record_twice_makes_one_enrollment() -> None:
-    """Even where again is always and the journey is over already, as long as its goal is open."""
-    world = World(user_plan(goal={"event": "paid", "within": "14d"}))
+@pytest.mark.parametrize("after_ms", [0, 6 * DAY, 7 * DAY, 7 * DAY + 1])
+def test_the_same_record_twice_makes_one_enrollment(after_ms: int) -> None:
+    """Even where again is always, the journey is over, and the row has changed since."""
+    world = World(user_plan())
     ((record,), _) = world.signal("limit")
     world.enroll(record)
+    world.advance(after_ms)
+    world.track("limit")
+    before = len(world.outcomes("exit"))
     world.enroll(record)
-    assert world.sent() == ["banner"]
+    assert len(world.outcomes("exit")) == before
+    assert world.outcomes("entry")[-1][0] == "declined"
 
 
 @pytest.mark.parametrize("after_ms", [0, 1, DAY])

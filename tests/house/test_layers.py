@@ -1,0 +1,84 @@
+"""Who may import whom: arrows point inwards only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.house.code import Source, is_inside, source_of, sources
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+AGENTS = ("intake", "signals", "scheduler", "senders", "insights")
+"""Packages that talk to each other through topics and shared state alone."""
+
+
+FORBIDDEN = (
+    ("schemas", "workers", "schemas import nothing of workers"),
+    *(
+        (f"workers.{layer}", f"workers.{agent}", f"{layer} knows no agent")
+        for layer in ("core", "stream")
+        for agent in AGENTS
+    ),
+    *(
+        (
+            f"workers.{own}",
+            f"workers.{other}",
+            f"{own} imports nothing of {other}: move it to what both share",
+        )
+        for own in AGENTS
+        for other in AGENTS
+        if own != other
+    ),
+    ("workers", "tests", "what is shipped imports no tests"),
+    ("schemas", "tests", "what is shipped imports no tests"),
+)
+"""Package, what it must not import, and the rule in words."""
+
+
+def breaches(source: Source) -> Iterator[str]:
+    """Each import that points outwards, or from one agent to another."""
+    for line, name in source.imports():
+        for package, other, rule in FORBIDDEN:
+            if is_inside(source.name, package) and is_inside(name, other):
+                yield f"{source.file}:{line}: {rule} (imports {name})"
+        leaves = is_inside(name, "workers") and not is_inside(name, "workers.core")
+        if is_inside(source.name, "workers.core") and leaves:
+            yield f"{source.file}:{line}: the core imports nothing of the other workers (imports {name})"
+
+
+def test_imports_point_inwards() -> None:
+    """In everything that is shipped."""
+    assert [breach for source in sources("workers", "schemas") for breach in breaches(source)] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("schemas.wire", "from workers.core import windows"),
+        ("workers.core.plan", "from workers.clock import Clock"),
+        ("workers.core.plan", "import workers.stream.store"),
+        ("workers.signals.users", "from workers.scheduler.gate import decide"),
+        ("workers.senders.email", "from workers import insights"),
+        ("workers.stream.app", "from workers.signals import users"),
+        ("workers.clock", "from tests.support import kafka"),
+    ],
+)
+def test_the_rule_finds_what_it_forbids(name: str, text: str) -> None:
+    """One arrow of each kind."""
+    assert list(breaches(source_of(text, name)))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("workers.core.plan", "from schemas.fields import Channel"),
+        ("workers.signals.users", "from workers.core import windows\nfrom workers.stream.view import View"),
+        ("workers.signals.users", "from workers.signals.intake import take"),
+    ],
+)
+def test_the_rule_lets_pass_what_points_inwards(name: str, text: str) -> None:
+    """A package named like an agent inside another is its own."""
+    assert list(breaches(source_of(text, name))) == []
