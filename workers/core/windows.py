@@ -23,9 +23,15 @@ beyond. Intervals are half-open at the old end: an occurrence at ``now - within`
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right, insort_right
+import sys
+from array import array
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from struct import Struct
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 EXACT_OCCURRENCES = 128
 """Occurrences that a window keeps singly at least; thresholds up to this number are exact."""
@@ -42,10 +48,13 @@ _NARROW_RETENTION_MS = 45 * 86_400_000
 _HEADER = Struct("<qH")
 _BUCKET = Struct("<qI")
 _NARROW = Struct("<I")
-_WIDE = Struct("<Q")
+_NARROW_CODE, _WIDE_CODE = "I", "Q"
 _HEADER_BYTES = _HEADER.size
 _BUCKET_BYTES = _BUCKET.size
 _MAX_NARROW = 2**32 - 1
+
+assert sys.byteorder == "little", "windows are stored little-endian, as every platform with wheels of our parts is"
+assert array("I").itemsize == _NARROW.size, "a C unsigned int has four bytes here"
 
 _unpack_header = _HEADER.unpack_from
 _pack_narrow = _NARROW.pack
@@ -68,27 +77,56 @@ def granularity_ms(retention_ms: int) -> int:
 def add(window: bytes | None, at_ms: int, now_ms: int, retention_ms: int) -> bytes:
     """The window with one more occurrence at ``at_ms``, without what has left the retention at ``now_ms``.
 
-    ``None`` is the empty window. An occurrence that is itself older than the retention leaves the
-    window as it is apart from the pruning; callers who count late events check that beforehand.
+    ``None`` is the empty window. An occurrence that is itself older than the retention changes nothing;
+    callers who count late events check that beforehand.
     """
     floor_ms = now_ms - retention_ms
-    if at_ms <= floor_ms:
-        return window if window is not None else _HEADER.pack(at_ms, 0)
-    if window is None:
-        first = _pack_narrow(0) if retention_ms <= _NARROW_RETENTION_MS else _WIDE.pack(0)
-        return _HEADER.pack(at_ms, 0) + first
-    if retention_ms <= _NARROW_RETENTION_MS:
+    if window is not None and retention_ms <= _NARROW_RETENTION_MS:
         # The everyday case, kept free of unpacking: in order, nothing to prune, room for one more.
         base_ms, folded = _unpack_header(window)
         size = len(window)
-        if not folded and _HEADER_BYTES < size < _HEADER_BYTES + 4 * _FOLD_AT:
+        singles_at = _HEADER_BYTES + folded * _BUCKET_BYTES
+        if singles_at < size < singles_at + 4 * _FOLD_AT:
             offset = at_ms - base_ms
+            # The oldest, bucket or single, has the first four bytes after the header: both are little-endian.
             if (
                 _unpack_narrow(window, size - 4)[0] <= offset <= _MAX_NARROW
                 and base_ms + _unpack_narrow(window, _HEADER_BYTES)[0] > floor_ms
             ):
                 return window + _pack_narrow(offset)
-    return _add_anywhere(window, at_ms, floor_ms, retention_ms)
+    return add_all(window, (at_ms,), now_ms, retention_ms)
+
+
+def add_all(window: bytes | None, times_ms: Sequence[int], now_ms: int, retention_ms: int) -> bytes:
+    """As :func:`add`, for several occurrences in any order at once: one pass over the window for all of them."""
+    floor_ms = now_ms - retention_ms
+    code = _NARROW_CODE if retention_ms <= _NARROW_RETENTION_MS else _WIDE_CODE
+    fresh = sorted(at_ms for at_ms in times_ms if at_ms > floor_ms)
+    if window is None:
+        base_ms = fresh[0] if fresh else floor_ms
+        return _settle(base_ms, [], [at_ms - base_ms for at_ms in fresh], floor_ms, retention_ms)
+    if not fresh:
+        return window
+    base_ms, folded = _unpack_header(window)
+    singles_at = _HEADER_BYTES + folded * _BUCKET_BYTES
+    buckets = list(_BUCKET.iter_unpack(window[_HEADER_BYTES:singles_at])) if folded else []
+    singles = array(code, window[singles_at:]).tolist()
+    if fresh[0] < base_ms or fresh[-1] - base_ms > _MAX_NARROW:
+        # Offsets are not negative and fit: begin at the oldest that is not to be pruned.
+        shift = base_ms - max(min(fresh[0], base_ms), floor_ms + 1)
+        base_ms -= shift
+        buckets = [(start + shift, held) for start, held in buckets if start + shift >= 0]
+        singles = [offset + shift for offset in singles if offset + shift >= 0]
+    offsets = [at_ms - base_ms for at_ms in fresh]
+    if buckets and singles and offsets[0] < singles[0]:
+        late = bisect_left(offsets, singles[0])
+        buckets = _fold(buckets, offsets[:late], base_ms, retention_ms)
+        offsets = offsets[late:]
+    if singles and offsets and offsets[0] < singles[-1]:
+        singles = sorted(singles + offsets)
+    else:
+        singles += offsets
+    return _settle(base_ms, buckets, singles, floor_ms, retention_ms)
 
 
 def count(window: bytes | None, now_ms: int, within_ms: int, retention_ms: int) -> int:
@@ -111,61 +149,38 @@ def count(window: bytes | None, now_ms: int, within_ms: int, retention_ms: int) 
 def decode(window: bytes, retention_ms: int) -> Occurrences:
     """The occurrences of a window as absolute times."""
     base_ms, folded = _unpack_header(window)
-    buckets = tuple(
-        (base_ms + start, held)
-        for start, held in _BUCKET.iter_unpack(window[_HEADER_BYTES : _HEADER_BYTES + folded * _BUCKET_BYTES])
-    )
-    code = _NARROW if retention_ms <= _NARROW_RETENTION_MS else _WIDE
-    singles = tuple(
-        base_ms + offset for (offset,) in code.iter_unpack(window[_HEADER_BYTES + folded * _BUCKET_BYTES :])
-    )
-    return Occurrences(buckets, singles)
-
-
-def encode(occurrences: Occurrences, retention_ms: int) -> bytes:
-    """The inverse of :func:`decode`."""
-    starts = [start for start, _ in occurrences.buckets[:1]] + list(occurrences.singles[:1])
-    base_ms = min(starts, default=0)
-    code = _NARROW if retention_ms <= _NARROW_RETENTION_MS else _WIDE
-    return b"".join(
-        (
-            _HEADER.pack(base_ms, len(occurrences.buckets)),
-            *(_BUCKET.pack(start - base_ms, held) for start, held in occurrences.buckets),
-            *(code.pack(at_ms - base_ms) for at_ms in occurrences.singles),
-        ),
+    singles_at = _HEADER_BYTES + folded * _BUCKET_BYTES
+    code = _NARROW_CODE if retention_ms <= _NARROW_RETENTION_MS else _WIDE_CODE
+    return Occurrences(
+        tuple((base_ms + start, held) for start, held in _BUCKET.iter_unpack(window[_HEADER_BYTES:singles_at])),
+        tuple(base_ms + offset for offset in array(code, window[singles_at:])),
     )
 
 
-def merge(one: bytes, other: bytes, now_ms: int, retention_ms: int) -> bytes:
-    """The window that holds the occurrences of both, pruned at ``now_ms``."""
-    left, right = decode(one, retention_ms), decode(other, retention_ms)
-    held: dict[int, int] = {}
-    for start, number in left.buckets + right.buckets:
-        held[start] = held.get(start, 0) + number
-    singles = sorted(left.singles + right.singles)
-    return _settle(held, singles, now_ms - retention_ms, retention_ms)
-
-
-def _add_anywhere(window: bytes, at_ms: int, floor_ms: int, retention_ms: int) -> bytes:
-    occurrences = decode(window, retention_ms)
-    singles = list(occurrences.singles)
-    held = dict(occurrences.buckets)
-    if held and (not singles or at_ms < singles[0]):
-        start = at_ms - at_ms % granularity_ms(retention_ms)
+def _fold(
+    buckets: list[tuple[int, int]], offsets: list[int], base_ms: int, retention_ms: int
+) -> list[tuple[int, int]]:
+    """The buckets with more occurrences in them; a bucket begins at a multiple of the granularity, or at the base."""
+    width_ms = granularity_ms(retention_ms)
+    held = dict(buckets)
+    for offset in offsets:
+        start = max(0, offset - (base_ms + offset) % width_ms)
         held[start] = held.get(start, 0) + 1
-    else:
-        insort_right(singles, at_ms)
-    return _settle(held, singles, floor_ms, retention_ms)
+    return sorted(held.items())
 
 
-def _settle(held: dict[int, int], singles: list[int], floor_ms: int, retention_ms: int) -> bytes:
-    """Prune, fold the oldest where there are too many, and encode."""
-    singles = singles[bisect_left(singles, floor_ms + 1) :]
+def _settle(
+    base_ms: int, buckets: list[tuple[int, int]], singles: list[int], floor_ms: int, retention_ms: int
+) -> bytes:
+    """Prune, fold the oldest where there are too many, and encode. Offsets are relative to ``base_ms``."""
+    floor = floor_ms - base_ms
     if len(singles) > _FOLD_AT:
-        width_ms = granularity_ms(retention_ms)
-        for at_ms in singles[:-EXACT_OCCURRENCES]:
-            start = at_ms - at_ms % width_ms
-            held[start] = held.get(start, 0) + 1
+        buckets = _fold(buckets, singles[:-EXACT_OCCURRENCES], base_ms, retention_ms)
         singles = singles[-EXACT_OCCURRENCES:]
-    buckets = tuple((start, number) for start, number in sorted(held.items()) if start > floor_ms)
-    return encode(Occurrences(buckets, tuple(singles)), retention_ms)
+    if singles and singles[0] <= floor:
+        singles = singles[bisect_right(singles, floor) :]
+    if buckets and buckets[0][0] <= floor:
+        buckets = [bucket for bucket in buckets if bucket[0] > floor]
+    code = _NARROW_CODE if retention_ms <= _NARROW_RETENTION_MS else _WIDE_CODE
+    packed = b"".join([_BUCKET.pack(*bucket) for bucket in buckets])
+    return _HEADER.pack(base_ms, len(buckets)) + packed + array(code, singles).tobytes()

@@ -8,9 +8,15 @@ partition is chosen by the account's key, and nobody but the engine reads it.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+from workers.stream.partitioner import partition_of
+
+if TYPE_CHECKING:
+    from schemas.wire import ProductEvent
+    from workers.stream.view import View
 
 BUNDLE_ITEMS_MAX = 4_000
 """Items of one record; at some 60 to 200 bytes an item it stays below Kafka's message limit."""
@@ -18,8 +24,16 @@ BUNDLE_ITEMS_MAX = 4_000
 BUNDLE_BYTES_MAX = 600_000
 
 
+class Counted(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=2):
+    """Members did something at these times; nobody asks who, or how."""
+
+    account: str
+    event: str
+    times_ms: list[int]
+
+
 class Occurred(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=0):
-    """A member did something. ``properties`` is the event's JSON, or None where no definition reads it."""
+    """A member did something. ``properties`` is the event's JSON, or None where it has none."""
 
     account: str
     user: str
@@ -30,7 +44,7 @@ class Occurred(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=0):
 
 
 class Described(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=1):
-    """A group call: the user belongs to the account, with a role where one is told, and the account has these traits."""
+    """A group call: the user belongs to the account, with a role where one is told; the account has these traits."""
 
     account: str
     user: str
@@ -39,18 +53,70 @@ class Described(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=1):
     traits: dict[str, Any]
 
 
-Item = Occurred | Described
+Item = Occurred | Described | Counted
 
 encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder(list[Item]).decode
 
 
+class Outbox:
+    """Gathers what one transaction has for accounts, by their partitions.
+
+    Occurrences that are only counted are joined by account and event; the order of all other items of an
+    account is kept. Counting does not depend on order, so joining changes no window.
+    """
+
+    def __init__(self, partitions: int) -> None:
+        self._partitions = partitions
+        self._counted: dict[str, dict[str, list[int]]] = {}
+        self._items: dict[int, list[Item]] = {}
+
+    def counted(self, account: str, event: str, at_ms: int) -> None:
+        """An occurrence of which only the time matters."""
+        held = self._counted.get(account)
+        if held is None:
+            self._counted[account] = {event: [at_ms]}
+        elif event in held:
+            held[event].append(at_ms)
+        else:
+            held[event] = [at_ms]
+
+    def occurred(self, account: str, event: ProductEvent, at_ms: int) -> None:
+        """An occurrence that something may be decided on. What was counted before it goes before it."""
+        name = event.event or event.type
+        user = event.user_id or event.anonymous_id or ""
+        self._settle(account)
+        self._add(Occurred(account, user, name, at_ms, event.message_id, bytes(event.properties)))
+
+    def described(self, item: Described) -> None:
+        """A membership or traits."""
+        self._add(item)
+
+    def send(self, topic: str, view: View) -> None:
+        """Hand everything to the transaction."""
+        for account in tuple(self._counted):
+            self._settle(account)
+        for partition, items in self._items.items():
+            for packed in bundles(items):
+                view.send(topic, None, packed, partition)
+
+    def _settle(self, account: str) -> None:
+        for event, times_ms in self._counted.pop(account, {}).items():
+            self._add(Counted(account, event, times_ms))
+
+    def _add(self, item: Item) -> None:
+        partition = partition_of(item.account.encode(), self._partitions)
+        held = self._items.get(partition)
+        if held is None:
+            self._items[partition] = [item]
+        else:
+            held.append(item)
+
+
 def bundles(items: list[Item]) -> list[bytes]:
     """The items of one partition as record values, each within Kafka's limits, in order."""
     packed = encode(items)
-    if len(items) <= BUNDLE_ITEMS_MAX and len(packed) <= BUNDLE_BYTES_MAX:
-        return [packed]
-    if len(items) == 1:
+    if len(items) == 1 or (len(items) <= BUNDLE_ITEMS_MAX and len(packed) <= BUNDLE_BYTES_MAX):
         return [packed]
     half = len(items) // 2
     return bundles(items[:half]) + bundles(items[half:])

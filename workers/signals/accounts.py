@@ -13,7 +13,7 @@ from workers.core.ids import stable_id
 from workers.core.journeys import Happened
 from workers.core.plan import EventPlan
 from workers.shell import Subject
-from workers.signals.account_events import Described, Item, Occurred, decode
+from workers.signals.account_events import Counted, Described, Item, Occurred, decode
 from workers.signals.reactions import react, traits_changed
 from workers.signals.traits import merge_traits
 from workers.state import ACCOUNTS, Profile
@@ -21,6 +21,7 @@ from workers.state import ACCOUNTS, Profile
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from workers.core.plan import Slot
     from workers.shell import EngineParts
     from workers.stream.batch import TP, Batch
     from workers.stream.view import View
@@ -76,23 +77,32 @@ class AccountSignals:
             self._account(account.encode(), happened, view, now_ms)
 
     def _account(self, key: bytes, items: list[Item], view: View, now_ms: int) -> None:
+        """All of one account's items, in order. Occurrences are gathered until something has to be decided on them."""
         rows = view.table(ACCOUNTS.activity)
         row = rows.get(key)
         if row is None:
             row = Activity()
+        rows.put(key, row)
+        gathered: dict[Slot, list[int]] = {}
         for item in items:
             if isinstance(item, Described):
                 self._describe(item, key, view, now_ms)
                 continue
             plan = self._plans.get(item.event, NOTHING)
+            if isinstance(item, Counted):
+                for slot in plan.slots:
+                    gathered.setdefault(slot, []).extend(item.times_ms)
+                continue
             for slot in plan.slots:
                 if slot.where is None or slot.where(_properties(item)):
-                    windows.record(row, slot.id, item.at_ms, now_ms, slot.retention_ms)
+                    gathered.setdefault(slot, []).append(item.at_ms)
             if plan.entries or plan.exits or plan.goals:
-                rows.put(key, row)
+                _count(row, gathered, now_ms)
+                gathered = {}
                 happened = Happened(item.event, _properties(item), item.message_id, item.at_ms)
-                react(happened, plan, Subject("account", key, view, self._parts), self._parts, view, now_ms)
-        rows.put(key, row)
+                subject = Subject("account", key, view, self._parts)
+                react(happened, plan, subject, self._parts, view, now_ms)
+        _count(row, gathered, now_ms)
 
     def _describe(self, item: Described, key: bytes, view: View, now_ms: int) -> None:
         subject = Subject("account", key, view, self._parts)
@@ -134,6 +144,11 @@ class AccountSignals:
                 at_ms=now_ms,
             )
             view.send(topic, user.encode(), wire.encode(facts))
+
+
+def _count(row: Activity, gathered: dict[Slot, list[int]], now_ms: int) -> None:
+    for slot, times_ms in gathered.items():
+        windows.record_all(row, slot.id, times_ms, now_ms, slot.retention_ms)
 
 
 def _properties(item: Occurred) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
@@ -18,14 +18,9 @@ if TYPE_CHECKING:
 FUTURE_TOLERANCE_MS = 3_600_000
 """An event dated up to an hour ahead is a clock that is off; beyond, it is a mistake worth a person's look."""
 
-
-class Taken(NamedTuple):
-    """One event that passed: its record, the event, its subject's key, and when it happened."""
-
-    record: Any
-    event: ProductEvent
-    key: bytes
-    at_ms: int
+Taken: TypeAlias = "tuple[Any, ProductEvent, bytes, int]"
+"""One event that passed: its record, the event, its subject's key, and when it happened (ms). A plain tuple:
+one is made for every event, and a named one costs three times as much."""
 
 
 def take(batch: Batch, view: View, now_ms: int, metrics: SignalMetrics) -> list[Taken]:
@@ -34,35 +29,32 @@ def take(batch: Batch, view: View, now_ms: int, metrics: SignalMetrics) -> list[
     An event dated at most :data:`FUTURE_TOLERANCE_MS` ahead happened now.
     """
     taken: list[Taken] = []
-    append, decode = taken.append, wire.decode_product_event
+    append, decode, problem_of, to_ms = taken.append, wire.decode_product_event, wire.problem, wire.to_ms
     latest_ms = now_ms + FUTURE_TOLERANCE_MS
     for record in batch.records:
         try:
             event = decode(record.value)
-        except (msgspec.DecodeError, TypeError) as error:
+        except (msgspec.DecodeError, AttributeError) as error:
             _refuse(batch, record, error, view)
             continue
-        problem = wire.problem(event)
+        problem = problem_of(event)
         if problem is not None:
             view.dead_letter(batch.tp, record, "invalid", problem)
             continue
-        key = (event.user_id or event.anonymous_id).encode()  # type: ignore[union-attr]  # problem() saw to it
+        key = (event.user_id or event.anonymous_id).encode()  # type: ignore[union-attr]  # problem_of() saw to it
         if record.key != key:
             view.send(batch.tp.topic, key, record.value)
             metrics.rekeyed("key")
             continue
-        at_ms = wire.at_ms(event)
+        at_ms = to_ms(event.timestamp)
         if at_ms > now_ms:
             if at_ms > latest_ms:
-                view.dead_letter(
-                    batch.tp,
-                    record,
-                    "future",
-                    f"timestamp is {(at_ms - now_ms) // 1000} s ahead of the engine's clock",
-                )
+                ahead_s = (at_ms - now_ms) // 1000
+                detail = f"timestamp is {ahead_s} s ahead of the engine's clock"
+                view.dead_letter(batch.tp, record, "future", detail)
                 continue
             at_ms = now_ms
-        append(Taken(record, event, key, at_ms))
+        append((record, event, key, at_ms))
     return taken
 
 

@@ -7,20 +7,20 @@ enrollment read more.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from schemas import wire
-from workers.core import activity as windows
+from workers.core import activity as activities
 from workers.core.activity import Activity
 from workers.core.journeys import Happened
-from workers.core.plan import EventPlan
+from workers.core.plan import EventPlan, Slot
 from workers.shell import Subject
-from workers.signals.account_events import Described, Item, Occurred, bundles
+from workers.signals.account_events import Described, Outbox
+from workers.signals.intake import Taken, is_misplaced, take
 from workers.signals.reactions import react, traits_changed
 from workers.signals.traits import merge_traits, without_role
-from workers.signals.intake import Taken, is_misplaced, take
 from workers.state import USERS, Profile
-from workers.stream.partitioner import partition_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +30,25 @@ if TYPE_CHECKING:
     from workers.stream.view import View
 
 NOTHING = EventPlan()
+DESCRIBING = frozenset({"identify", "group"})
+
+
+@dataclass(frozen=True, slots=True)
+class EventUse:
+    """What one event is used for, in the form in which the loop asks.
+
+    ``decides``: it can start, end or convert a user's enrollment. ``for_accounts``: accounts count it; with
+    ``account_decides`` each occurrence goes there by itself, with its properties.
+    """
+
+    plan: EventPlan
+    slots: tuple[Slot, ...]
+    decides: bool
+    for_accounts: bool
+    account_decides: bool
+
+
+UNUSED = EventUse(NOTHING, (), decides=False, for_accounts=False, account_decides=False)
 
 
 class UserSignals:
@@ -39,135 +58,103 @@ class UserSignals:
         self._partition = partition
         self._parts = parts
         user, account = parts.plan.user.events, parts.plan.account.events
-        # Both plans of an event in one look-up; an event in neither concerns nobody.
-        self._plans = {
-            name: (user.get(name, NOTHING), account.get(name)) for name in user.keys() | account.keys()
-        }
+        names = user.keys() | account.keys()
+        self._uses = {name: _use(user.get(name, NOTHING), account.get(name)) for name in names}
 
     def prepare(self, batch: Batch, view: View, now_ms: int) -> tuple[list[Taken], list[bytes]]:
         """The usable events, and their subjects' rows."""
         taken = take(batch, view, now_ms, self._parts.metrics)
         prefix = USERS.activity.prefix
-        return taken, [prefix + one.key for one in taken]
+        return taken, [prefix + key for _, _, key, _ in taken]
 
     def apply(self, tp: TP, items: Sequence[Taken], view: View, now_ms: int) -> None:
         """Count each event, forward what accounts count, decide what it may change."""
         rows = view.table(USERS.activity)
-        plans = self._plans
-        to_accounts: dict[int, list[Item]] = {}
+        row_of, keep, use_of = rows.get, rows.put, self._uses.get
+        is_duplicate, record = activities.is_duplicate, activities.record
+        outbox = Outbox(self._parts.partitions)
         counted = duplicates = late = untracked = 0
-        for one in items:
-            _, event, key, at_ms = one
-            name = event.event if event.type == "track" else event.type
-            plan = plans.get(name)  # type: ignore[arg-type]  # a track call has an event, take() saw to it
-            calls = event.type in {"identify", "group"}
-            if plan is None and not calls:
-                untracked += 1
-                continue
-            row = rows.get(key)
+        for record_, event, key, at_ms in items:
+            kind = event.type
+            use = use_of(event.event if kind == "track" else kind)  # type: ignore[arg-type]  # take() saw to it
+            if use is None:
+                if kind not in DESCRIBING:
+                    untracked += 1
+                    continue
+                use = UNUSED
+            row = row_of(key)
             if row is None:
-                if is_misplaced(
-                    key, self._partition, self._parts.partitions, tp.topic, one.record.value, view
-                ):
+                if is_misplaced(key, self._partition, self._parts.partitions, tp.topic, record_.value, view):
                     self._parts.metrics.rekeyed("partition")
                     continue
                 row = Activity()
-            if windows.is_duplicate(row, event.message_id, now_ms):
+            if is_duplicate(row, event.message_id, now_ms):
                 duplicates += 1
                 continue
-            rows.put(key, row)
-            if calls:
-                self._describe(one, row, to_accounts, view, now_ms)
-            if plan is not None:
-                late += self._count(one, row, plan, to_accounts, now_ms)
-                if plan[0].entries or plan[0].exits or plan[0].goals:
-                    happened = Happened(name or "", wire.values(event.properties), event.message_id, at_ms)
-                    react(
-                        happened, plan[0], Subject("user", key, view, self._parts), self._parts, view, now_ms
-                    )
+            keep(key, row)
             counted += 1
-        self._forward(to_accounts, view)
+            for slot in use.slots:
+                if slot.where is None or slot.where(wire.values(event.properties)):
+                    if at_ms <= now_ms - slot.retention_ms:
+                        late += 1
+                    else:
+                        record(row, slot.id, at_ms, now_ms, slot.retention_ms)
+            if kind in DESCRIBING:
+                self._describe((record_, event, key, at_ms), row, outbox, view, now_ms)
+            if use.for_accounts:
+                account = wire.account(event) or (row.accounts[-1] if row.accounts else None)
+                if account is not None:
+                    if use.account_decides:
+                        outbox.occurred(account, event, at_ms)
+                    else:
+                        outbox.counted(account, event.event or kind, at_ms)
+            if use.decides:
+                happened = Happened(event.event or kind, wire.values(event.properties), event.message_id, at_ms)
+                subject = Subject("user", key, view, self._parts)
+                react(happened, use.plan, subject, self._parts, view, now_ms)
+        outbox.send(self._parts.topics("account-events"), view)
         metrics = self._parts.metrics
         metrics.events("counted", counted)
         metrics.events("duplicate", duplicates)
         metrics.events("late", late)
         metrics.events("untracked", untracked)
 
-    def _count(
-        self,
-        one: Taken,
-        row: Activity,
-        plan: tuple[EventPlan, EventPlan | None],
-        to_accounts: dict[int, list[Item]],
-        now_ms: int,
-    ) -> int:
-        """Record the event in the user's windows and hand it on to the account's; 1 when it came too late to count."""
-        _, event, _, at_ms = one
-        too_late = 0
-        for slot in plan[0].slots:
-            if slot.where is None or slot.where(wire.values(event.properties)):
-                if at_ms <= now_ms - slot.retention_ms:
-                    too_late = 1
-                    continue
-                windows.record(row, slot.id, at_ms, now_ms, slot.retention_ms)
-        account_plan = plan[1]
-        if account_plan is not None:
-            account = wire.account(event) or (row.accounts[-1] if row.accounts else None)
-            if account is not None:
-                properties = bytes(event.properties) if reads_properties(account_plan) else None
-                user = event.user_id or event.anonymous_id or ""
-                item = Occurred(account, user, event.event or event.type, at_ms, event.message_id, properties)
-                self._address(account, item, to_accounts)
-        return too_late
-
-    def _address(self, account: str, item: Item, to_accounts: dict[int, list[Item]]) -> None:
-        partition = partition_of(account.encode(), self._parts.partitions)
-        held = to_accounts.get(partition)
-        if held is None:
-            to_accounts[partition] = [item]
-        else:
-            held.append(item)
-
-    def _forward(self, to_accounts: dict[int, list[Item]], view: View) -> None:
-        topic = self._parts.topics("account-events")
-        for partition, items in to_accounts.items():
-            for packed in bundles(items):
-                view.send(topic, None, packed, partition)
-
-    # -- calls that describe
-
-    def _describe(
-        self, one: Taken, row: Activity, to_accounts: dict[int, list[Item]], view: View, now_ms: int
-    ) -> None:
+    def _describe(self, one: Taken, row: Activity, outbox: Outbox, view: View, now_ms: int) -> None:
         """Take in traits (identify) or membership (group)."""
         _, event, key, at_ms = one
         profiles = view.table(USERS.profiles)
         profile = profiles.get(key) or Profile()
         traits = wire.values(event.traits)
+        user = key.decode()
         if event.type == "group":
             account = event.group_id or ""
-            if windows.join_account(row, account) and profile.account != account:
+            if activities.join_account(row, account) and profile.account != account:
                 profile.account, profile.account_traits = account, {}
             role = traits.get("role") or profile.traits.get("role")
-            item = Described(
-                account, key.decode(), role if isinstance(role, str) else "", at_ms, without_role(traits)
-            )
-            self._address(account, item, to_accounts)
+            told = role if isinstance(role, str) else ""
+            outbox.described(Described(account, user, told, at_ms, without_role(traits)))
             profiles.put(key, profile)
             return
         before = dict(profile.traits)
         changed = merge_traits(profile.traits, traits)
         profiles.put(key, profile)
         if "role" in changed and row.accounts and isinstance(profile.traits.get("role"), str):
-            account = row.accounts[-1]
-            self._address(
-                account, Described(account, key.decode(), profile.traits["role"], at_ms, {}), to_accounts
-            )
+            outbox.described(Described(row.accounts[-1], user, profile.traits["role"], at_ms, {}))
         if changed:
             subject = Subject("user", key, view, self._parts)
             traits_changed(before, event.message_id, at_ms, subject, now_ms)
 
 
-def reads_properties(plan: EventPlan) -> bool:
-    """Whether a definition looks at the event's properties."""
+def _use(user: EventPlan, account: EventPlan | None) -> EventUse:
+    return EventUse(
+        plan=user,
+        slots=user.slots,
+        decides=bool(user.entries or user.exits or user.goals),
+        for_accounts=account is not None,
+        account_decides=account is not None and _needs_each(account),
+    )
+
+
+def _needs_each(plan: EventPlan) -> bool:
+    """Whether accounts must see each occurrence with its properties, and not only when it happened."""
     return bool(plan.entries or plan.exits or plan.goals) or any(slot.where for slot in plan.slots)

@@ -297,6 +297,7 @@ class Partition:
         self._next_due_ms = self.store.next_due_ms()
         if view.effects:
             await self._logic.act(view.effects, self.notify)
+        view.close()
         self._step(Step.ACK)
         self._parts.metrics.turn(batches, timers, changes, view, time.monotonic() - started)
 

@@ -144,6 +144,13 @@ class View:
             view.settle(self._changes)
         return self._changes
 
+    def close(self) -> None:
+        """Let go of the rows. Views and their tables refer to each other: without this, tens of thousands of
+        rows a second would wait for the collector of cycles, and fresh memory be touched for the next ones.
+        """
+        self._tables.clear()
+        self._fetched = {}
+
     def child(self) -> View:
         """A view on top of this one whose changes can be kept (:meth:`absorb`) or dropped."""
         self.changes()
@@ -156,3 +163,4 @@ class View:
         self.outputs.extend(child.outputs)
         self.dead.extend(child.dead)
         self.effects.extend(child.effects)
+        child.close()

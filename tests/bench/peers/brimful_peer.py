@@ -40,7 +40,7 @@ def workspace(threshold: int, days: int) -> LoadedWorkspace:
             "steps": [{"wait": "1d"}, {"send": {"in_app": "banner"}}],
             **({"recipients": {"role": ["admin"]}} if subject == "account" else {}),
         }
-        for subject, least in (("user", threshold), ("account", threshold * 20))
+        for subject, least in (("user", threshold), ("account", threshold * 4))
     ]
     checked = Workspace.model_validate({"name": "bench", "journeys": journeys})
     return LoadedWorkspace(checked, compile_templates(()))
