@@ -1,0 +1,98 @@
+"""``brimful``: the command line. Each package brings its commands; this module puts them together."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import schemas.commands
+import workers.local.commands
+import workers.workspace_commands
+from workers import telemetry
+from workers.errors import BrimfulError
+from workers.settings import PREFIX, Settings, from_env
+
+cli: typer.Typer = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Usage-triggered upsell, activation and expansion on your own Kafka.",
+)
+cli.add_typer(workers.local.commands.cli)
+cli.add_typer(workers.workspace_commands.cli)
+cli.add_typer(schemas.commands.cli, name="schemas")
+
+ALL = "all"
+BUNDLED = Path(__file__).resolve().parent.parent / "deploy" / "workspaces" / "plan_limits"
+
+RoleList = Annotated[
+    str, typer.Argument(help="all, or one or several of engine, senders, insights, gateway, with commas.")
+]
+Data = Annotated[Path, typer.Option(help="Folder for the local Kafka, state and mail.")]
+WorkspaceOption = Annotated[Path, typer.Option(help="Folder with journeys/ and templates/.")]
+Seconds = Annotated[float, typer.Option(min=10, help="How long the whole history takes.")]
+Stay = Annotated[bool, typer.Option(help="Go on after the end of the history, until Ctrl-C.")]
+
+
+@cli.command()
+def run(
+    data: Data = Path(".brimful"),
+    workspace: WorkspaceOption = BUNDLED,
+    seconds: Seconds = 150.0,
+    stay: Stay = True,
+) -> None:
+    """Run the main job on this machine: local Kafka, mail sink, all roles, and a recorded history played fast."""
+    from workers.local.run import RunOptions, run as run_locally  # noqa: PLC0415 - the demo is heavy to import
+
+    telemetry.configure_logging("warning", "text")
+    raise typer.Exit(run_locally(RunOptions(data, workspace, seconds, stay)))
+
+
+@cli.command()
+def worker(roles: RoleList = ALL) -> None:
+    """Run a worker with these roles until SIGTERM. Settings come from the environment (see `brimful settings`)."""
+    from workers.assemble import ROLES, Assembly, Role  # noqa: PLC0415 - other commands start faster without
+    from workers.runner import run as run_parts  # noqa: PLC0415
+
+    settings = from_env(os.environ)
+    telemetry.configure_logging(settings.log_level, settings.log_format)
+    named = [part.strip() for part in roles.split(",")]
+    unknown = sorted(set(named) - {*ROLES, ALL})
+    if unknown:
+        raise typer.BadParameter(f"unknown role {unknown[0]!r}: choose from {ALL}, {', '.join(ROLES)}")
+    wanted: list[Role] = [role for role in ROLES if role in named or ALL in named]
+    assembly = Assembly(settings, wanted)
+    raise typer.Exit(run_parts(assembly.parts(), assembly.registry, settings.http_host, settings.http_port))
+
+
+@cli.command(name="settings")
+def list_settings() -> None:
+    """List the environment variables that a worker reads, with their defaults."""
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default is None or field.is_required() else f" (default {field.default})"
+        description = f"  {field.description}" if field.description else ""
+        typer.echo(f"{PREFIX}{name.upper()}{default}{description}")
+
+
+@cli.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(installed_version("brimful"))
+
+
+def main() -> None:
+    """The console script: our errors become one clear message and exit code 2."""
+    try:
+        cli()
+    except BrimfulError as error:
+        sys.stderr.write(f"brimful: {error}\n")
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
