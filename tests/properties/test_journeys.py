@@ -66,7 +66,6 @@ class JourneyMachine(RuleBasedStateMachine):
         self.fired: list[SetTimer] = []
         self.records: list[Any] = []
         self.left_at_count: dict[str, int] = {}
-        self.converted: dict[str, int] = {}
 
     @rule()
     def enter(self) -> None:
