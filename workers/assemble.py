@@ -208,12 +208,14 @@ class Assembly:
             dead_letter_share=settings.dead_letter_share,
             tombstone_retention_ms=_tombstones_ms(f"{app}-changelog"),
             producer_options=tuple(settings.librdkafka().items()),
+            consumer_options=tuple(settings.aiokafka().items()),
         )
         return AppSpec(
             config=config,
             new_logic=new_logic,
             agents=named,
             standby_replicas=settings.standby_replicas,
+            credentials=settings.faust_credentials(),
             group=GroupTimeouts(
                 session_s=settings.session_timeout_s,
                 heartbeat_s=settings.session_timeout_s / 5,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
+from faust.auth import SASLCredentials, SSLCredentials
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from workers.errors import Misconfigured
@@ -142,6 +144,38 @@ class Settings(BaseModel):
                 "BRIMFUL_SECRET is not set: links cannot be signed. Set at least 32 random bytes."
             )
         return self.secret.get_secret_value().encode()
+
+    def ssl_context(self) -> ssl.SSLContext | None:
+        """TLS for Kafka's asyncio client; None without TLS."""
+        if "SSL" not in self.kafka_security:
+            return None
+        return ssl.create_default_context(cafile=str(self.kafka_ca_file) if self.kafka_ca_file else None)
+
+    def faust_credentials(self) -> Any:
+        """The same security for Faust; None for a cluster without any."""
+        context = self.ssl_context()
+        if self.kafka_security.startswith("SASL"):
+            return SASLCredentials(
+                username=self.kafka_username or "",
+                password=self.kafka_password.get_secret_value() if self.kafka_password else "",
+                mechanism=self.kafka_mechanism,
+                ssl_context=context,
+            )
+        return SSLCredentials(context) if context is not None else None
+
+    def aiokafka(self) -> dict[str, Any]:
+        """The same security for aiokafka."""
+        options: dict[str, Any] = {
+            "security_protocol": self.kafka_security,
+            "ssl_context": self.ssl_context(),
+        }
+        if self.kafka_security.startswith("SASL"):
+            options |= {
+                "sasl_mechanism": self.kafka_mechanism,
+                "sasl_plain_username": self.kafka_username or "",
+                "sasl_plain_password": self.kafka_password.get_secret_value() if self.kafka_password else "",
+            }
+        return options
 
     def librdkafka(self) -> dict[str, Any]:
         """Security options for confluent-kafka clients."""

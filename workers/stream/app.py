@@ -93,6 +93,8 @@ class AppSpec:
     standby_replicas: int = 0
     group: GroupTimeouts = field(default_factory=GroupTimeouts)
     fetch_bytes: int = 2 * 1024 * 1024
+    credentials: Any = None
+    """Faust's broker credentials, None for a cluster without security."""
 
 
 def create_app(
@@ -119,6 +121,7 @@ def create_app(
         consumer_group_instance_id=spec.group.instance_id,
         consumer_auto_offset_reset="earliest",
         stream_buffer_maxsize=64,
+        broker_credentials=spec.credentials,
     )
     stream_metrics = StreamMetrics(metrics, config.app_id, clock)
     parts = KernelParts(

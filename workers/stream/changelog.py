@@ -99,15 +99,16 @@ async def restore(
     claim_offset: int,
     now_ms: Callable[[], int],
     report: Callable[[Progress], None],
-) -> int:
+    keep_on: Callable[[], bool],
+) -> int | None:
     """Apply the changelog from where the store stands up to the record at ``claim_offset``.
 
-    Returns the number of records applied. May be called again after a failure: it goes on where the
+    Returns the number of records applied, or None when ``keep_on`` said to stop before the end. May be called again after a failure: it goes on where the
     last WriteBatch ended.
     """
     consumer.seek(tp, store.changelog_next)
     applied = 0
-    while True:
+    while keep_on():
         fetched = await consumer.getmany(tp, timeout_ms=_POLL_MS)
         records = fetched.get(tp, [])
         if not records:
@@ -119,6 +120,7 @@ async def restore(
         if records[-1].offset >= claim_offset:
             return applied
         await asyncio.sleep(0)
+    return None
 
 
 async def follow(

@@ -8,6 +8,7 @@ as it is restored itself, and none waits for another.
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any, cast
 
 import structlog
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _ROOM_WAIT_S = 0.05
+
+_CALM_S = 30.0
+"""A partition that ran this long before it failed is not failing again and again: its back-off begins anew."""
 
 
 class PartitionManager(TableManager):
@@ -183,9 +187,8 @@ class PartitionManager(TableManager):
     # -- one partition
 
     async def _own(self, number: int) -> None:
-        """Own a partition until it is drained: acquire it where needed, run it, begin again after failures."""
+        """Own a partition until it is told to stop: acquire it where needed, run it, begin again after failures."""
         partition = self.partitions.get(number)
-        held = partition is not None and partition.acquired
         if partition is None:
             partition = self.partitions[number] = Partition(
                 number, *self.kernel, self._cache_share(self._owners)
@@ -193,33 +196,38 @@ class PartitionManager(TableManager):
             standby = self.standbys.pop(number, None)
             if standby is not None:
                 partition.adopt(await standby.promote())
-        attempt = 0
         partition.take_again()
+        attempt = 0
         while not partition.stopping:
+            began_s = time.monotonic()
             try:
-                if not held:
+                if not partition.acquired:
                     await partition.acquire()
-                held = True
-                await self._begin_reading(partition)
-                attempt = 0
-                await partition.run()
+                if partition.acquired and not partition.stopping:
+                    await self._begin_reading(partition)
+                    await partition.run()
             except TooManyDead:
                 raise
             except Exception as failure:
-                held = False
-                attempt += 1
-                log.warning(
-                    "partition.begin_again",
-                    app=self.kernel[0].app_id,
-                    partition=number,
-                    error=type(failure).__name__,
-                    detail=str(failure),
-                )
-                self.kernel[1].metrics.begun_again(number, type(failure).__name__)
-                if not await partition.recover(failure, attempt):
+                attempt = 1 if time.monotonic() - began_s > _CALM_S else attempt + 1
+                if not await self._begin_again(partition, failure, attempt):
                     raise
-                if isinstance(failure, Fenced):
-                    await self._confirm_membership()
+
+    async def _begin_again(self, partition: Partition, failure: Exception, attempt: int) -> bool:
+        """Make ready to begin again after a failure; False where the failure is not one to begin again from."""
+        log.warning(
+            "partition.begin_again",
+            app=self.kernel[0].app_id,
+            partition=partition.number,
+            error=type(failure).__name__,
+            detail=str(failure),
+        )
+        self.kernel[1].metrics.begun_again(partition.number, type(failure).__name__)
+        if not await partition.recover(failure, attempt):
+            return False
+        if isinstance(failure, Fenced):
+            await self._confirm_membership()
+        return True
 
     async def _begin_reading(self, partition: Partition) -> None:
         """Seek to the markers while the source partitions are paused, then resume them."""
@@ -251,10 +259,17 @@ class PartitionManager(TableManager):
         A worker that slept through a rebalance is fenced by the new owner. If it took its producer back
         at once, it would fence the true owner; a commit to the group is refused for a former member.
         """
-        tps = self.app.consumer.assignment()
-        offsets = {tp: offset for tp, offset in self.to_commit().items() if tp in tps}
+        assigned = self.app.consumer.assignment()
+        offsets = {
+            tp: offset
+            for partition in self.partitions.values()
+            for tp, offset in partition.applied.items()
+            if tp in assigned
+        }
         if offsets:
             await self._consumer._commit(offsets)  # noqa: SLF001
+        else:
+            await asyncio.sleep(self.app.conf.broker_session_timeout)
 
     def _task_done(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()

@@ -17,6 +17,7 @@ import msgspec
 import structlog
 from aiokafka import TopicPartition
 
+from workers.clock import SystemClock
 from workers.errors import Fenced, Retryable
 from workers.stream import changelog, deadletters
 from workers.stream.batch import TP, Batch
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
     from workers.stream.store import Timer
 
 log = structlog.get_logger(__name__)
+
+WALL = SystemClock()
+"""Kafka's retention runs on the wall clock, whatever clock the application runs on."""
 
 SEAL = META + b"seal"
 """Key of the last changelog record of each transaction. It is not a row; its offset tells where the
@@ -97,6 +101,7 @@ class Partition:
     def __init__(self, number: int, config: KernelConfig, parts: KernelParts, cache_bytes: int) -> None:
         self.number = number
         self.running = False
+        self.acquired = False
         self.applied: dict[TP, int] = {}
         self.applied_ms: dict[TP, int] = {}
         self.mailbox = Mailbox(config.sources, config.batch_records * 2)
@@ -134,7 +139,12 @@ class Partition:
     # -- acquire
 
     async def acquire(self) -> None:
-        """Fence, claim, restore. May be called again after a failure."""
+        """Fence, claim, restore. May be called again after a failure.
+
+        Returns early, with :attr:`acquired` False, when the partition is told to stop meanwhile: a restore of
+        an hour must not hold up a rebalance, and goes on where it was interrupted.
+        """
+        self.acquired = False
         started = time.monotonic()
         if self._store is None:
             self._store = await self._in_thread(self._open_store)
@@ -145,7 +155,7 @@ class Partition:
         ) as reader:
             tp = TopicPartition(self._config.changelog, self.number)
             reason = await changelog.must_rebuild(
-                reader, tp, self.store, self.now_ms(), self._config.tombstone_retention_ms
+                reader, tp, self.store, WALL.now_ms(), self._config.tombstone_retention_ms
             )
             if reason is not None:
                 log.warning(
@@ -158,9 +168,13 @@ class Partition:
                 tp,
                 self.store,
                 claim_offset=claim_offset,
-                now_ms=self.now_ms,
+                now_ms=WALL.now_ms,
                 report=self._parts.metrics.restoring,
+                keep_on=lambda: not self._stopping,
             )
+        if records is None:
+            return
+        self.acquired = True
         self._next_due_ms = self.store.next_due_ms()
         for notice in self._logic.opened(self.store):
             self.mailbox.notify(notice)
@@ -190,11 +204,6 @@ class Partition:
     def adopt(self, store: PartitionStore | None) -> None:
         """Take over the store of a warm standby, if it has one."""
         self._store = store
-
-    @property
-    def acquired(self) -> bool:
-        """Whether the partition has its producer and its store."""
-        return self._producer is not None and self._store is not None
 
     def _fence_and_claim(self) -> int:
         config = self._config
@@ -291,7 +300,7 @@ class Partition:
             view.dead, self._config.dead_letters, self._config.app_id, now_ms
         )
         self._step(Step.DECIDE)
-        await self._in_thread(self._commit, changes, outputs, now_ms)
+        await self._in_thread(self._commit, changes, outputs)
         self.applied.update(positions)
         self.applied_ms.update((batch.tp, batch.records[-1].timestamp) for batch in batches)
         self._next_due_ms = self.store.next_due_ms()
@@ -348,7 +357,7 @@ class Partition:
             dead = sum(letter.tp == batch.tp for letter in view.dead)
             self._limits[batch.tp.topic].count(len(batch.records), dead)
 
-    def _commit(self, changes: dict[bytes, bytes | None], outputs: list[Any], now_ms: int) -> None:
+    def _commit(self, changes: dict[bytes, bytes | None], outputs: list[Any]) -> None:
         """Steps 3 to 7; blocks."""
         producer = self._producer
         assert producer is not None, "the partition is not acquired"
@@ -360,7 +369,7 @@ class Partition:
         self._step(Step.FLUSH)
         producer.commit()
         self._step(Step.COMMIT)
-        self.store.write(changes, changelog_next=seal_offset + 1, now_ms=now_ms)
+        self.store.write(changes, changelog_next=seal_offset + 1, now_ms=WALL.now_ms())
         self._step(Step.WRITE)
 
     def _step(self, step: Step) -> None:
@@ -401,7 +410,7 @@ class Partition:
         """Drop what is in memory after a failure; False where the failure is not one to begin again from."""
         if not isinstance(failure, (Retryable, Fenced, StoreBroken, DiskFull)):
             return False
-        self.running = False
+        self.running = self.acquired = False
         await self._logic.close()
         self._logic = self._parts.new_logic(self.number)
         await self._in_thread(self._close_producer)

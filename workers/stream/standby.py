@@ -10,6 +10,7 @@ import structlog
 from aiokafka import TopicPartition
 
 from workers.stream import changelog
+from workers.stream.partition import WALL
 from workers.stream.store import PartitionStore, StoreBroken
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Standby:
                     self.path, cache_bytes=self._cache_bytes, block_cache=self._parts.block_cache
                 )
             tp = TopicPartition(config.changelog, self.number)
-            now_ms = self._parts.clock.now_ms
+            now_ms = WALL.now_ms
             if await changelog.must_rebuild(reader, tp, self._store, now_ms(), config.tombstone_retention_ms):
                 self._discard()
                 self._store = PartitionStore(
