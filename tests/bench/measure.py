@@ -27,6 +27,7 @@ from tests.bench.systems.arguments import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 PROGRESS = "progress"
 """The first word of a line of standard output that carries a count and the moment it was read."""
@@ -90,7 +91,7 @@ class ProcessSystem(ABC):
             try:
                 return self._measure(process, job)
             finally:
-                _stop(process)
+                stop_process(process)
 
     def _measure(self, process: subprocess.Popen[bytes], job: Job) -> Result:
         watch = _Watch(process, job)
@@ -189,11 +190,11 @@ class _Watch:
     def _fail_unless_alive(self, name: str, now_s: float) -> None:
         if self.process.poll() is not None:
             code = self.process.returncode
-            raise BenchError(f"{name}: stopped by itself, code {code}\n{_tail(self.job)}")
+            raise BenchError(f"{name}: stopped by itself, code {code}\n{log_tail(self.job.log)}")
         limit_s = STALL_LIMIT_S if self.meter.started else START_LIMIT_S
         if now_s - self._moved_at_s > limit_s:
             what = "no progress" if self.meter.started else "no event processed"
-            raise BenchError(f"{name}: {what} for {limit_s:.0f} s\n{_tail(self.job)}")
+            raise BenchError(f"{name}: {what} for {limit_s:.0f} s\n{log_tail(self.job.log)}")
 
 
 def _committed(admin: AdminClient, group: str, job: Job) -> int:
@@ -203,7 +204,7 @@ def _committed(admin: AdminClient, group: str, job: Job) -> int:
     return sum(max(0, p.offset) for p in answer.topic_partitions)
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def stop_process(process: subprocess.Popen[bytes]) -> None:
     """End the process: SIGTERM to it and its children, SIGKILL when it does not end in time."""
     for sig in (signal.SIGTERM, signal.SIGKILL):
         if process.poll() is None:
@@ -216,6 +217,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         raise BenchError(f"process {process.pid} outlived SIGKILL by {STOP_LIMIT_S:.0f} s")
 
 
-def _tail(job: Job) -> str:
-    lines = job.log.read_text(errors="replace").splitlines()[-_LOG_TAIL:]
-    return "\n".join([f"  (end of {job.log})", *("  | " + line for line in lines)])
+def log_tail(log: Path) -> str:
+    """The last lines of a log, for a message about what wrote it."""
+    lines = log.read_text(errors="replace").splitlines()[-_LOG_TAIL:]
+    return "\n".join([f"  (end of {log})", *("  | " + line for line in lines)])
