@@ -52,8 +52,8 @@ Role = Literal["engine", "senders", "insights", "gateway"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
 ENGINE_AGENTS = {"scheduler": ("scheduler",), "signals": ("account-events", "engagement", "product-events")}
-"""The engine's agents and their topics. A transaction takes the topics in this order: what was decided already
-before what is new, so that a burst of events does not hold up the messages it causes."""
+"""The engine's agents and their topics. A transaction takes the topics in this order: what was decided
+already before what is new, so that a burst of events does not hold up the messages it causes."""
 
 SENDER_AGENTS = {"in_app": ("messages.in_app",), "email": ("messages.email",)}
 INSIGHTS_AGENTS = {"tallies": ("decisions", "deliveries", "conversions")}
@@ -71,7 +71,7 @@ class Assembly:
         self._workspace: LoadedWorkspace | None = None
 
     def parts(self) -> list[Part]:
-        """The parts, in the order in which they start: who takes events last, so that who reads them is there."""
+        """The parts, in the order of their start: who takes events last, so that who reads them is there."""
         build: dict[Role, Callable[[], Part]] = {
             "engine": lambda: KernelPart("engine", self._app(self.engine_spec())),
             "senders": self._senders,

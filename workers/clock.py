@@ -37,9 +37,9 @@ class SystemClock:
 
 
 class ScaledClock:
-    """Time that starts at ``start_ms`` when the wall clock reads ``wall_start_ms`` and runs ``speed`` times as fast.
+    """Time that runs ``speed`` times as fast as the wall clock.
 
-    Processes that share the three numbers share the time.
+    It reads ``start_ms`` when the wall clock reads ``wall_start_ms``. Processes that share the three numbers share the time.
     """
 
     def __init__(self, start_ms: int, wall_start_ms: int, speed: float) -> None:

@@ -1,4 +1,4 @@
-"""The engine of one partition: signals and scheduler on one state, so that an event acts on timers at once."""
+"""The engine of one partition: signals and scheduler on one state; an event acts on timers at once."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ class BrimfulError(Exception):
 
 
 class Refused(BrimfulError):
-    """A record that cannot be used. ``reason`` is one of the dead-letter reasons, ``detail`` is for people."""
+    """A record that cannot be used: ``reason`` is a dead-letter reason, ``detail`` is for people."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
@@ -52,8 +52,8 @@ class TooManyDead(BrimfulError):
 
     def __init__(self, topic: str, dead: int, of: int) -> None:
         super().__init__(
-            f"{dead} of the last {of} records of topic {topic!r} were dead-lettered; the worker stops before it "
-            f"empties the topic into dead-letters. Look at the newest records of dead-letters.",
+            f"{dead} of the last {of} records of topic {topic!r} were dead-lettered; the worker stops before "
+            f"it empties the topic into dead-letters. Look at the newest records of dead-letters.",
         )
         self.topic = topic
         self.dead = dead

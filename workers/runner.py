@@ -1,4 +1,4 @@
-"""Runs the parts of one process: starts them, serves health and metrics, and ends cleanly for a signal or a failure."""
+"""Runs the parts of a process: starts them, serves health and metrics, ends cleanly when told or when one fails."""
 
 from __future__ import annotations
 

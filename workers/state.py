@@ -1,4 +1,4 @@
-"""The engine's tables: what is known of people and accounts, each row a subject's, all in one partition store.
+"""The engine's tables: what is known of people and accounts, a row per subject, in one partition store.
 
 Users and accounts share the stores but never a key: the prefixes of accounts are the capitals of those
 of users.

@@ -103,6 +103,7 @@ def _listen(name: str, host: str, port: int) -> socket.socket:
             raise
     except OSError as error:
         raise Misconfigured(
-            f"the {name} server cannot listen on {host}:{port}: {error.strerror}. Choose another address or port.",
+            f"the {name} server cannot listen on {host}:{port}: {error.strerror}. "
+            "Choose another address or port.",
         ) from error
     return listener

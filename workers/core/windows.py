@@ -101,7 +101,9 @@ def add_all(window: bytes | None, times_ms: Sequence[int], now_ms: int, retentio
     """As :func:`add`, for several occurrences in any order at once: one pass over the window for all of them."""
     floor_ms = now_ms - retention_ms
     code = _NARROW_CODE if retention_ms <= _NARROW_RETENTION_MS else _WIDE_CODE
-    fresh = sorted(at_ms for at_ms in times_ms if at_ms > floor_ms)
+    fresh = sorted(times_ms)
+    if fresh and fresh[0] <= floor_ms:
+        fresh = fresh[bisect_right(fresh, floor_ms) :]
     if window is None:
         base_ms = fresh[0] if fresh else floor_ms
         return _settle(base_ms, [], [at_ms - base_ms for at_ms in fresh], floor_ms, retention_ms)

@@ -232,7 +232,7 @@ def _both_free(ports: Remembered) -> bool:
 
 
 def _new_cluster_id() -> str:
-    """A random id in Kafka's spelling. Never one that begins with a dash: the format tool takes it for an option."""
+    """A random id in Kafka's spelling; the format tool would take a leading dash for an option."""
     while True:
         name = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         if not name.startswith("-"):

@@ -1,4 +1,4 @@
-"""The scheduler of one partition: eligible subjects enrol, timers advance them, people are asked for messages."""
+"""The scheduler of one partition: eligible subjects enrol, timers advance them, people get messages."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Scheduler:
             subject.take(resume(subject.plan, subject.progress, payload.enrollment, facts, now_ms))
 
     def _learn(self, told: wire.AccountFacts, view: View) -> None:
-        """Take over what a user's account is like; news of an account that is not the user's any more is old."""
+        """Take over what a user's account is like; of an account that the user left, it is old news."""
         subject = Subject("user", told.subject.encode(), view, self._parts)
         profile = subject.profile
         if profile.account == told.account:

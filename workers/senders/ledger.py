@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, assert_never
 
 import msgspec
 
-from schemas.wire import Message
+from schemas.wire import Message  # noqa: TC001 - msgspec reads it at run time
 from workers.core.ids import bucket
 from workers.senders.channels.base import (
     Accepted,

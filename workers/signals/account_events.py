@@ -71,21 +71,21 @@ class Outbox:
         self._counted: dict[str, dict[str, list[int]]] = {}
         self._items: dict[int, list[Item]] = {}
 
-    def counted(self, account: str, event: str, at_ms: int) -> None:
-        """An occurrence of which only the time matters."""
-        held = self._counted.get(account)
+    def times(self, event: str) -> dict[str, list[int]]:
+        """The occurrences of an event of which only the time matters, by account; add to it as they come."""
+        held = self._counted.get(event)
         if held is None:
-            self._counted[account] = {event: [at_ms]}
-        elif event in held:
-            held[event].append(at_ms)
-        else:
-            held[event] = [at_ms]
+            held = self._counted[event] = {}
+        return held
 
     def occurred(self, account: str, event: ProductEvent, at_ms: int) -> None:
         """An occurrence that something may be decided on. What was counted before it goes before it."""
         name = event.event or event.type
         user = event.user_id or event.anonymous_id or ""
-        self._settle(account)
+        for counted, by_account in self._counted.items():
+            times_ms = by_account.pop(account, None)
+            if times_ms:
+                self._add(Counted(account, counted, times_ms))
         self._add(Occurred(account, user, name, at_ms, event.message_id, bytes(event.properties)))
 
     def described(self, item: Described) -> None:
@@ -94,15 +94,13 @@ class Outbox:
 
     def send(self, topic: str, view: View) -> None:
         """Hand everything to the transaction."""
-        for account in tuple(self._counted):
-            self._settle(account)
+        for event, by_account in self._counted.items():
+            for account, times_ms in by_account.items():
+                self._add(Counted(account, event, times_ms))
+        self._counted.clear()
         for partition, items in self._items.items():
             for packed in bundles(items):
                 view.send(topic, None, packed, partition)
-
-    def _settle(self, account: str) -> None:
-        for event, times_ms in self._counted.pop(account, {}).items():
-            self._add(Counted(account, event, times_ms))
 
     def _add(self, item: Item) -> None:
         partition = partition_of(item.account.encode(), self._partitions)

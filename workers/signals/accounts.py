@@ -50,7 +50,8 @@ class AccountSignals:
         """The bundles, and their accounts' rows."""
         del now_ms
         taken: list[Bundle] = []
-        accounts: set[str] = set()
+        counting: set[str] = set()
+        deciding: set[str] = set()
         for record in batch.records:
             try:
                 items = decode(record.value or b"")
@@ -58,9 +59,14 @@ class AccountSignals:
                 view.dead_letter(batch.tp, record, "unreadable", str(error))
                 continue
             taken.append(Bundle(record, items))
-            accounts.update([item.account for item in items])
+            for item in items:
+                (counting if isinstance(item, Counted) else deciding).add(item.account)
         prefix = ACCOUNTS.activity.prefix
-        return taken, [prefix + account.encode() for account in accounts]
+        keys = [prefix + account.encode() for account in counting | deciding]
+        for account in deciding:
+            key = account.encode()
+            keys += (ACCOUNTS.profiles.key(key), ACCOUNTS.progress.key(key))
+        return taken, keys
 
     def apply(self, tp: TP, items: Sequence[Bundle], view: View, now_ms: int) -> None:
         """Count, describe, decide; all items of an account together, in their order."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from workers.stream.view import View
 
 FUTURE_TOLERANCE_MS = 3_600_000
-"""An event dated up to an hour ahead is a clock that is off; beyond, it is a mistake worth a person's look."""
+"""An event dated up to an hour ahead is a clock that is off; beyond, a mistake worth a person's look."""
 
 Taken: TypeAlias = "tuple[Any, ProductEvent, bytes, int]"
 """One event that passed: its record, the event, its subject's key, and when it happened (ms). A plain tuple:

@@ -30,6 +30,8 @@ class SignalMetrics:
             registry=registry,
         )
 
+        # Looking a label up costs as much as deciding an entry; journeys and outcomes are few.
+        self._entries: dict[tuple[str, str], Counter] = {}
         self._refused = Counter(
             "brimful_members_refused", "Members beyond what is kept of one account.", registry=registry
         )
@@ -43,10 +45,14 @@ class SignalMetrics:
         if number:
             self._events.labels(outcome).inc(number)
 
-    def rekeyed(self, cause: str) -> None:
-        """Count an event whose ``key`` or ``partition`` was not its subject's."""
-        self._rekeyed.labels(cause).inc()
+    def rekeyed(self, cause: str, number: int = 1) -> None:
+        """Count events whose ``key`` or ``partition`` was not their subject's."""
+        if number:
+            self._rekeyed.labels(cause).inc(number)
 
     def entry(self, journey: str, outcome: str) -> None:
         """Count a candidate entry: ``eligible``, or why not."""
-        self._decisions.labels(journey, outcome).inc()
+        counter = self._entries.get((journey, outcome))
+        if counter is None:
+            counter = self._entries[journey, outcome] = self._decisions.labels(journey, outcome)
+        counter.inc()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from schemas import wire
 from workers.core import activity as activities
+from workers.core import windows
 from workers.core.activity import Activity
 from workers.core.journeys import Happened
 from workers.core.plan import EventPlan, Slot
@@ -38,7 +39,8 @@ class EventUse:
     """What one event is used for, in the form in which the loop asks.
 
     ``decides``: it can start, end or convert a user's enrollment. ``for_accounts``: accounts count it; with
-    ``account_decides`` each occurrence goes there by itself, with its properties.
+    ``account_decides`` each occurrence goes there by itself, with its properties. ``other``: there is more to
+    it than counting.
     """
 
     plan: EventPlan
@@ -46,9 +48,10 @@ class EventUse:
     decides: bool
     for_accounts: bool
     account_decides: bool
+    other: bool
 
 
-UNUSED = EventUse(NOTHING, (), decides=False, for_accounts=False, account_decides=False)
+UNUSED = EventUse(NOTHING, (), decides=False, for_accounts=False, account_decides=False, other=True)
 
 
 class UserSignals:
@@ -59,65 +62,88 @@ class UserSignals:
         self._parts = parts
         user, account = parts.plan.user.events, parts.plan.account.events
         names = user.keys() | account.keys()
-        self._uses = {name: _use(user.get(name, NOTHING), account.get(name)) for name in names}
+        self._uses = {name: _use(name, user.get(name, NOTHING), account.get(name)) for name in names}
+        self._deciding = frozenset(name for name, use in self._uses.items() if use.decides)
 
     def prepare(self, batch: Batch, view: View, now_ms: int) -> tuple[list[Taken], list[bytes]]:
         """The usable events, and their subjects' rows."""
         taken = take(batch, view, now_ms, self._parts.metrics)
         prefix = USERS.activity.prefix
-        return taken, [prefix + key for _, _, key, _ in taken]
+        keys = [prefix + key for _, _, key, _ in taken]
+        for _, event, key, _ in taken:
+            if event.event in self._deciding:
+                keys += (USERS.profiles.key(key), USERS.progress.key(key))
+        return taken, keys
 
     def apply(self, tp: TP, items: Sequence[Taken], view: View, now_ms: int) -> None:
         """Count each event, forward what accounts count, decide what it may change."""
-        rows = view.table(USERS.activity)
-        row_of, keep, use_of = rows.get, rows.put, self._uses.get
-        is_duplicate, record = activities.is_duplicate, activities.record
+        table = view.table(USERS.activity)
+        rows, dirty, load, use_of = table.rows, table.dirty, table.get, self._uses.get
+        is_duplicate, add = activities.is_duplicate, windows.add
         outbox = Outbox(self._parts.partitions)
-        counted = duplicates = late = untracked = 0
-        for record_, event, key, at_ms in items:
+        duplicates = late = untracked = elsewhere = 0
+        for record, event, key, at_ms in items:
             kind = event.type
-            use = use_of(event.event if kind == "track" else kind)  # type: ignore[arg-type]  # take() saw to it
+            name = event.event if kind == "track" else kind
+            use = use_of(name)  # type: ignore[arg-type]  # take() saw to it that a track call has an event
             if use is None:
                 if kind not in DESCRIBING:
                     untracked += 1
                     continue
                 use = UNUSED
-            row = row_of(key)
+            row = rows.get(key) or load(key)
             if row is None:
-                if is_misplaced(key, self._partition, self._parts.partitions, tp.topic, record_.value, view):
-                    self._parts.metrics.rekeyed("partition")
+                if is_misplaced(key, self._partition, self._parts.partitions, tp.topic, record.value, view):
+                    elsewhere += 1
                     continue
-                row = Activity()
+                row = rows[key] = Activity()
             if is_duplicate(row, event.message_id, now_ms):
                 duplicates += 1
                 continue
-            keep(key, row)
-            counted += 1
+            dirty.add(key)
+            held = row.windows
             for slot in use.slots:
                 if slot.where is None or slot.where(wire.values(event.properties)):
                     if at_ms <= now_ms - slot.retention_ms:
                         late += 1
                     else:
-                        record(row, slot.id, at_ms, now_ms, slot.retention_ms)
-            if kind in DESCRIBING:
-                self._describe((record_, event, key, at_ms), row, outbox, view, now_ms)
-            if use.for_accounts:
-                account = wire.account(event) or (row.accounts[-1] if row.accounts else None)
-                if account is not None:
-                    if use.account_decides:
-                        outbox.occurred(account, event, at_ms)
+                        held[slot.id] = add(held.get(slot.id), at_ms, now_ms, slot.retention_ms)
+            if use.other:
+                self._more((record, event, key, at_ms), use, row, outbox, view, now_ms)
+            elif use.for_accounts:
+                # What _more would do, without the call: most events take this way.
+                context = event.context
+                account = (context.group_id if context else None) or (row.accounts[-1] if row.accounts else None)
+                if account:
+                    times = outbox.times(name)  # type: ignore[arg-type]
+                    if account in times:
+                        times[account].append(at_ms)
                     else:
-                        outbox.counted(account, event.event or kind, at_ms)
-            if use.decides:
-                happened = Happened(event.event or kind, wire.values(event.properties), event.message_id, at_ms)
-                subject = Subject("user", key, view, self._parts)
-                react(happened, use.plan, subject, self._parts, view, now_ms)
+                        times[account] = [at_ms]
         outbox.send(self._parts.topics("account-events"), view)
         metrics = self._parts.metrics
-        metrics.events("counted", counted)
+        metrics.events("counted", len(items) - duplicates - untracked - elsewhere)
         metrics.events("duplicate", duplicates)
         metrics.events("late", late)
         metrics.events("untracked", untracked)
+        metrics.rekeyed("partition", elsewhere)
+
+    def _more(self, one: Taken, use: EventUse, row: Activity, outbox: Outbox, view: View, now_ms: int) -> None:
+        """What rarer events bring: traits and memberships, decisions for the account, decisions for the user."""
+        _, event, key, at_ms = one
+        if event.type in DESCRIBING:
+            self._describe(one, row, outbox, view, now_ms)
+        name = event.event or event.type
+        account = wire.account(event) or (row.accounts[-1] if row.accounts else None)
+        if use.for_accounts and account is not None:
+            if use.account_decides:
+                outbox.occurred(account, event, at_ms)
+            else:
+                outbox.times(name).setdefault(account, []).append(at_ms)
+        if use.decides:
+            happened = Happened(name, wire.values(event.properties), event.message_id, at_ms)
+            subject = Subject("user", key, view, self._parts)
+            react(happened, use.plan, subject, self._parts, view, now_ms)
 
     def _describe(self, one: Taken, row: Activity, outbox: Outbox, view: View, now_ms: int) -> None:
         """Take in traits (identify) or membership (group)."""
@@ -145,13 +171,16 @@ class UserSignals:
             traits_changed(before, event.message_id, at_ms, subject, now_ms)
 
 
-def _use(user: EventPlan, account: EventPlan | None) -> EventUse:
+def _use(name: str, user: EventPlan, account: EventPlan | None) -> EventUse:
+    decides = bool(user.entries or user.exits or user.goals)
+    account_decides = account is not None and _needs_each(account)
     return EventUse(
         plan=user,
         slots=user.slots,
-        decides=bool(user.entries or user.exits or user.goals),
+        decides=decides,
         for_accounts=account is not None,
-        account_decides=account is not None and _needs_each(account),
+        account_decides=account_decides,
+        other=decides or account_decides or name in DESCRIBING,
     )
 
 

@@ -37,7 +37,7 @@ _THREADS = 64
 class BatchSchema(Schema[Any, Any]):
     """Hands a :class:`Batch` to the agent as it is: what it holds is decoded by the application's logic."""
 
-    def loads_key(self, app: Any, message: Any, **_: Any) -> None:  # noqa: ARG002 - Faust's signature
+    def loads_key(self, app: Any, message: Any, **_: Any) -> None:
         """Batches have no key."""
 
     def loads_value(self, app: Any, message: Any, **_: Any) -> Any:  # noqa: ARG002 - Faust's signature
@@ -57,7 +57,7 @@ class KernelApp(faust.App):
 
     async def failed(self) -> BaseException:
         """Return when the app cannot go on, with the reason."""
-        while self.failure is None and not self.crashed:
+        while self.failure is None and not self.crashed:  # noqa: ASYNC110 - Faust sets ``crashed`` unheard
             await asyncio.sleep(_FAILURE_POLL_S)
         return self.failure or self.crash_reason or RuntimeError(f"{self.conf.id} crashed")
 
@@ -72,7 +72,7 @@ class KernelApp(faust.App):
 
 @dataclass(frozen=True)
 class GroupTimeouts:
-    """How the consumer group notices a dead worker, in seconds. ``instance_id`` makes the membership static."""
+    """How the group notices a dead worker, in seconds. ``instance_id`` makes the membership static."""
 
     session_s: float = 10.0
     heartbeat_s: float = 2.0
@@ -137,7 +137,7 @@ def create_app(
     for name, topics in spec.agents.items():
         _add_agent(app, name, topics)
     metrics.registry.register(
-        LagCollector(config.app_id, lambda: app.manager.partitions.values(), _reading(app))
+        LagCollector(config.app_id, app.manager.partitions.values, _reading(app))
     )
     return app
 

@@ -103,8 +103,8 @@ async def restore(
 ) -> int | None:
     """Apply the changelog from where the store stands up to the record at ``claim_offset``.
 
-    Returns the number of records applied, or None when ``keep_on`` said to stop before the end. May be called again after a failure: it goes on where the
-    last WriteBatch ended.
+    Returns the number of records applied, or None when ``keep_on`` said to stop before the end. May be
+    called again after a failure: it goes on where the last WriteBatch ended.
     """
     consumer.seek(tp, store.changelog_next)
     applied = 0

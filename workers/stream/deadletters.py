@@ -1,4 +1,4 @@
-"""Dead letters: records put aside with their reason, and the limit that stops a worker when most of a topic is bad."""
+"""Dead letters: records put aside with their reason; and the limit that stops a worker when a topic is bad."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class DeadLetterLimit:
-    """Stops the worker when the share of dead records of one topic passes ``share`` (0 to 1; 1 switches it off).
+    """Stops the worker when the share of dead records of a topic passes ``share`` (0 to 1; 1: never).
 
     A few bad records never stop anything; a producer that broke its format would otherwise empty the
     whole topic into ``dead-letters`` overnight.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 ROW_MAX_BYTES = 900_000
-"""A changelog record and an output have to fit Kafka's default message limit of 1 MiB with room for headers."""
+"""A changelog record and an output have to fit Kafka's default limit of 1 MiB, with room for headers."""
 
 
 class Oversized(Refused):

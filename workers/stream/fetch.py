@@ -74,5 +74,5 @@ class _Results(dict[Any, Any]):
 
 
 def unpack_in_runs(consumer: AIOKafkaConsumer) -> None:
-    """Make a started consumer unpack what it fetches in runs. It must be read with ``getmany`` without a limit."""
+    """Make a started consumer unpack in runs. It must be read with ``getmany`` without a limit."""
     consumer._fetcher._records = _Results()  # noqa: SLF001

@@ -1,4 +1,4 @@
-"""What an application puts into the kernel: one object per partition that decides, and never does I/O while deciding."""
+"""What an application puts into the kernel: an object per partition that decides, without I/O meanwhile."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class PartitionLogic(Protocol):
 
     @property
     def busy(self) -> bool:
-        """Whether effects are under way whose results are worth waiting for before the partition is let go."""
+        """Whether effects are under way whose results are worth waiting for before letting go."""
         ...
 
     def has_room(self) -> bool:
@@ -36,7 +36,7 @@ class PartitionLogic(Protocol):
         ...
 
     def apply(self, tp: TP, items: Sequence[Any], view: View, now_ms: int) -> None:
-        """Decide the items of one topic, in order. An exception makes the kernel find and dead-letter the item."""
+        """Decide the items of one topic, in order. Of one that raises, the kernel makes a dead letter."""
         ...
 
     def timer_keys(self, timers: Sequence[Timer]) -> Sequence[bytes]:
@@ -52,7 +52,7 @@ class PartitionLogic(Protocol):
         ...
 
     def opened(self, store: PartitionStore) -> Sequence[Any]:
-        """Notices to begin with, when the partition becomes this worker's: what an earlier owner left undone."""
+        """Notices to begin with, when the partition is acquired: what an earlier owner left undone."""
         ...
 
     async def act(self, effects: Sequence[Any], notify: Notify) -> None:

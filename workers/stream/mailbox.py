@@ -66,7 +66,7 @@ class Mailbox:
         return sum(self._records.values()) + len(self._notices)
 
     def take(self, most: int) -> tuple[list[Batch], list[Any]]:
-        """All notices, and batches of together at most ``most`` records, the first topics of the order first."""
+        """All notices, and batches of together at most ``most`` records, in the order of the topics."""
         notices = list(self._notices)
         self._notices.clear()
         taken: list[Batch] = []

@@ -30,11 +30,11 @@ log = structlog.get_logger(__name__)
 _ROOM_WAIT_S = 0.05
 
 _CALM_S = 30.0
-"""A partition that ran this long before it failed is not failing again and again: its back-off begins anew."""
+"""A partition that ran this long before it failed is not failing again and again: its back-off starts anew."""
 
 
 class PartitionManager(TableManager):
-    """Faust's ``app.tables`` for applications on the kernel. ``KernelApp`` sets ``kernel`` before it starts."""
+    """Faust's ``app.tables`` for kernel applications. ``create_app`` sets ``kernel`` before it starts."""
 
     kernel: tuple[KernelConfig, KernelParts]
 
@@ -116,7 +116,7 @@ class PartitionManager(TableManager):
         """Nothing to wait for: partitions begin one by one."""
         return False
 
-    def on_partitions_revoked(self, revoked: set[TP]) -> None:
+    def on_partitions_revoked(self, revoked: set[TP]) -> None:  # noqa: ARG002 - Faust's signature
         """Stop taking work; :meth:`drain` then waits for the transactions under way."""
         for partition in self.partitions.values():
             partition.stop_taking()
@@ -187,7 +187,7 @@ class PartitionManager(TableManager):
     # -- one partition
 
     async def _own(self, number: int) -> None:
-        """Own a partition until it is told to stop: acquire it where needed, run it, begin again after failures."""
+        """Own a partition until it is told to stop: acquire it if need be, run it, begin again on failure."""
         partition = self.partitions.get(number)
         if partition is None:
             partition = self.partitions[number] = Partition(
@@ -214,7 +214,7 @@ class PartitionManager(TableManager):
                     raise
 
     async def _begin_again(self, partition: Partition, failure: Exception, attempt: int) -> bool:
-        """Make ready to begin again after a failure; False where the failure is not one to begin again from."""
+        """Make ready to begin again; False where the failure is not one to begin again from."""
         log.warning(
             "partition.begin_again",
             app=self.kernel[0].app_id,

@@ -383,7 +383,7 @@ class Partition:
         return self._stopping
 
     def stop_taking(self) -> None:
-        """Finish the transaction under way and take no further work; :meth:`run` then returns. The state stays open."""
+        """Finish the transaction under way, take no further work; :meth:`run` returns. The state stays open."""
         self._stopping = True
         self._wake.set()
 

@@ -1,4 +1,4 @@
-"""A warm copy of a partition that another worker owns, so that taking over needs only the changelog's last moments."""
+"""A warm copy of a partition of another worker: taking over needs only the changelog's last moments."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Standby:
         self._task = asyncio.create_task(self._run(), name=f"standby-{self._config.app_id}-{self.number}")
 
     async def promote(self) -> PartitionStore | None:
-        """Stop following and hand over the store, for the partition to acquire with; None where there is none yet."""
+        """Stop following and hand over the store to acquire with; None where there is none yet."""
         await self._halt()
         store, self._store = self._store, None
         return store

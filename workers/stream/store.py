@@ -1,6 +1,6 @@
-"""The state of one partition on disk: a RocksDB database that is never ahead of the changelog.
+r"""The state of one partition on disk: a RocksDB database that is never ahead of the changelog.
 
-The database holds the rows of all tables, the timers, and a few bookkeeping keys (prefix ``\\x00``):
+The database holds the rows of all tables, the timers, and a few bookkeeping keys (prefix ``\x00``):
 how far the changelog is applied, and up to which offset each source topic is applied. One WriteBatch
 per transaction changes them together, so the files always show the state after some committed
 transaction. The write-ahead log of RocksDB is off: after a crash the database shows an earlier
@@ -49,7 +49,7 @@ class StoreBroken(BrimfulError):
 
 
 class DiskFull(BrimfulError):
-    """The database cannot be written for lack of space. Operator action: free or add disk; it resumes by itself."""
+    """The database cannot be written: no space left. Operator action: free or add disk; it goes on by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Timer:
 
 
 class RowCache:
-    """Rows read or written lately, bounded in bytes: two generations, the older dropped when the newer is full."""
+    """Rows used lately, bounded in bytes: two generations, the older dropped when the newer is full."""
 
     def __init__(self, limit_bytes: int) -> None:
         self._half = max(0, limit_bytes) // 2
@@ -231,7 +231,7 @@ class PartitionStore:
     # -- timers
 
     def due(self, now_ms: int, most: int) -> list[Timer]:
-        """The timers due at ``now_ms``, in order of due time, at most ``most``; moves the cursor up to the first."""
+        """At most ``most`` timers due at ``now_ms``, by due time; moves the cursor up to the first."""
         end = DUE + _U64.pack(now_ms + 1)
         keys: list[bytes] = []
         index = self._db.iter()

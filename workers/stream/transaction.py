@@ -53,11 +53,11 @@ _BLOCKING_S = 20.0
 
 _FENCED = frozenset(
     {
-        KafkaError._FENCED,
+        KafkaError._FENCED,  # noqa: SLF001 - librdkafka's own code has no other name
         KafkaError.INVALID_PRODUCER_EPOCH,
         KafkaError.PRODUCER_FENCED,
         KafkaError.INVALID_PRODUCER_ID_MAPPING,
-    }  # noqa: SLF001
+    }
 )
 
 
@@ -75,9 +75,9 @@ class Step(enum.IntEnum):
 
 
 class PartitionProducer:
-    """The transactional producer of one partition; its id is per application and partition, so an older owner is fenced.
+    """The transactional producer of one partition.
 
-    Every method may block and is meant for a thread. :class:`Fenced` and :class:`Retryable` are the only
+    Its id is per application and partition, so that an older owner is fenced. Every method may block and is meant for a thread. :class:`Fenced` and :class:`Retryable` are the only
     errors raised; after either, the producer is of no use any more.
     """
 
@@ -140,7 +140,8 @@ class PartitionProducer:
         remaining = self._try(lambda: self._producer.flush(_BLOCKING_S))
         if remaining or self._marker_offset < 0:
             raise Retryable(
-                f"{self.transactional_id}: {remaining} records were not acknowledged within {_BLOCKING_S:.0f} s"
+                f"{self.transactional_id}: {remaining} records were not acknowledged "
+                f"within {_BLOCKING_S:.0f} s"
             )
         return self._marker_offset
 

@@ -42,42 +42,46 @@ class DeadLetter:
 
 
 class TableView(Generic[Row]):
-    """A table inside a transaction. Rows are decoded once and belong to the transaction: change them, then ``put``."""
+    """A table inside a transaction. Rows are decoded once and belong to the transaction: change them, then ``put``.
 
-    __slots__ = ("_dirty", "_prefix", "_rows", "_stored", "_table")
+    ``rows`` and ``dirty`` are open to loops that run for every event, where a method call counts: a row in
+    ``rows`` is what ``get`` would return, and a key added to ``dirty`` is what ``put`` would do.
+    """
+
+    __slots__ = ("_prefix", "_stored", "_table", "dirty", "rows")
 
     def __init__(self, table: Table[Row], stored: Callable[[bytes], bytes | None]) -> None:
         self._table = table
         self._prefix = table.prefix
         self._stored = stored
-        self._rows: dict[bytes, Row | None] = {}
-        self._dirty: set[bytes] = set()
+        self.rows: dict[bytes, Row | None] = {}
+        self.dirty: set[bytes] = set()
 
     def get(self, key: bytes) -> Row | None:
         """The row of ``key`` as this transaction sees it, or None."""
-        row = self._rows.get(key, _ABSENT)
+        row = self.rows.get(key, _ABSENT)
         if row is _ABSENT:
             stored = self._stored(self._prefix + key)
-            row = self._rows[key] = None if stored is None else self._table.decode(stored)
+            row = self.rows[key] = None if stored is None else self._table.decode(stored)
         return row
 
     def put(self, key: bytes, row: Row) -> None:
         """Store the row when the transaction commits."""
-        self._rows[key] = row
-        self._dirty.add(key)
+        self.rows[key] = row
+        self.dirty.add(key)
 
     def delete(self, key: bytes) -> None:
         """Delete the row when the transaction commits."""
-        self._rows[key] = None
-        self._dirty.add(key)
+        self.rows[key] = None
+        self.dirty.add(key)
 
     def settle(self, changes: dict[bytes, bytes | None]) -> None:
         """Encode what changed into ``changes`` by storage key."""
-        rows, prefix, tag, encode = self._rows, self._prefix, self._table.tag, self._table.encode_row
-        for key in self._dirty:
+        rows, prefix, tag, encode = self.rows, self._prefix, self._table.tag, self._table.encode_row
+        for key in self.dirty:
             row = rows[key]
             changes[prefix + key] = None if row is None else tag + encode(row)
-        self._dirty.clear()
+        self.dirty.clear()
 
 
 class View:
@@ -85,6 +89,7 @@ class View:
 
     def __init__(self, stored: Callable[[bytes], bytes | None]) -> None:
         self._below = stored
+        self._base: dict[bytes, bytes | None] = {}
         self._fetched: dict[bytes, bytes | None] = {}
         self._changes: dict[bytes, bytes | None] = {}
         self._tables: dict[bytes, TableView[Any]] = {}
@@ -98,7 +103,9 @@ class View:
 
     def stored(self, key: bytes) -> bytes | None:
         """A row's stored form by storage key, as this transaction sees it."""
-        row: bytes | None = self._changes.get(key, _ABSENT)
+        row: bytes | None = self._changes.get(key, _ABSENT) if self._changes else _ABSENT
+        if row is _ABSENT and self._base:
+            row = self._base.get(key, _ABSENT)
         if row is _ABSENT:
             row = self._fetched.get(key, _ABSENT)
             if row is _ABSENT:
@@ -155,7 +162,10 @@ class View:
         """A view on top of this one whose changes can be kept (:meth:`absorb`) or dropped."""
         self.changes()
         self._tables.clear()
-        return View(self.stored)
+        child = View(self._below)
+        child._base = {**self._base, **self._changes} if self._base else self._changes
+        child._fetched = self._fetched
+        return child
 
     def absorb(self, child: View) -> None:
         """Keep what a child changed."""
