@@ -136,9 +136,7 @@ def create_app(
     app.on_partitions_revoked.connect(_drain_on_revoke(app), weak=False)
     for name, topics in spec.agents.items():
         _add_agent(app, name, topics)
-    metrics.registry.register(
-        LagCollector(config.app_id, app.manager.partitions.values, _reading(app))
-    )
+    metrics.registry.register(LagCollector(config.app_id, app.manager.partitions.values, _reading(app)))
     return app
 
 

@@ -1,4 +1,4 @@
-"""Dead letters: records put aside with their reason; and the limit that stops a worker when a topic is bad."""
+"""Dead letters: records put aside with their reason, and the limit at which a worker stops."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 _ROOM_WAIT_S = 0.05
 
 _CALM_S = 30.0
-"""A partition that ran this long before it failed is not failing again and again: its back-off starts anew."""
+"""A partition that ran this long before it failed is not failing again and again: its back-off is reset."""
 
 
 class PartitionManager(TableManager):

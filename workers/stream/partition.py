@@ -20,7 +20,6 @@ from aiokafka import TopicPartition
 from workers.clock import SystemClock
 from workers.errors import Fenced, Retryable
 from workers.stream import changelog, deadletters
-from workers.stream.batch import TP, Batch
 from workers.stream.decide import apply_items
 from workers.stream.mailbox import Mailbox
 from workers.stream.store import META, DiskFull, PartitionStore, StoreBroken, position_change
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from rocksdict import Cache
 
     from workers.clock import Clock
+    from workers.stream.batch import TP, Batch
     from workers.stream.logic import PartitionLogic
     from workers.stream.metrics import StreamMetrics
     from workers.stream.store import Timer
@@ -289,7 +289,7 @@ class Partition:
         timers = self._due(now_ms) if most else []
         if not (batches or notices or timers):
             return
-        view = View(self.store.get)
+        view = View(self.store.get, self.store.decoded.take)
         prepared = await self._read(batches, timers, view, now_ms)
         self._step(Step.READ)
         self._decide(prepared, notices, timers, view, now_ms)
@@ -306,6 +306,8 @@ class Partition:
         self._next_due_ms = self.store.next_due_ms()
         if view.effects:
             await self._logic.act(view.effects, self.notify)
+        for prefix, rows in view.loaded():
+            self.store.decoded.keep(prefix, rows)
         view.close()
         self._step(Step.ACK)
         self._parts.metrics.turn(batches, timers, changes, view, time.monotonic() - started)
@@ -326,7 +328,7 @@ class Partition:
             prepared.append((batch, items))
             wanted.update(keys)
         wanted.update(self._logic.timer_keys(timers))
-        found, missing = self.store.cache.split(wanted)
+        found, missing = self.store.cache.split(key for key in wanted if key not in self.store.decoded)
         if missing:
             if len(missing) < _READ_INLINE:
                 rows = self.store.read(missing)
@@ -383,7 +385,7 @@ class Partition:
         return self._stopping
 
     def stop_taking(self) -> None:
-        """Finish the transaction under way, take no further work; :meth:`run` returns. The state stays open."""
+        """Finish the transaction under way and no more; :meth:`run` returns, the state stays open."""
         self._stopping = True
         self._wake.set()
 

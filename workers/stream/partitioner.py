@@ -1,4 +1,4 @@
-"""Which partition a key belongs to: Kafka's murmur2, as in Java clients and librdkafka's ``murmur2_random``."""
+"""Which partition a key belongs to: murmur2, as in Java clients and librdkafka's ``murmur2_random``."""
 
 from __future__ import annotations
 

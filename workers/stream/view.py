@@ -48,10 +48,16 @@ class TableView(Generic[Row]):
     ``rows`` is what ``get`` would return, and a key added to ``dirty`` is what ``put`` would do.
     """
 
-    __slots__ = ("_prefix", "_stored", "_table", "dirty", "rows")
+    __slots__ = ("_prefix", "_stored", "_table", "_take", "dirty", "rows")
 
-    def __init__(self, table: Table[Row], stored: Callable[[bytes], bytes | None]) -> None:
+    def __init__(
+        self,
+        table: Table[Row],
+        stored: Callable[[bytes], bytes | None],
+        take: Callable[[bytes], Row | None],
+    ) -> None:
         self._table = table
+        self._take = take
         self._prefix = table.prefix
         self._stored = stored
         self.rows: dict[bytes, Row | None] = {}
@@ -61,8 +67,12 @@ class TableView(Generic[Row]):
         """The row of ``key`` as this transaction sees it, or None."""
         row = self.rows.get(key, _ABSENT)
         if row is _ABSENT:
-            stored = self._stored(self._prefix + key)
-            row = self.rows[key] = None if stored is None else self._table.decode(stored)
+            stored_key = self._prefix + key
+            row = self._take(stored_key)
+            if row is None:
+                stored = self._stored(stored_key)
+                row = None if stored is None else self._table.decode(stored)
+            self.rows[key] = row
         return row
 
     def put(self, key: bytes, row: Row) -> None:
@@ -84,11 +94,21 @@ class TableView(Generic[Row]):
         self.dirty.clear()
 
 
+def _nothing_decoded(stored_key: bytes) -> None:
+    """For views without decoded rows below them."""
+
+
 class View:
     """One transaction's view of a partition. Everything in it is dropped when the transaction does not commit."""
 
-    def __init__(self, stored: Callable[[bytes], bytes | None]) -> None:
+    def __init__(
+        self,
+        stored: Callable[[bytes], bytes | None],
+        take: Callable[[bytes], Any] | None = None,
+    ) -> None:
         self._below = stored
+        self._take = take or _nothing_decoded
+        self._absorbed: list[tuple[bytes, dict[bytes, Any]]] = []
         self._base: dict[bytes, bytes | None] = {}
         self._fetched: dict[bytes, bytes | None] = {}
         self._changes: dict[bytes, bytes | None] = {}
@@ -116,7 +136,7 @@ class View:
         """The table inside this transaction."""
         view = self._tables.get(table.prefix)
         if view is None:
-            view = self._tables[table.prefix] = TableView(table, self.stored)
+            view = self._tables[table.prefix] = TableView(table, self.stored, self._take)
         return view
 
     # -- what a transaction may ask for
@@ -145,6 +165,10 @@ class View:
 
     # -- what the kernel does with it
 
+    def loaded(self) -> list[tuple[bytes, dict[bytes, Any]]]:
+        """The decoded rows by table prefix and key, in the order in which a later one replaces an earlier."""
+        return [*self._absorbed, *((prefix, table.rows) for prefix, table in self._tables.items())]
+
     def changes(self) -> dict[bytes, bytes | None]:
         """All changes by storage key, encoded."""
         for view in self._tables.values():
@@ -157,12 +181,13 @@ class View:
         """
         self._tables.clear()
         self._fetched = {}
+        self._absorbed = []
 
     def child(self) -> View:
         """A view on top of this one whose changes can be kept (:meth:`absorb`) or dropped."""
         self.changes()
         self._tables.clear()
-        child = View(self._below)
+        child = View(self._below, self._take)
         child._base = {**self._base, **self._changes} if self._base else self._changes
         child._fetched = self._fetched
         return child
@@ -170,6 +195,7 @@ class View:
     def absorb(self, child: View) -> None:
         """Keep what a child changed."""
         self._changes.update(child.changes())
+        self._absorbed += child.loaded()
         self.outputs.extend(child.outputs)
         self.dead.extend(child.dead)
         self.effects.extend(child.effects)
