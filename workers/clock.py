@@ -39,7 +39,8 @@ class SystemClock:
 class ScaledClock:
     """Time that runs ``speed`` times as fast as the wall clock.
 
-    It reads ``start_ms`` when the wall clock reads ``wall_start_ms``. Processes that share the three numbers share the time.
+    It reads ``start_ms`` when the wall clock reads ``wall_start_ms``. Processes that share the three
+    numbers share the time.
     """
 
     def __init__(self, start_ms: int, wall_start_ms: int, speed: float) -> None:

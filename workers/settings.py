@@ -1,4 +1,4 @@
-"""The settings of a process: one frozen object, read once from the environment; wrong ones are refused by name."""
+"""The settings of a process: one frozen object, read once from the environment; wrong values are named."""
 
 from __future__ import annotations
 

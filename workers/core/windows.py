@@ -53,7 +53,7 @@ _HEADER_BYTES = _HEADER.size
 _BUCKET_BYTES = _BUCKET.size
 _MAX_NARROW = 2**32 - 1
 
-assert sys.byteorder == "little", "windows are stored little-endian, as every platform with wheels of our parts is"
+assert sys.byteorder == "little", "windows are stored little-endian, as all platforms that we run on are"
 assert array("I").itemsize == _NARROW.size, "a C unsigned int has four bytes here"
 
 _unpack_header = _HEADER.unpack_from
@@ -98,7 +98,7 @@ def add(window: bytes | None, at_ms: int, now_ms: int, retention_ms: int) -> byt
 
 
 def add_all(window: bytes | None, times_ms: Sequence[int], now_ms: int, retention_ms: int) -> bytes:
-    """As :func:`add`, for several occurrences in any order at once: one pass over the window for all of them."""
+    """As :func:`add`, for several occurrences in any order: one pass over the window for all of them."""
     floor_ms = now_ms - retention_ms
     code = _NARROW_CODE if retention_ms <= _NARROW_RETENTION_MS else _WIDE_CODE
     fresh = sorted(times_ms)
@@ -132,7 +132,7 @@ def add_all(window: bytes | None, times_ms: Sequence[int], now_ms: int, retentio
 
 
 def count(window: bytes | None, now_ms: int, within_ms: int, retention_ms: int) -> int:
-    """How many occurrences lie in ``(now_ms - within_ms, now_ms]``; ``within_ms`` is at most the retention."""
+    """How many occurrences lie in ``(now_ms - within_ms, now_ms]``; ``within_ms`` <= the retention."""
     if window is None:
         return 0
     base_ms, folded = _unpack_header(window)
@@ -153,8 +153,9 @@ def decode(window: bytes, retention_ms: int) -> Occurrences:
     base_ms, folded = _unpack_header(window)
     singles_at = _HEADER_BYTES + folded * _BUCKET_BYTES
     code = _NARROW_CODE if retention_ms <= _NARROW_RETENTION_MS else _WIDE_CODE
+    buckets = _BUCKET.iter_unpack(window[_HEADER_BYTES:singles_at])
     return Occurrences(
-        tuple((base_ms + start, held) for start, held in _BUCKET.iter_unpack(window[_HEADER_BYTES:singles_at])),
+        tuple((base_ms + start, held) for start, held in buckets),
         tuple(base_ms + offset for offset in array(code, window[singles_at:])),
     )
 
@@ -162,7 +163,7 @@ def decode(window: bytes, retention_ms: int) -> Occurrences:
 def _fold(
     buckets: list[tuple[int, int]], offsets: list[int], base_ms: int, retention_ms: int
 ) -> list[tuple[int, int]]:
-    """The buckets with more occurrences in them; a bucket begins at a multiple of the granularity, or at the base."""
+    """The buckets with more occurrences; one begins at a multiple of the granularity, or at the base."""
     width_ms = granularity_ms(retention_ms)
     held = dict(buckets)
     for offset in offsets:

@@ -80,7 +80,7 @@ class Rejected:
     detail: str
 
 
-class _Bad(Exception):  # noqa: N818 - a way out of the nested checks that never leaves this module
+class _Bad(Exception):  # a way out of the nested checks that never leaves this module
     def __init__(self, reason: str, where: str, detail: str) -> None:
         super().__init__(detail)
         self.reason = reason

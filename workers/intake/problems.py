@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 
-class Problem(BrimfulError):  # noqa: N818 - named as in RFC 9457; it is an answer
+class Problem(BrimfulError):  # named as in RFC 9457; it is an answer
     """A request that is answered with an error status.
 
     ``code`` is stable and in snake_case, ``message`` is a sentence for people; both stand in the body, where

@@ -44,7 +44,7 @@ class Occurred(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=0):
 
 
 class Described(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=1):
-    """A group call: the user belongs to the account, with a role where one is told; the account has these traits."""
+    """A group call: the user belongs to the account, in a role if told; the account has these traits."""
 
     account: str
     user: str

@@ -1,4 +1,4 @@
-"""Accounts' signals: what members did, counted over all of them; who the members are; what the account is like."""
+"""Accounts' signals: what members did, counted over all; who they are; what the account is like."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class AccountSignals:
             self._account(account.encode(), happened, view, now_ms)
 
     def _account(self, key: bytes, items: list[Item], view: View, now_ms: int) -> None:
-        """All of one account's items, in order. Occurrences are gathered until something has to be decided on them."""
+        """All of one account's items, in order; occurrences are gathered until something decides on them."""
         rows = view.table(ACCOUNTS.activity)
         row = rows.get(key)
         if row is None:

@@ -75,7 +75,9 @@ class UserSignals:
                 keys += (USERS.profiles.key(key), USERS.progress.key(key))
         return taken, keys
 
-    def apply(self, tp: TP, items: Sequence[Taken], view: View, now_ms: int) -> None:
+    def apply(  # noqa: C901, PLR0912 - the hot loop, without a call per event
+        self, tp: TP, items: Sequence[Taken], view: View, now_ms: int
+    ) -> None:
         """Count each event, forward what accounts count, decide what it may change."""
         table = view.table(USERS.activity)
         rows, dirty, load, use_of = table.rows, table.dirty, table.get, self._uses.get
@@ -113,7 +115,9 @@ class UserSignals:
             elif use.for_accounts:
                 # What _more would do, without the call: most events take this way.
                 context = event.context
-                account = (context.group_id if context else None) or (row.accounts[-1] if row.accounts else None)
+                account = (context.group_id if context else None) or (
+                    row.accounts[-1] if row.accounts else None
+                )
                 if account:
                     times = outbox.times(name)  # type: ignore[arg-type]
                     if account in times:
@@ -128,8 +132,10 @@ class UserSignals:
         metrics.events("untracked", untracked)
         metrics.rekeyed("partition", elsewhere)
 
-    def _more(self, one: Taken, use: EventUse, row: Activity, outbox: Outbox, view: View, now_ms: int) -> None:
-        """What rarer events bring: traits and memberships, decisions for the account, decisions for the user."""
+    def _more(
+        self, one: Taken, use: EventUse, row: Activity, outbox: Outbox, view: View, now_ms: int
+    ) -> None:
+        """What rarer events bring: traits and memberships, decisions for the account and for the user."""
         _, event, key, at_ms = one
         if event.type in DESCRIBING:
             self._describe(one, row, outbox, view, now_ms)

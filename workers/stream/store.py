@@ -115,10 +115,11 @@ class RowCache:
 
 
 class DecodedRows:
-    """Committed rows in their decoded form, bounded in number: decoding costs more than all else of a small change.
+    """Committed rows in their decoded form, bounded in number.
 
-    A row is *taken out* by the transaction that looks at it and *kept* again when that commits. A transaction
-    that fails never brings its rows back, so what it did to them is gone with it.
+    Decoding costs more than all else of a small change. A row is *taken out* by the transaction that looks
+    at it and *kept* again when that commits. A transaction that fails never brings its rows back, so what
+    it did to them is gone with it.
     """
 
     def __init__(self, limit_bytes: int) -> None:

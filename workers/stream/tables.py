@@ -76,9 +76,8 @@ class Table(Generic[Row]):
     def _decode_older(self, version: int, stored: bytes) -> Row:
         if version > self.version:
             raise Misconfigured(
-                f"table {self.name!r} holds rows of version {version}, this worker knows up to {self.version}"
-                ": "
-                f"a newer worker wrote them; run that version",
+                f"table {self.name!r} holds rows of version {version}, "
+                f"this worker knows up to {self.version}: a newer worker wrote them; run that version",
             )
         plain = msgspec.msgpack.decode(stored[1:])
         for step in range(version, self.version):

@@ -77,8 +77,9 @@ class Step(enum.IntEnum):
 class PartitionProducer:
     """The transactional producer of one partition.
 
-    Its id is per application and partition, so that an older owner is fenced. Every method may block and is meant for a thread. :class:`Fenced` and :class:`Retryable` are the only
-    errors raised; after either, the producer is of no use any more.
+    Its id is per application and partition, so that an older owner is fenced. Every method may
+    block and is meant for a thread. :class:`Fenced` and :class:`Retryable` are the only errors raised;
+    after either, the producer is of no use any more.
     """
 
     def __init__(self, bootstrap: str, app_id: str, partition: int, options: Mapping[str, Any]) -> None:

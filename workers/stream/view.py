@@ -1,4 +1,4 @@
-"""What one transaction sees and changes: committed rows below, its own changes on top, nothing on disk yet."""
+"""What one transaction sees and changes: committed rows below, its own on top, nothing on disk yet."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Row = TypeVar("Row")
 
 _ABSENT: Any = object()
-"""Tells a row that is known to be missing (None) from one not looked up yet. A ``KeyError`` costs ten times as much."""
+"""Tells a row known to be missing (None) from one not looked up yet; a ``KeyError`` costs ten times that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class DeadLetter:
 
 
 class TableView(Generic[Row]):
-    """A table inside a transaction. Rows are decoded once and belong to the transaction: change them, then ``put``.
+    """A table inside a transaction. Rows are decoded once and are the transaction's own: change and ``put``.
 
     ``rows`` and ``dirty`` are open to loops that run for every event, where a method call counts: a row in
     ``rows`` is what ``get`` would return, and a key added to ``dirty`` is what ``put`` would do.
@@ -99,7 +99,7 @@ def _nothing_decoded(stored_key: bytes) -> None:
 
 
 class View:
-    """One transaction's view of a partition. Everything in it is dropped when the transaction does not commit."""
+    """One transaction's view of a partition. All of it is dropped when the transaction does not commit."""
 
     def __init__(
         self,
@@ -176,8 +176,10 @@ class View:
         return self._changes
 
     def close(self) -> None:
-        """Let go of the rows. Views and their tables refer to each other: without this, tens of thousands of
-        rows a second would wait for the collector of cycles, and fresh memory be touched for the next ones.
+        """Let go of the rows.
+
+        Views and their tables refer to each other: without this, tens of thousands of rows a second would
+        wait for the collector of cycles, and fresh memory be touched for the next ones.
         """
         self._tables.clear()
         self._fetched = {}
