@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 _LATENESS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 30, 300, 3600)
+_RESTORE_SECONDS = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800)
 _RECORDS = (1, 10, 100, 500, 1_000, 2_500, 5_000, 10_000)
 
 
@@ -30,85 +31,47 @@ class KernelMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
-        app = ("app",)
-        self.records = Counter(
-            "brimful_records_processed",
-            "Source records whose effect is committed.",
-            ("app", "topic"),
-            registry=registry,
+
+        def counter(name: str, what: str, *labels: str) -> Counter:
+            return Counter(f"brimful_{name}", what, ("app", *labels), registry=registry)
+
+        def histogram(name: str, what: str, buckets: tuple[float, ...]) -> Histogram:
+            return Histogram(f"brimful_{name}", what, ("app",), buckets=buckets, registry=registry)
+
+        def gauge(name: str, what: str) -> Gauge:
+            return Gauge(f"brimful_{name}", what, ("app", "partition"), registry=registry)
+
+        self.records = counter("records_processed", "Source records whose effect is committed.", "topic")
+        self.transactions = counter("transactions", "Committed transactions.")
+        self.transaction_s = histogram(
+            "transaction_seconds", "From taking a batch to its acknowledgement.", _SECONDS
         )
-        self.transactions = Counter("brimful_transactions", "Committed transactions.", app, registry=registry)
-        self.transaction_s = Histogram(
-            "brimful_transaction_seconds",
-            "From taking a batch to its acknowledgement.",
-            app,
-            buckets=_SECONDS,
-            registry=registry,
+        self.transaction_records = histogram(
+            "transaction_records", "Source records in one transaction.", _RECORDS
         )
-        self.transaction_records = Histogram(
-            "brimful_transaction_records",
-            "Source records in one transaction.",
-            app,
-            buckets=_RECORDS,
-            registry=registry,
+        self.rows = counter("state_rows_written", "State rows changed, as changelog records.")
+        self.dead = counter("dead_letters", "Records put aside, by reason.", "topic", "reason")
+        self.fired = counter("timers_fired", "Timers that fired.")
+        self.lateness_s = histogram(
+            "timer_lateness_seconds", "From a timer's due time to its transaction.", _LATENESS
         )
-        self.rows = Counter(
-            "brimful_state_rows_written", "State rows changed, as changelog records.", app, registry=registry
-        )
-        self.dead = Counter(
-            "brimful_dead_letters",
-            "Records put aside, by reason.",
-            ("app", "topic", "reason"),
-            registry=registry,
-        )
-        self.fired = Counter("brimful_timers_fired", "Timers that fired.", app, registry=registry)
-        self.lateness_s = Histogram(
-            "brimful_timer_lateness_seconds",
-            "From a timer's due time to its transaction.",
-            app,
-            buckets=_LATENESS,
-            registry=registry,
-        )
-        self.refused = Counter(
-            "brimful_batches_refused",
+        self.refused = counter(
+            "batches_refused",
             "Batches that did not begin where the last one ended, and were read again.",
-            ("app", "topic"),
-            registry=registry,
+            "topic",
         )
-        self.expired = Counter(
-            "brimful_records_expired",
-            "Records deleted by retention before they were read.",
-            ("app", "topic"),
-            registry=registry,
+        self.expired = counter(
+            "records_expired", "Records deleted by retention before they were read.", "topic"
         )
-        self.restarts = Counter(
-            "brimful_partition_restarts",
-            "Partitions begun again from what is committed, by error.",
-            ("app", "error"),
-            registry=registry,
+        self.restarts = counter(
+            "partition_restarts", "Partitions begun again from what is committed, by error.", "error"
         )
-        self.restored = Counter(
-            "brimful_restore_records", "Changelog records applied by restores.", app, registry=registry
+        self.restored = counter("restore_records", "Changelog records applied by restores.")
+        self.restore_s = histogram(
+            "restore_seconds", "From an assignment to a restored partition.", _RESTORE_SECONDS
         )
-        self.restore_s = Histogram(
-            "brimful_restore_seconds",
-            "From an assignment to a restored partition.",
-            app,
-            buckets=(0.1, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800),
-            registry=registry,
-        )
-        self.restore_remaining = Gauge(
-            "brimful_restore_remaining_records",
-            "Changelog records still to be applied.",
-            ("app", "partition"),
-            registry=registry,
-        )
-        self.standby_lag = Gauge(
-            "brimful_standby_lag_records",
-            "How far a warm copy is behind its changelog.",
-            ("app", "partition"),
-            registry=registry,
-        )
+        self.restore_remaining = gauge("restore_remaining_records", "Changelog records still to be applied.")
+        self.standby_lag = gauge("standby_lag_records", "How far a warm copy is behind its changelog.")
 
 
 class StreamMetrics:
