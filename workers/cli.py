@@ -46,16 +46,16 @@ def run(
     seconds: Seconds = 150.0,
     stay: Stay = True,
 ) -> None:
-    """Run the main job on this machine: local Kafka, mail sink, all roles, and a recorded history played fast."""
-    from workers.local.run import RunOptions, run as run_locally  # noqa: PLC0415 - the demo is heavy to import
+    """Run the main job here: local Kafka, mail sink, all roles, and a recorded history played fast."""
+    from workers.local import run as local  # noqa: PLC0415 - the demo is heavy to import
 
     telemetry.configure_logging("warning", "text")
-    raise typer.Exit(run_locally(RunOptions(data, workspace, seconds, stay)))
+    raise typer.Exit(local.run(local.RunOptions(data, workspace, seconds, stay)))
 
 
 @cli.command()
 def worker(roles: RoleList = ALL) -> None:
-    """Run a worker with these roles until SIGTERM. Settings come from the environment (see `brimful settings`)."""
+    """Run a worker with these roles until SIGTERM; `brimful settings` lists what the environment sets."""
     from workers.assemble import ROLES, Assembly, Role  # noqa: PLC0415 - other commands start faster without
     from workers.runner import run as run_parts  # noqa: PLC0415
 

@@ -28,7 +28,7 @@ die by reference count; looking at them again and again costs a tenth of the thr
 
 _SWITCH_S = 0.02
 """How long a busy thread may keep the interpreter lock while others wait (Python's default is 5 ms). The loop
-decides in runs of tens of milliseconds while a fetching and several committing threads want a moment each; fewer
+decides in runs of tens of milliseconds while fetching and committing threads want a moment each; fewer
 switches cost a sixth less processor time per event (measured), and an idle worker switches at once anyway."""
 
 STOP_DEADLINE_S = 60.0

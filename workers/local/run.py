@@ -1,4 +1,4 @@
-"""``brimful run``: the main job on this machine, on a recorded history, with everything it needs started and stopped.
+"""``brimful run``: the main job on this machine, on a recorded history, with all it needs.
 
 It starts a local Kafka, a mail sink, and one worker with all roles in a process of its own; replays the
 bundled history through the gateway on a clock that runs fast; and shows what happens.
@@ -16,7 +16,6 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -40,13 +39,14 @@ from workers.stream.admin import apply_topics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from workers.local.kafka import LocalKafka
 
 log = structlog.get_logger(__name__)
 
 TAILED = ("scheduler", "decisions", "deliveries", "conversions")
-START_S = 60.0  # for the worker to be ready: a first start compiles every module and creates every topic's reader
+START_S = 60.0  # for the worker to be ready: a first start compiles every module
 STOP_S = 45.0  # for the worker to drain; then SIGKILL, after which nothing is lost either
 POLL_S = 0.1
 DAY_MS = 86_400_000
@@ -130,7 +130,7 @@ def _worker(
         "BRIMFUL_LOG_FORMAT": "text",
     }
     with (options.data / "worker.log").open("ab") as log_file:
-        process = subprocess.Popen(  # noqa: S603 - our own program
+        process = subprocess.Popen(
             [sys.executable, "-m", "workers.cli", "worker", "all"],
             env=env,
             stdout=log_file,
@@ -194,7 +194,7 @@ async def _replay(
             with Tailer(kafka.bootstrap, TAILED, on_record):
                 await _until(stop, worker, replay.run(stop))
                 if not stop.is_set():
-                    view.note("the history is through" + ("; Ctrl-C stops everything" if options.stay else ""))
+                    view.note("the history is through; Ctrl-C stops everything")
                     if options.stay:
                         await _until(stop, worker, stop.wait())
                     else:
@@ -224,14 +224,17 @@ async def _ready(
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{admin_port}", timeout=2.0) as client:
         while time.monotonic() < deadline and not stop.is_set():
             if worker.poll() is not None:
-                tail = "\n".join(log_path.read_text(errors="replace").splitlines()[-15:])
-                raise Misconfigured(f"the worker did not start; the end of {log_path}:\n{tail}")
+                raise Misconfigured(f"the worker did not start; the end of {log_path}:\n{_tail(log_path)}")
             with contextlib.suppress(httpx.TransportError):
                 if (await client.get("/readyz")).status_code == httpx.codes.OK:
                     return
             await asyncio.sleep(POLL_S)
     if not stop.is_set():
         raise Retryable(f"the worker was not ready within {START_S:.0f} s; see {log_path}")
+
+
+def _tail(log_path: Path) -> str:
+    return "\n".join(log_path.read_text(errors="replace").splitlines()[-15:])
 
 
 def _feed_note(view: LiveView, session: Session, gateway: int, clock: ScaledClock) -> Any:
