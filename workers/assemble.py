@@ -12,6 +12,7 @@ from workers import telemetry
 from workers.clock import parse_clock
 from workers.core.compile import compile_workspace
 from workers.engine import EngineLogic
+from workers.engine_metrics import SignalMetrics
 from workers.errors import Misconfigured
 from workers.insights.logic import InsightsLogic
 from workers.insights.metrics import JourneyMetrics
@@ -28,7 +29,6 @@ from workers.senders.channels.smtp_pool import SmtpSettings
 from workers.senders.logic import SenderLogic, SenderParts
 from workers.senders.metrics import SenderMetrics
 from workers.shell import EngineParts
-from workers.signals.metrics import SignalMetrics
 from workers.stream.app import AppSpec, GroupTimeouts, create_app
 from workers.stream.metrics import KernelMetrics
 from workers.stream.partition import KernelConfig

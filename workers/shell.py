@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from workers.core.commands import Command
     from workers.core.plan import Plan, SubjectPlan
-    from workers.signals.metrics import SignalMetrics
+    from workers.engine_metrics import SignalMetrics
     from workers.state import SubjectTables
     from workers.stream.view import View
 

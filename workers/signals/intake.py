@@ -11,7 +11,7 @@ from workers.stream.partitioner import partition_of
 
 if TYPE_CHECKING:
     from schemas.wire import ProductEvent
-    from workers.signals.metrics import SignalMetrics
+    from workers.engine_metrics import SignalMetrics
     from workers.stream.batch import Batch
     from workers.stream.view import View
 
