@@ -49,6 +49,10 @@ TAILED = ("scheduler", "decisions", "deliveries", "conversions")
 START_S = 60.0  # for the worker to be ready: a first start compiles every module
 STOP_S = 45.0  # for the worker to drain; then SIGKILL, after which nothing is lost either
 POLL_S = 0.1
+CATCH_UP_S = 60.0  # after the end of the history
+LOOK_S = 0.5
+STILL_LOOKS = 6  # looks without any lag: longer than a message takes through all topics
+LAG = "brimful_consumer_lag_records"
 DAY_MS = 86_400_000
 TOKEN_MS = 365 * DAY_MS
 
@@ -198,7 +202,7 @@ async def _replay(
                     if options.stay:
                         await _until(stop, worker, stop.wait())
                     else:
-                        await asyncio.sleep(3)
+                        await _until(stop, worker, _through(admin))
     return 0
 
 
@@ -231,6 +235,18 @@ async def _ready(
             await asyncio.sleep(POLL_S)
     if not stop.is_set():
         raise Retryable(f"the worker was not ready within {START_S:.0f} s; see {log_path}")
+
+
+async def _through(admin_port: int) -> None:
+    """Return when the worker has applied every record and nothing new came for a moment, or after a minute."""
+    deadline = time.monotonic() + CATCH_UP_S
+    still = 0
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{admin_port}", timeout=5.0) as client:
+        while time.monotonic() < deadline and still < STILL_LOOKS:
+            await asyncio.sleep(LOOK_S)
+            text = (await client.get("/metrics")).text
+            lags = [line.rpartition(" ")[2] for line in text.splitlines() if line.startswith(LAG + "{")]
+            still = still + 1 if lags and not any(map(float, lags)) else 0
 
 
 def _tail(log_path: Path) -> str:
