@@ -50,12 +50,15 @@ def is_duplicate(activity: Activity, message_id: str, now_ms: int) -> bool:
     ``now_ms`` is the time of processing: a replay months later is not a duplicate, a retry is.
     """
     digest = xxh3_64_digest(message_id.encode())
-    # ``in`` tells "no" at the speed of memchr; only a "maybe" is looked at for its alignment.
-    if (digest in activity.seen and _contains(activity.seen, digest)) or (
-        digest in activity.seen_before and _contains(activity.seen_before, digest)
-    ):
-        return True
     age_ms = now_ms - activity.seen_since_ms
+    if age_ms < 2 * DUPLICATE_HORIZON_MS:
+        # Later than that, all that is remembered is older than the horizon: nothing came meanwhile.
+        # ``in`` tells "no" at the speed of memchr; only a "maybe" is looked at for its alignment.
+        if digest in activity.seen and _contains(activity.seen, digest):
+            return True
+        before = activity.seen_before
+        if age_ms < DUPLICATE_HORIZON_MS and digest in before and _contains(before, digest):
+            return True
     if age_ms >= DUPLICATE_HORIZON_MS or len(activity.seen) >= SEEN_MAX * _ID_BYTES:
         activity.seen_before = activity.seen if age_ms < 2 * DUPLICATE_HORIZON_MS else b""
         activity.seen = digest
