@@ -185,5 +185,8 @@ def _settle(
     if buckets and buckets[0][0] <= floor:
         buckets = [bucket for bucket in buckets if bucket[0] > floor]
     code = _NARROW_CODE if retention_ms <= _NARROW_RETENTION_MS else _WIDE_CODE
+    if code == _NARROW_CODE and singles and singles[-1] > _MAX_NARROW:
+        # Only a clock that was days ahead dates anything so: kept at the last moment that can be written.
+        singles = [min(offset, _MAX_NARROW) for offset in singles]
     packed = b"".join([_BUCKET.pack(*bucket) for bucket in buckets])
     return _HEADER.pack(base_ms, len(buckets)) + packed + array(code, singles).tobytes()
