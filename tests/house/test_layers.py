@@ -14,12 +14,17 @@ if TYPE_CHECKING:
 AGENTS = ("intake", "signals", "scheduler", "senders", "insights")
 """Packages that talk to each other through topics and shared state alone."""
 
+SHARED = ("clock", "engine_metrics", "errors", "settings", "shell", "state", "telemetry", "web")
+"""Modules beside the packages that agents may import. They know no agent, also not for its types."""
+
+LAYERS = ("core", "stream", *SHARED)
+"""What every agent stands on."""
 
 FORBIDDEN = (
     ("schemas", "workers", "schemas import nothing of workers"),
     *(
         (f"workers.{layer}", f"workers.{agent}", f"{layer} knows no agent")
-        for layer in ("core", "stream")
+        for layer in LAYERS
         for agent in AGENTS
     ),
     *(
@@ -38,15 +43,22 @@ FORBIDDEN = (
 """Package, what it must not import, and the rule in words."""
 
 
+_AGENT_PACKAGES = {f"workers.{agent}" for agent in AGENTS}
+
+
 def breaches(source: Source) -> Iterator[str]:
     """Each import that points outwards, or from one agent to another."""
     for line, name in source.imports():
         for package, other, rule in FORBIDDEN:
             if is_inside(source.name, package) and is_inside(name, other):
                 yield f"{source.file}:{line}: {rule} (imports {name})"
-        leaves = is_inside(name, "workers") and not is_inside(name, "workers.core")
-        if is_inside(source.name, "workers.core") and leaves:
+        package = ".".join(source.name.split(".")[:2])
+        leaves = is_inside(name, "workers") and not is_inside(name, package)
+        if package == "workers.core" and leaves:
             yield f"{source.file}:{line}: the core imports nothing of the other workers (imports {name})"
+        shared = any(is_inside(name, f"workers.{layer}") for layer in LAYERS)
+        if package in _AGENT_PACKAGES and leaves and not shared:
+            yield f"{source.file}:{line}: agents import layers and what is shared (imports {name})"
 
 
 def test_imports_point_inwards() -> None:
@@ -63,6 +75,9 @@ def test_imports_point_inwards() -> None:
         ("workers.signals.users", "from workers.scheduler.gate import decide"),
         ("workers.senders.email", "from workers import insights"),
         ("workers.stream.app", "from workers.signals import users"),
+        ("workers.shell", "if TYPE_CHECKING:\n    from workers.scheduler.agent import Scheduler"),
+        ("workers.insights.logic", "from workers.assemble import Assembly"),
+        ("workers.senders.logic", "import workers.local.mailsink"),
         ("workers.clock", "from tests.support import kafka"),
     ],
 )
@@ -77,6 +92,8 @@ def test_the_rule_finds_what_it_forbids(name: str, text: str) -> None:
         ("workers.core.plan", "from schemas.fields import Channel"),
         ("workers.signals.users", "from workers.core import windows\nfrom workers.stream.view import View"),
         ("workers.signals.users", "from workers.signals.intake import take"),
+        ("workers.signals.users", "from workers.shell import Subject\nfrom workers.errors import Refused"),
+        ("workers.assemble", "from workers.signals.users import UserSignals"),
     ],
 )
 def test_the_rule_lets_pass_what_points_inwards(name: str, text: str) -> None:
