@@ -25,11 +25,11 @@ def _command(data: Path, *options: str) -> list[str]:
 def test_a_history_runs_through_to_messages_and_conversions(kafka: str, tmp_path: Path) -> None:
     """Every stage shows: eligible subjects, in-app messages, mails, conversions; and the command ends cleanly."""
     done = subprocess.run(
-        _command(tmp_path, "--seconds", "25", "--no-stay"),
+        _command(tmp_path, "--seconds", "60", "--no-stay"),
         env={**os.environ, "BRIMFUL_KAFKA": kafka},
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=240,
         check=False,
     )
 

@@ -238,7 +238,7 @@ async def _ready(
 
 
 async def _through(admin_port: int) -> None:
-    """Return when the worker has applied every record and nothing new came for a moment, or after a minute."""
+    """Return when the worker has applied all records and no new ones came for a moment, or after a minute."""
     deadline = time.monotonic() + CATCH_UP_S
     still = 0
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{admin_port}", timeout=5.0) as client:

@@ -143,6 +143,8 @@ class UserSignals:
         account = wire.account(event) or (row.accounts[-1] if row.accounts else None)
         if use.for_accounts and account is not None:
             if use.account_decides:
+                # Read here, where only this event fails if it cannot be read: in a bundle others would too.
+                wire.values(event.properties)
                 outbox.occurred(account, event, at_ms)
             else:
                 outbox.times(name).setdefault(account, []).append(at_ms)

@@ -38,10 +38,10 @@ class DeadLetterLimit:
         self._seen = self._dead = self._seen_before = self._dead_before = 0
 
     def count(self, seen: int, dead: int) -> None:
-        """Count one batch.
+        """Count one transaction.
 
         Raises:
-            TooManyDead: nothing of the batch is committed, and the worker has to stop.
+            TooManyDead: nothing of the transaction is committed, and the worker has to stop.
         """
         seen_all = self._seen + self._seen_before + seen
         dead_all = self._dead + self._dead_before + dead

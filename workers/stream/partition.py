@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -355,9 +356,12 @@ class Partition:
             self._logic.fire(timers, view, now_ms)
         for batch, items in prepared:
             apply_items(self._logic, batch.tp, items, view, now_ms)
+        seen: Counter[str] = Counter()
         for batch, _ in prepared:
-            dead = sum(letter.tp == batch.tp for letter in view.dead)
-            self._limits[batch.tp.topic].count(len(batch.records), dead)
+            seen[batch.tp.topic] += len(batch.records)
+        dead = Counter(letter.tp.topic for letter in view.dead)
+        for topic, records in seen.items():
+            self._limits[topic].count(records, dead[topic])
 
     def _commit(self, changes: dict[bytes, bytes | None], outputs: list[Any]) -> None:
         """Steps 3 to 7; blocks."""

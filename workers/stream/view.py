@@ -45,7 +45,8 @@ class TableView(Generic[Row]):
     """A table inside a transaction. Rows are decoded once and are the transaction's own: change and ``put``.
 
     ``rows`` and ``dirty`` are open to loops that run for every event, where a method call counts: a row in
-    ``rows`` is what ``get`` would return, and a key added to ``dirty`` is what ``put`` would do.
+    ``rows`` is what ``get`` would return, and a key added to ``dirty`` that was read before is what ``put``
+    would do.
     """
 
     __slots__ = ("_prefix", "_stored", "_table", "_take", "dirty", "rows")
@@ -77,11 +78,15 @@ class TableView(Generic[Row]):
 
     def put(self, key: bytes, row: Row) -> None:
         """Store the row when the transaction commits."""
+        if key not in self.rows:
+            self._take(self._prefix + key)  # its decoded form below is no longer the row
         self.rows[key] = row
         self.dirty.add(key)
 
     def delete(self, key: bytes) -> None:
         """Delete the row when the transaction commits."""
+        if key not in self.rows:
+            self._take(self._prefix + key)
         self.rows[key] = None
         self.dirty.add(key)
 
