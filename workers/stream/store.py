@@ -169,8 +169,13 @@ class PartitionStore:
             raise StoreBroken(f"cannot open {path.name}: {error}") from error
         self._write_options = WriteOptions()
         self._write_options.disable_wal = True  # type: ignore[assignment, method-assign]  # a property; its stub says method
-        cursor = self._db.get(_TIMER_CURSOR)
-        self._cursor = bytes(cursor) if cursor else DUE
+        try:
+            cursor = self.read((_TIMER_CURSOR,))[0]
+        except StoreBroken:
+            # Who catches this opens another database in its place; the traceback would hold this one's lock.
+            self._db.close()
+            raise
+        self._cursor = cursor or DUE
         self._since_clean = 0
 
     def close(self) -> None:
