@@ -1,0 +1,186 @@
+"""One partition's loop, on a real store and a producer that only remembers."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.unit.stream.kit import COUNTS, NOW, TP0, Bench, FakeProducer, batch
+from workers.errors import Misconfigured, Retryable, TooManyDead
+from workers.stream.batch import TP
+from workers.stream.deadletters import PANE_RECORDS
+from workers.stream.partition import SEAL
+from workers.stream.store import DiskFull, StoreBroken, position_change
+from workers.stream.transaction import Step
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+SECOND = TP("second", 0)
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    """A running partition."""
+    made = Bench(tmp_path)
+    yield made
+    await made.close()
+
+
+async def test_a_turn_is_one_transaction_of_rows_outputs_and_markers(bench: Bench) -> None:
+    """What was read, decided and sent commits as a whole, then the store shows it."""
+    await bench.turn(batch(0, b"a", b"b"), batch(0, b"x", tp=SECOND))
+    assert bench.producer.transactions == 1
+    assert bench.outputs("echo") == [b"a", b"b", b"x"]
+    assert bench.count() == 3
+    assert (
+        dict([position_change("events", 2), position_change("second", 1)]).items()
+        <= dict(bench.producer.changes).items()
+    )
+    assert bench.store.positions() == {"events": 2, "second": 1}
+    assert bench.store.changelog_next == bench.producer.offset
+    assert bench.partition.applied == {TP0: 2, SECOND: 1}
+    assert SEAL not in dict(bench.producer.changes)
+
+
+async def test_a_poison_record_is_put_aside_and_the_partition_goes_on(bench: Bench) -> None:
+    """Dead letters are part of the same transaction; the marker passes them."""
+    await bench.turn(batch(0, b"a", b"bad", b"unreadable", b"bug", b"b"))
+    await bench.turn(batch(5, b"c"))
+    assert bench.dead() == [(2, "unreadable"), (1, "invalid"), (3, "handler_error")]
+    assert bench.count() == 3
+    assert bench.store.positions() == {"events": 6}
+
+
+async def test_most_of_a_topic_being_bad_stops_the_loop(bench: Bench) -> None:
+    """Not only the counter: `run` ends with the error, and the last transaction was not committed."""
+    running = asyncio.create_task(bench.partition.run())
+    start = 0
+    while not running.done():
+        assert bench.partition.submit(batch(start, *[b"unreadable"] * 200))
+        start += 200
+        while bench.partition.mailbox.waiting and not running.done():  # noqa: ASYNC110 - the loop tells nobody
+            await asyncio.sleep(0)
+        assert start <= 2 * PANE_RECORDS
+    with pytest.raises(TooManyDead):
+        await running
+    assert not bench.partition.running
+    committed = bench.store.positions()["events"]
+    assert len(bench.dead()) == committed < PANE_RECORDS
+    assert not bench.partition.submit(batch(start, b"a"))
+    assert not await bench.partition.recover(TooManyDead("events", 1, 1), 1)
+
+
+async def test_an_allowed_share_of_bad_records_stops_nothing(bench: Bench) -> None:
+    """A tenth of the records is bad, and a transaction takes many batches: each letter counts once."""
+    values = [b"a"] * 90 + [b"unreadable"] * 10
+    for turn in range(3):
+        await bench.turn(*(batch((turn * 10 + part) * 100, *values) for part in range(10)))
+    assert bench.store.positions() == {"events": 3_000}
+    assert len(bench.dead()) == 300
+
+
+async def test_the_topics_are_judged_apart(bench: Bench) -> None:
+    """A good topic does not hide a bad one."""
+    with pytest.raises(TooManyDead, match="'second'"):
+        await bench.turn(batch(0, *[b"a"] * 3_000), batch(0, *[b"unreadable"] * PANE_RECORDS, tp=SECOND))
+    assert bench.producer.transactions == 0
+
+
+async def test_a_timer_due_before_a_record_acts_before_it(bench: Bench) -> None:
+    """Timers fire in the order of their times, and once."""
+    values = [(b"late", b"timer:%d" % (NOW + 9)), (b"soon", b"timer:%d" % (NOW + 5))]
+    for at, (key, value) in enumerate(values):
+        await bench.turn(batch(at, value, key=key))
+    await bench.turn(batch(2, b"now"))
+    assert bench.logic.fired == []
+    bench.clock.time_ms = NOW + 10
+    await bench.turn(batch(3, b"then"))
+    assert [key for key, _ in bench.logic.fired] == [b"soon", b"late"]
+    assert bench.outputs("echo")[2:] == [b"now", b"fired", b"fired", b"then"]
+    bench.clock.time_ms = NOW + 1_000
+    await bench.turn(batch(4, b"more"))
+    assert len(bench.logic.fired) == 2
+
+
+async def test_a_partitions_time_never_goes_back(bench: Bench) -> None:
+    """Whatever the clock of the machine does."""
+    assert bench.partition.now_ms() == NOW
+    bench.clock.time_ms = NOW - 5_000
+    assert bench.partition.now_ms() == NOW
+
+
+@pytest.mark.parametrize("step", ["begin", "produce", "flush", "commit"])
+async def test_a_transaction_that_fails_leaves_nothing(bench: Bench, step: str) -> None:
+    """Rows, also decoded ones, are those of the last commit; a batch that is repeated counts once."""
+    await bench.turn(batch(0, b"a"))
+    bench.producer.fail_at = step
+    with pytest.raises(Retryable):
+        await bench.turn(batch(1, b"b", b"c"))
+    assert bench.count() == 1
+    assert bench.partition.applied == {TP0: 1, SECOND: 0}
+    assert bench.outputs("echo") == [b"a"]
+    assert await bench.partition.recover(Retryable(step), 0)
+    assert bench.producer.closed
+    bench.partition._producer = FakeProducer()  # type: ignore[assignment]
+    bench.partition.resume({TP0: 1, SECOND: 0})
+    await bench.turn(batch(1, b"b", b"c"))
+    assert bench.count() == 3
+
+
+async def test_the_steps_are_taken_in_their_order(tmp_path: Path) -> None:
+    """Each once for a transaction, none where there is nothing to do."""
+    steps: list[Step] = []
+    bench = Bench(tmp_path, on_step=lambda step, number: steps.append(step))
+    await bench.turn()
+    assert steps == []
+    await bench.turn(batch(0, b"a"))
+    assert steps == list(Step)
+    await bench.close()
+
+
+async def test_a_broken_store_is_removed_and_a_full_disk_is_not(bench: Bench) -> None:
+    """What cannot be read is rebuilt from the changelog; what is only full is kept."""
+    await bench.turn(batch(0, b"a"))
+    assert await bench.partition.recover(DiskFull("no space"), 0)
+    assert bench.partition.path.exists()
+    assert await bench.partition.recover(StoreBroken("bad block"), 0)
+    assert not bench.partition.path.exists()
+    assert bench.logic.closed == 2
+
+
+async def test_what_is_no_failure_to_begin_again_from_is_handed_on(bench: Bench) -> None:
+    """A bug or a wrong setting does not go away by trying again."""
+    assert not await bench.partition.recover(Misconfigured("x"), 0)
+    assert not await bench.partition.recover(KeyError("x"), 0)
+
+
+async def test_a_partition_that_lets_go_finishes_its_transaction_and_takes_no_more(bench: Bench) -> None:
+    """What waits in the mailbox is read again by the next owner."""
+    assert bench.partition.submit(batch(0, b"a"))
+    running = asyncio.create_task(bench.partition.run())
+    while not bench.partition.applied[TP0]:  # noqa: ASYNC110 - the loop tells nobody
+        await asyncio.sleep(0)
+    bench.partition.stop_taking()
+    assert not bench.partition.submit(batch(1, b"b"))
+    assert not bench.partition.has_room("events")
+    await running
+    assert bench.store.positions() == {"events": 1}
+    assert COUNTS.key(b"k") in dict(bench.producer.changes)
+
+
+async def test_metrics_tell_what_was_committed(bench: Bench) -> None:
+    """Records, rows, dead letters and timers, each counted once."""
+    await bench.turn(batch(0, b"a", b"bad", b"timer:%d" % (NOW + 2_000)))
+    bench.clock.time_ms = NOW + 5_000
+    await bench.turn()
+    value = bench.registry.get_sample_value
+    labels = {"app": "app"}
+    assert value("brimful_records_processed_total", labels | {"topic": "events"}) == 3
+    assert value("brimful_transactions_total", labels) == 2
+    assert value("brimful_dead_letters_total", labels | {"topic": "events", "reason": "invalid"}) == 1
+    assert value("brimful_timers_fired_total", labels) == 1
+    assert value("brimful_timer_lateness_seconds_sum", labels) == 3.0
