@@ -18,6 +18,7 @@ class Named:
 
     guarantee = "exactly once"
     method = "nothing"
+    emits = False
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -44,6 +44,13 @@ log = structlog.get_logger(__name__)
 _WAITING = frozenset({"/v1/in-app/feed", "/v1/in-app/stream"})
 """Routes that wait for something to happen; their time says nothing about the gateway's speed."""
 
+_ANSWERS: dict[Any, Any] = {
+    Problem: answer_problem,
+    404: answer_not_found,
+    405: answer_wrong_method,
+    Exception: answer_crash,
+}
+
 _CORS_HEADERS = ("authorization", "content-type", "content-encoding", "last-event-id")
 _MAX_AGE_S = 600
 
@@ -110,12 +117,7 @@ def create_gateway(
     app = Starlette(
         routes=paths,
         middleware=_middleware(metrics, cors_origins),
-        exception_handlers={
-            Problem: answer_problem,
-            404: answer_not_found,
-            405: answer_wrong_method,
-            Exception: answer_crash,
-        },
+        exception_handlers=_ANSWERS,
     )
     app.state.gateway = GatewayState(publisher, feed, limits, closing)
     return app

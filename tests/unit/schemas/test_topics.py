@@ -22,6 +22,7 @@ SHARED = {
     "feeds",
     "brimful-engine-changelog",
     "brimful-senders-changelog",
+    "brimful-insights-changelog",
 }
 GOOD = """
 topics:
@@ -59,6 +60,7 @@ def test_erased_values_leave_compacted_topics_within_a_day() -> None:
         "feeds",
         "brimful-engine-changelog",
         "brimful-senders-changelog",
+        "brimful-insights-changelog",
         "workspace",
     }
     for topic in compacted:
