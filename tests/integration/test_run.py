@@ -23,7 +23,7 @@ def _command(data: Path, *options: str) -> list[str]:
 
 
 def test_a_history_runs_through_to_messages_and_conversions(kafka: str, tmp_path: Path) -> None:
-    """Every stage shows: eligible subjects, in-app messages, mails, conversions; and the command ends cleanly."""
+    """Every stage shows: eligible subjects, in-app messages, mails, conversions; the end is clean."""
     done = subprocess.run(
         _command(tmp_path, "--seconds", "60", "--no-stay"),
         env={**os.environ, "BRIMFUL_KAFKA": kafka},
@@ -37,7 +37,9 @@ def test_a_history_runs_through_to_messages_and_conversions(kafka: str, tmp_path
     assert "became eligible for plan_limit_upsell" in done.stdout
     assert "became eligible for account_limit_expansion" in done.stdout
     end = re.search(
-        r"^end: (\d+) events, .* (\d+) e-mail, (\d+) in-app message sent, (\d+) converted$", done.stdout, re.M
+        r"^end: (\d+) events, .* (\d+) e-mail, (\d+) in-app message sent, (\d+) converted$",
+        done.stdout,
+        re.MULTILINE,
     )
     assert end is not None, done.stdout[-500:]
     events, mails, in_app, converted = map(int, end.groups())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from schemas.topics import load_topics
 from schemas.workspace import Workspace
@@ -20,6 +20,7 @@ from workers.workspace import LoadedWorkspace
 
 if TYPE_CHECKING:
     from workers.stream.app import KernelApp
+    from workers.stream.transport import BatchedConsumer
 
 ENOUGH = "plan_limit_reached"
 COUNTED = "api_called"
@@ -77,12 +78,13 @@ class Progress:
             for tp, applied in list(partition.applied.items())
             if tp.topic == self._product_events
         )
+        consumer = cast("BatchedConsumer", self.app.consumer)
         behind = any(
-            reading is not None and reading[1] < reading[0] or partition.mailbox.waiting
+            (reading is not None and reading[1] < reading[0]) or partition.mailbox.waiting
             for partition in partitions
             for tp in list(partition.applied)
             if tp.topic == self._account_events
-            for reading in (self.app.consumer.reading(tp),)
+            for reading in (consumer.reading(tp),)
         )
         return max(0, done - 1) if behind else done
 
@@ -91,7 +93,10 @@ def main() -> int:
     """Run until SIGTERM."""
     given = parser().parse_args()
     settings = Settings(
-        kafka=given.bootstrap, topic_prefix=f"{given.name}.", state_dir=Path(given.state_dir), log_level="warning"
+        kafka=given.bootstrap,
+        topic_prefix=f"{given.name}.",
+        state_dir=Path(given.state_dir),
+        log_level="warning",
     )
     apply_topics(given.bootstrap, load_topics(), prefix=settings.topic_prefix, partitions=given.partitions)
     bench = Bench(settings, given.topic)
