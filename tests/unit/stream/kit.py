@@ -66,7 +66,8 @@ class CountLogic(Quiet):
     ``timer:DUE`` sets a timer.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, output: str = "echo") -> None:
+        self.output = output
         self.fired: list[tuple[bytes, int]] = []
         self.closed = 0
 
@@ -87,7 +88,7 @@ class CountLogic(Quiet):
             row = rows.get(record.key) or Count()
             row.number += 1
             rows.put(record.key, row)
-            view.send("echo", record.key, record.value)
+            view.send(self.output, record.key, record.value)
             self._misbehave(record, row, view)
 
     def _misbehave(self, record: Any, row: Count, view: View) -> None:
@@ -99,7 +100,7 @@ class CountLogic(Quiet):
             case b"big":
                 row.filling = "x" * 1_000_000
             case b"bigout":
-                view.send("echo", record.key, b"x" * 1_000_000)
+                view.send(self.output, record.key, b"x" * 1_000_000)
             case _ if record.value.startswith(b"timer:"):
                 view.set_timer(record.key.ljust(16), int(record.value[6:]), record.key)
 
@@ -111,7 +112,7 @@ class CountLogic(Quiet):
         """Remember that they fired, and echo."""
         for timer in timers:
             self.fired.append((timer.payload, timer.due_ms))
-            view.send("echo", timer.payload, b"fired")
+            view.send(self.output, timer.payload, b"fired")
 
     async def close(self) -> None:
         """Count the closes."""
