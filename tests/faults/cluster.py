@@ -1,0 +1,155 @@
+"""Starts, kills and awaits workers of the fault tests."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import httpx
+import msgspec
+
+from tests.faults.engine_worker import Order
+from tests.faults.history import LATER_MS, NOW_MS, History, publish
+from workers.local.ports import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+START_S = 90.0
+REST_S = 120.0
+STILL_LOOKS = 5
+LOOK_S = 0.2
+LAG = "brimful_consumer_lag_records{"
+
+
+class Worker:
+    """One worker that can be started again in the same place."""
+
+    def __init__(self, bootstrap: str, prefix: str, folder: Path, number: int, partitions: int) -> None:
+        self.folder = folder / f"worker-{number}"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.order = Order(
+            bootstrap=bootstrap,
+            prefix=prefix,
+            state_dir=str(self.folder / "state"),
+            instance=f"w{number}",
+            now_ms=NOW_MS,
+            partitions=partitions,
+            port=0,
+        )
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *, slow_s: float = 0.0, die_at: tuple[int, int] | None = None) -> None:
+        """Start; returns at once."""
+        order = msgspec.structs.replace(self.order, port=free_port(), slow_s=slow_s, die_at=die_at)
+        self.order = order
+        with (self.folder / "log.txt").open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tests.faults.engine_worker", msgspec.json.encode(order).decode()],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def ready(self) -> bool:
+        """Whether all its partitions run."""
+        with contextlib.suppress(httpx.HTTPError):
+            return (
+                httpx.get(f"http://127.0.0.1:{self.order.port}/readyz", timeout=5).status_code
+                == httpx.codes.OK
+            )
+        return False
+
+    def lags(self) -> list[float]:
+        """Records behind, per source partition that it owns."""
+        with contextlib.suppress(httpx.HTTPError):
+            text = httpx.get(f"http://127.0.0.1:{self.order.port}/metrics", timeout=5).text
+            return [float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(LAG)]
+        return [1.0]
+
+    def signal(self, number: int) -> None:
+        """Send a signal."""
+        assert self._process is not None, "not started"
+        os.kill(self._process.pid, number)
+
+    def kill(self) -> None:
+        """SIGKILL, and wait until it is gone."""
+        if self._process is not None and self.alive:
+            self._process.kill()
+            self._process.wait()
+
+    def wait(self, seconds: float) -> int:
+        """Wait for its end; the exit code."""
+        assert self._process is not None, "not started"
+        return self._process.wait(seconds)
+
+    def stop(self) -> None:
+        """SIGTERM, and wait for the clean end."""
+        if self._process is not None and self.alive:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.terminate()
+            self._process.wait(90)
+
+    def forget(self) -> None:
+        """Delete the local state, as a pod that moved to another disk has none."""
+        shutil.rmtree(self.order.state_dir, ignore_errors=True)
+
+    def tail(self) -> str:
+        """The end of its log."""
+        return "\n".join((self.folder / "log.txt").read_text(errors="replace").splitlines()[-25:])
+
+
+def until(condition: Callable[[], bool], seconds: float, what: str) -> None:
+    """Wait for a condition of the outside world."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"no {what} within {seconds:.0f} s"
+        time.sleep(0.05)
+
+
+def come_to_rest(workers: list[Worker], partitions: int) -> None:
+    """Wait until all partitions are owned and nothing is behind, for a while."""
+    deadline = time.monotonic() + REST_S
+    still = 0
+    while still < STILL_LOOKS:
+        assert time.monotonic() < deadline, "\n".join(worker.tail() for worker in workers)
+        time.sleep(LOOK_S)
+        for worker in workers:
+            assert worker.alive, worker.tail()
+        lags = [lag for worker in workers for lag in worker.lags()]
+        at_rest = len(lags) == partitions * 4 and not any(lags) and all(worker.ready() for worker in workers)
+        still = still + 1 if at_rest else 0
+
+
+def last_phase(worker: Worker, partitions: int) -> None:
+    """Start again two days later, so that every timer fires, and stop."""
+    worker.order = msgspec.structs.replace(worker.order, now_ms=LATER_MS)
+    worker.start()
+    come_to_rest([worker], partitions)
+    worker.stop()
+
+
+def undisturbed(bootstrap: str, prefix: str, folder: Path, past: History, partitions: int) -> None:
+    """The run that all others are compared with."""
+    worker = Worker(bootstrap, prefix, folder, 0, partitions)
+    worker.start()
+    try:
+        for phase in past.phases:
+            publish(bootstrap, f"{prefix}product-events", phase)
+            come_to_rest([worker], partitions)
+        worker.stop()
+        last_phase(worker, partitions)
+    finally:
+        worker.kill()

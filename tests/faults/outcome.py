@@ -1,0 +1,122 @@
+"""What a run came to, read back from Kafka read-committed: every state row, timer and output record."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import Consumer, TopicPartition
+
+from tests.faults.engine_worker import workspace
+from workers.core import windows
+from workers.core.compile import compile_workspace
+from workers.signals.account_events import Counted, Described, Occurred, decode
+from workers.state import ACCOUNTS, USERS
+from workers.stream.store import META
+
+OUTPUTS = ("scheduler", "messages.email", "messages.in_app", "decisions", "conversions", "dead-letters")
+
+_PLAN = compile_workspace(workspace().workspace)
+_RETENTIONS = {**_PLAN.user.retentions_ms, **_PLAN.account.retentions_ms}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """``rows`` by partition and key, with timers; ``outputs`` by topic; ``to_accounts`` as a multiset."""
+
+    rows: dict[tuple[int, bytes], Any]
+    outputs: dict[str, Counter[tuple[bytes, str]]]
+    to_accounts: Counter[tuple[Any, ...]]
+
+
+def outcome(bootstrap: str, prefix: str, partitions: int) -> Outcome:
+    """Read everything that a run left behind."""
+    rows: dict[tuple[int, bytes], Any] = {}
+    for partition, key, value in _read(bootstrap, f"{prefix}brimful-engine-changelog", partitions):
+        assert key is not None, "a changelog record has a key"
+        if key.startswith(META):
+            continue
+        if value is None:
+            rows.pop((partition, key), None)
+        else:
+            rows[partition, key] = _plain(key, value)
+    outputs: dict[str, Counter[tuple[bytes, str]]] = {}
+    for topic in OUTPUTS:
+        # dead-letters has a number of partitions of its own
+        records = _read(bootstrap, prefix + topic, 4 if topic == "dead-letters" else partitions)
+        outputs[topic] = Counter((key or b"", _unprefixed(value, prefix)) for _, key, value in records)
+    to_accounts = Counter(
+        fact
+        for partition, _, value in _read(bootstrap, f"{prefix}account-events", partitions)
+        for item in decode(value or b"")
+        for fact in _facts(partition, item)
+    )
+    return Outcome(rows, outputs, to_accounts)
+
+
+def _plain(key: bytes, value: bytes) -> Any:
+    """A row without what may rightly differ: from where a window counts depends on batch boundaries."""
+    for tables in (USERS, ACCOUNTS):
+        if key.startswith(tables.activity.prefix):
+            row = tables.activity.decode(value)
+            held = {slot: _occurrences(slot, window) for slot, window in row.windows.items()}
+            return held, row.accounts, row.seen_since_ms, row.seen, row.seen_before
+    if key.startswith(ACCOUNTS.profiles.prefix):
+        # Members come from several partitions, in the order in which those happened to get there.
+        profile = ACCOUNTS.profiles.decode(value)
+        return profile.traits, sorted(profile.members.items())
+    return value
+
+
+def _occurrences(slot: int, window: bytes) -> tuple[int, tuple[int, ...]]:
+    """All occurrences counted, and the exact ones: when more are folded depends on batch boundaries too."""
+    held = windows.decode(window, _RETENTIONS[slot])
+    total = len(held.singles) + sum(number for _, number in held.buckets)
+    return total, held.singles[-windows.EXACT_OCCURRENCES :]
+
+
+def _unprefixed(value: bytes | None, prefix: str) -> str:
+    record = json.loads(value or b"null")
+    if isinstance(record, dict) and "app" in record:
+        # A dead letter names its application and topic, and its id is made of them.
+        record = {**record, "id": "", "app": "", "topic": record["topic"].removeprefix(prefix)}
+    return json.dumps(record, sort_keys=True)
+
+
+def _facts(partition: int, item: Counted | Occurred | Described) -> list[tuple[Any, ...]]:
+    if isinstance(item, Counted):
+        return [(partition, item.account, item.event, at_ms) for at_ms in item.times_ms]
+    if isinstance(item, Occurred):
+        return [(partition, item.account, item.event, item.at_ms, item.user, item.message_id)]
+    return [
+        (partition, item.account, item.user, item.role, item.at_ms, json.dumps(item.traits, sort_keys=True))
+    ]
+
+
+def _read(bootstrap: str, topic: str, partitions: int) -> list[tuple[int, bytes | None, bytes | None]]:
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": "fault-tests",
+            "isolation.level": "read_committed",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "earliest",
+        }
+    )
+    found: list[tuple[int, bytes | None, bytes | None]] = []
+    consumer.assign([TopicPartition(topic, partition, 0) for partition in range(partitions)])
+    open_ = set(range(partitions))
+    while open_:
+        for message in consumer.consume(5_000, 1.0):
+            error = message.error()
+            if error is None:
+                found.append((message.partition() or 0, message.key(), message.value()))
+            elif error.code() == -191:  # the end of a partition
+                open_.discard(message.partition())
+            else:
+                raise AssertionError(error)
+    consumer.close()
+    return found
