@@ -134,13 +134,14 @@ class SenderLogic:
             pending = view.table(PENDING).get(key)
             if pending is not None:
                 pending.attempt += 1
-                self._call(pending, view, now_ms)
+                self._call_again(pending, view, now_ms)
 
     def notices(self, notices: Sequence[Outcome], view: View, now_ms: int) -> None:
         """Record what became of calls."""
         for notice in notices:
             pending = view.table(PENDING).get(notice.message_id.encode())
-            if pending is not None:
+            # What a new owner says of a call is a guess, and too late where its result was recorded meanwhile.
+            if pending is not None and pending.calling:
                 self._follow(pending, notice.result, view, now_ms)
 
     def opened(self, store: PartitionStore) -> Sequence[Outcome]:
@@ -190,6 +191,13 @@ class SenderLogic:
             feeds.put(key, changed)
             view.send(self._parts.topics("feeds"), key, wire.encode(changed))
         self._end(message, End("sent"), view, now_ms)
+
+    def _call_again(self, pending: Pending, view: View, now_ms: int) -> None:
+        """Another attempt; a message that the workspace cannot send any more ends, and stops nobody else's."""
+        try:
+            self._call(pending, view, now_ms)
+        except Refused as refused:
+            self._end(pending.message, End("failed", refused.detail), view, now_ms)
 
     def _call(self, pending: Pending, view: View, now_ms: int) -> None:
         message = pending.message
