@@ -140,7 +140,7 @@ class SenderLogic:
         """Record what became of calls."""
         for notice in notices:
             pending = view.table(PENDING).get(notice.message_id.encode())
-            # What a new owner says of a call is a guess, and too late where its result was recorded meanwhile.
+            # A new owner's word on a call is a guess; it counts for nothing once the result was recorded.
             if pending is not None and pending.calling:
                 self._follow(pending, notice.result, view, now_ms)
 
@@ -193,7 +193,7 @@ class SenderLogic:
         self._end(message, End("sent"), view, now_ms)
 
     def _call_again(self, pending: Pending, view: View, now_ms: int) -> None:
-        """Another attempt; a message that the workspace cannot send any more ends, and stops nobody else's."""
+        """Another attempt; a message that the workspace cannot send any more ends, and stops no other."""
         try:
             self._call(pending, view, now_ms)
         except Refused as refused:
