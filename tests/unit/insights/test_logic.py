@@ -1,0 +1,187 @@
+"""Journeys in numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from schemas import wire
+from tests.unit.stream.kit import Rec
+from workers.insights.logic import TALLIES, InsightsLogic
+from workers.insights.metrics import JourneyMetrics
+from workers.stream.batch import TP, Batch
+from workers.stream.store import PartitionStore
+from workers.stream.view import View
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+NOW = 1_773_480_000_000
+
+
+class Insights:
+    """One partition's insights over a real store."""
+
+    def __init__(self, path: Path) -> None:
+        self.store = PartitionStore(path / "p0")
+        self.dead: list[tuple[int, str]] = []
+        self.begin()
+
+    def begin(self) -> None:
+        """A new owner's."""
+        self.metrics = JourneyMetrics()
+        self.registry = CollectorRegistry()
+        self.registry.register(self.metrics)
+        self.logic = InsightsLogic(0, lambda name: "eu." + name, self.metrics)
+        assert self.logic.opened(self.store) == ()
+
+    async def take(self, topic: str, *values: bytes) -> None:
+        """One committed transaction."""
+        tp = TP("eu." + topic, 0)
+        view = View(self.store.get)
+        records = [Rec(at, value) for at, value in enumerate(values)]
+        items, keys = self.logic.prepare(Batch(tp, records, 0, len(records)), view, NOW)
+        assert len(keys) == len(items)
+        self.logic.apply(tp, items, view, NOW)
+        self.store.write(view.changes(), changelog_next=1, now_ms=NOW)
+        self.dead += [(letter.offset, letter.reason) for letter in view.dead]
+        await self.logic.act(view.effects, None)
+
+    def number(self, kind: str, outcome: str, metric: str = "records", version: str = "v1") -> float | None:
+        """What Prometheus sees."""
+        labels = {"journey": "upsell", "version": version, "kind": kind, "outcome": outcome}
+        return self.registry.get_sample_value(f"brimful_journey_{metric}", labels)
+
+
+@pytest.fixture
+def insights(tmp_path: Path) -> Iterator[Insights]:
+    """Empty ones."""
+    made = Insights(tmp_path)
+    yield made
+    made.store.abandon()
+
+
+def decision(outcome: str = "eligible", version: str = "v1") -> bytes:
+    """A decision on an entry."""
+    return wire.encode(
+        wire.Decision(
+            id="d",
+            kind="entry",
+            subject_type="user",
+            subject="u1",
+            journey="upsell",
+            version=version,
+            outcome=outcome,
+            values={},
+            at_ms=NOW,
+        )
+    )
+
+
+def delivery(outcome: Any = "sent", channel: Any = "email") -> bytes:
+    """What became of a message."""
+    return wire.encode(
+        wire.Delivery(
+            id="d",
+            message_id="m",
+            channel=channel,
+            person="u1",
+            journey="upsell",
+            version="v1",
+            enrollment="e",
+            step="0",
+            template="t",
+            outcome=outcome,
+            provider="smtp",
+            latency_ms=1,
+            at_ms=NOW,
+        )
+    )
+
+
+def conversion(*, attributed: bool = True, holdout: bool = False, revenue: float | None = None) -> bytes:
+    """A goal reached."""
+    return wire.encode(
+        wire.Conversion(
+            id="c",
+            subject_type="user",
+            subject="u1",
+            journey="upsell",
+            version="v1",
+            enrollment="e",
+            event="paid",
+            message_id="m",
+            entered_at_ms=NOW,
+            converted_at_ms=NOW,
+            time_to_convert_ms=0,
+            attributed=attributed,
+            holdout=holdout,
+            revenue=revenue,
+        )
+    )
+
+
+async def test_decisions_are_counted_by_journey_version_kind_and_outcome(insights: Insights) -> None:
+    """Each apart; what never happened has no number."""
+    await insights.take("decisions", decision(), decision(), decision("declined"), decision(version="v2"))
+    assert insights.number("entry", "eligible") == 2
+    assert insights.number("entry", "declined") == 1
+    assert insights.number("entry", "eligible", version="v2") == 1
+    assert insights.number("send", "send") is None
+
+
+async def test_deliveries_are_counted_by_channel(insights: Insights) -> None:
+    """An in-app banner is no mail."""
+    await insights.take("deliveries", delivery(), delivery("failed"), delivery(channel="in_app"))
+    assert insights.number("delivery_email", "sent") == 1
+    assert insights.number("delivery_email", "failed") == 1
+    assert insights.number("delivery_in_app", "sent") == 1
+
+
+async def test_conversions_tell_the_treated_from_the_held_out(insights: Insights) -> None:
+    """With their revenue; one without revenue is a conversion of nothing."""
+    await insights.take(
+        "conversions",
+        conversion(revenue=10.5),
+        conversion(revenue=4.5),
+        conversion(attributed=False),
+        conversion(attributed=False, holdout=True, revenue=7),
+    )
+    assert insights.number("conversion", "attributed") == 2
+    assert insights.number("conversion", "attributed", "revenue") == 15
+    assert insights.number("conversion", "organic") == 1
+    assert insights.number("conversion", "organic", "revenue") == 0
+    assert insights.number("conversion", "holdout", "revenue") == 7
+
+
+async def test_counts_go_on_over_transactions_and_owners(insights: Insights) -> None:
+    """The row is the number; a new owner shows it before anything happens."""
+    await insights.take("decisions", decision())
+    await insights.take("decisions", decision())
+    assert insights.number("entry", "eligible") == 2
+    insights.begin()
+    assert insights.number("entry", "eligible") == 2
+    await insights.take("decisions", decision())
+    assert insights.number("entry", "eligible") == 3
+    assert len(insights.store.scan(TALLIES.prefix)) == 1
+
+
+async def test_partitions_are_summed_and_a_lost_one_is_not_shown(insights: Insights) -> None:
+    """Its new owner shows it: the sum over all workers stays right."""
+    other = InsightsLogic(1, lambda name: "eu." + name, insights.metrics)
+    other.opened(insights.store)
+    await insights.take("decisions", decision(), decision())
+    other.opened(insights.store)
+    assert insights.number("entry", "eligible") == 4
+    await other.close()
+    assert insights.number("entry", "eligible") == 2
+
+
+async def test_what_cannot_be_read_is_put_aside(insights: Insights) -> None:
+    """With the reason; its neighbours count."""
+    await insights.take("decisions", decision(), b"{", b"{}", decision())
+    assert insights.dead == [(1, "unreadable"), (2, "invalid")]
+    assert insights.number("entry", "eligible") == 2
