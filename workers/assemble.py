@@ -7,7 +7,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal, get_args
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from schemas.topics import DEFAULT_PARTITIONS, load_topics
+from schemas.topics import load_topics
 from workers import telemetry
 from workers.clock import parse_clock
 from workers.core.compile import compile_workspace
@@ -29,6 +29,7 @@ from workers.senders.channels.smtp_pool import SmtpSettings
 from workers.senders.logic import SenderLogic, SenderParts
 from workers.senders.metrics import SenderMetrics
 from workers.shell import EngineParts
+from workers.stream.admin import partitions_of
 from workers.stream.app import AppSpec, GroupTimeouts, create_app
 from workers.stream.metrics import KernelMetrics
 from workers.stream.partition import KernelConfig
@@ -73,7 +74,7 @@ class Assembly:
     def parts(self) -> list[Part]:
         """The parts, in the order of their start: who takes events last, so that who reads them is there."""
         build: dict[Role, Callable[[], Part]] = {
-            "engine": lambda: KernelPart("engine", self._app(self.engine_spec())),
+            "engine": lambda: KernelPart("engine", lambda: self.app(self.engine_spec(self._partitions()))),
             "senders": self._senders,
             "insights": lambda: KernelPart("insights", self._app(self.insights_spec())),
             "gateway": self._gateway,
@@ -105,12 +106,16 @@ class Assembly:
 
     # -- engine
 
-    def engine_spec(self, partitions: int = DEFAULT_PARTITIONS) -> AppSpec:
-        """The engine: signals, scheduler and timers on one state per partition."""
+    def engine_spec(self, partitions: int) -> AppSpec:
+        """The engine: signals, scheduler and timers on one state per partition of its topics."""
         metrics = SignalMetrics(self.registry)
         plan = compile_workspace(self.workspace.workspace)
         parts = EngineParts(plan, partitions, self.topic, metrics)
         return self._spec("brimful-engine", ENGINE_AGENTS, lambda number: EngineLogic(number, parts))
+
+    def _partitions(self) -> int:
+        settings = self.settings
+        return partitions_of(settings.kafka, self.topic("product-events"), settings.librdkafka())
 
     # -- senders
 

@@ -74,7 +74,8 @@ def worker(roles: RoleList = ALL) -> None:
 def list_settings() -> None:
     """List the environment variables that a worker reads, with their defaults."""
     for name, field in Settings.model_fields.items():
-        default = "" if field.default is None or field.is_required() else f" (default {field.default})"
+        value = field.get_default(call_default_factory=True)
+        default = f" (default {value})" if value not in (None, "", (), {}) else ""
         description = f"  {field.description}" if field.description else ""
         typer.echo(f"{PREFIX}{name.upper()}{default}{description}")
 

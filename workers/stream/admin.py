@@ -106,6 +106,24 @@ def apply_topics(
     return changes
 
 
+def partitions_of(
+    bootstrap: str, topic: str, options: Mapping[str, str | int | float | bool] | None = None
+) -> int:
+    """How many partitions a topic has.
+
+    Raises:
+        Misconfigured: the cluster does not answer, or has no such topic.
+    """
+    admin = AdminClient({"log_level": 0, **(options or {}), "bootstrap.servers": bootstrap})
+    try:
+        found = admin.list_topics(topic, timeout=10).topics.get(topic)
+    except KafkaException as error:
+        raise Misconfigured(_told(bootstrap, error)) from error
+    if found is None or found.error is not None:
+        raise Misconfigured(f"there is no topic {topic!r} on {bootstrap}: run `brimful topics apply` first")
+    return len(found.partitions)
+
+
 def plan_change(
     name: str,
     partitions: int,

@@ -12,16 +12,21 @@ from workers.stream.logic import record_of
 from workers.stream.store import DiskFull, StoreBroken
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from workers.stream.batch import TP
     from workers.stream.logic import PartitionLogic
+    from workers.stream.store import Timer
     from workers.stream.view import View
 
 log = structlog.get_logger(__name__)
 
 ROW_MAX_BYTES = 900_000
 """A changelog record and an output have to fit Kafka's default limit of 1 MiB, with room for headers."""
+
+
+TIMER_RETRY_MS = 3_600_000
+"""When a timer that could not be decided is tried again: time to mend a bug, not to forget it."""
 
 
 class Oversized(Refused):
@@ -69,6 +74,70 @@ def _apply_one_by_one(logic: PartitionLogic, tp: TP, items: Sequence[Any], view:
             view.dead_letter(tp, record, "handler_error", f"{type(error).__name__}: {error}"[:500])
         else:
             view.absorb(child)
+
+
+def fire_timers(logic: PartitionLogic, timers: Sequence[Timer], view: View, now_ms: int) -> int:
+    """Let the logic decide timers that are due; how many had to be put off.
+
+    A timer whose decision raises is set again, :data:`TIMER_RETRY_MS` from now: it is no record that could be
+    dead-lettered, and whoever waits on it must not be forgotten when the bug is mended.
+    """
+    put_off = 0
+
+    def again(timer: Timer) -> None:
+        nonlocal put_off
+        put_off += 1
+        view.set_timer(timer.timer_id, now_ms + TIMER_RETRY_MS, timer.payload)
+
+    def fire(some: Sequence[Timer], child: View) -> None:
+        for timer in some:
+            child.cancel_timer(timer.timer_id)
+        logic.fire(some, child, now_ms)
+
+    _guarded(timers, fire, again, view, "timer.handler_error")
+    return put_off
+
+
+def take_notices(logic: PartitionLogic, notices: Sequence[Any], view: View, now_ms: int) -> None:
+    """Let the logic decide notices.
+
+    One that raises is dropped with an error in the log: what it tells of stays without an outcome, and the
+    next owner of the partition finds it.
+    """
+    _guarded(
+        notices,
+        lambda some, child: logic.notices(some, child, now_ms),
+        lambda _notice: None,
+        view,
+        "notice.handler_error",
+    )
+
+
+def _guarded(
+    inputs: Sequence[Any],
+    decide: Callable[[Sequence[Any], View], None],
+    failed: Callable[[Any], None],
+    view: View,
+    event: str,
+) -> None:
+    """Decide all inputs together, or, when that raises, one by one, with ``failed`` for those that raise alone."""
+    for attempt in ([inputs], [(one,) for one in inputs]):
+        for some in attempt:
+            child = view.child()
+            try:
+                decide(some, child)
+                _check_sizes(child)
+            except (StoreBroken, DiskFull):
+                raise
+            except Exception as error:  # noqa: BLE001 - no exception may leave the decisions
+                if len(attempt) == 1 and len(inputs) > 1:
+                    break
+                log.error(event, error=type(error).__name__, trace=traceback.format_exc(limit=-4))
+                failed(some[0])
+            else:
+                view.absorb(child)
+        else:
+            return
 
 
 def _check_sizes(view: View) -> None:

@@ -52,6 +52,7 @@ class KernelMetrics:
         self.rows = counter("state_rows_written", "State rows changed, as changelog records.")
         self.dead = counter("dead_letters", "Records put aside, by reason.", "topic", "reason")
         self.fired = counter("timers_fired", "Timers that fired.")
+        self.put_off = counter("timers_put_off", "Timers set again because deciding them raised.")
         self.lateness_s = histogram(
             "timer_lateness_seconds", "From a timer's due time to its transaction.", _LATENESS
         )
@@ -110,6 +111,11 @@ class StreamMetrics:
             self._fired.inc(len(timers))
             for timer in timers:
                 self._lateness_s.observe(max(0, now_ms - timer.due_ms) / 1000)
+
+    def put_off(self, number: int) -> None:
+        """Count timers that were set again because deciding them raised."""
+        if number:
+            self._kernel.put_off.labels(self._app).inc(number)
 
     def refused(self, tp: TP) -> None:
         """Count a batch that was refused."""

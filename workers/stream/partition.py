@@ -21,7 +21,7 @@ from aiokafka import TopicPartition
 from workers.clock import SystemClock
 from workers.errors import Fenced, Retryable
 from workers.stream import changelog, deadletters
-from workers.stream.decide import apply_items
+from workers.stream.decide import apply_items, fire_timers, take_notices
 from workers.stream.mailbox import Mailbox
 from workers.stream.store import META, DiskFull, PartitionStore, StoreBroken, position_change
 from workers.stream.transaction import PartitionProducer, Step
@@ -349,11 +349,9 @@ class Partition:
     ) -> None:
         """Step 2: notices, then timers, then records; so a timer due before a record acts before it."""
         if notices:
-            self._logic.notices(notices, view, now_ms)
+            take_notices(self._logic, notices, view, now_ms)
         if timers:
-            for timer in timers:
-                view.cancel_timer(timer.timer_id)
-            self._logic.fire(timers, view, now_ms)
+            self._parts.metrics.put_off(fire_timers(self._logic, timers, view, now_ms))
         for batch, items in prepared:
             apply_items(self._logic, batch.tp, items, view, now_ms)
         seen: Counter[str] = Counter()

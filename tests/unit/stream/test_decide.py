@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from tests.unit.stream.kit import COUNTS, NOW, TP0, Count, CountLogic, Rec, batch
-from workers.stream.decide import ROW_MAX_BYTES, apply_items
-from workers.stream.store import DiskFull, StoreBroken
+from workers.stream.decide import ROW_MAX_BYTES, TIMER_RETRY_MS, apply_items, fire_timers
+from workers.stream.logic import Quiet
+from workers.stream.store import DiskFull, StoreBroken, Timer, timer_row
 from workers.stream.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from workers.stream.batch import TP
+    from workers.stream.logic import PartitionLogic
 
 
 NOTHING_STORED: dict[bytes, bytes] = {}
@@ -111,3 +113,32 @@ def test_a_broken_disk_is_no_fault_of_a_record(failure: Exception, alone: bool) 
     with pytest.raises(type(failure)):
         apply_items(CountLogic(), TP0, records, view, NOW)
     assert [letter.reason for letter in view.dead if letter.reason != "invalid"] == []
+
+
+class Fragile(Quiet):
+    """Sets a row per timer; those whose payload is ``bad`` raise."""
+
+    def fire(self, timers: Sequence[Timer], view: View, now_ms: int) -> None:
+        """Write down each timer."""
+        for timer in timers:
+            if timer.payload == b"bad":
+                raise RuntimeError("a bug that one timer meets")
+            view.send("fired", timer.timer_id, str(now_ms).encode())
+
+
+def test_a_timer_that_cannot_be_decided_is_put_off_alone() -> None:
+    """The others fire; the one that raises is set again for an hour later, so nobody waits for ever."""
+    stored: dict[bytes, bytes] = {}
+    timers = [Timer(bytes([number]) * 16, 1_000, b"bad" if number == 1 else b"good") for number in range(3)]
+    for timer in timers:
+        stored[b"t" + timer.timer_id] = timer_row(timer.due_ms, timer.payload)
+    view = View(stored.get)
+
+    put_off = fire_timers(cast("PartitionLogic", Fragile()), timers, view, 5_000)
+
+    assert put_off == 1
+    assert [output.key for output in view.outputs] == [timers[0].timer_id, timers[2].timer_id]
+    changes = view.changes()
+    assert changes[b"t" + timers[0].timer_id] is None
+    assert changes[b"t" + timers[1].timer_id] == timer_row(5_000 + TIMER_RETRY_MS, b"bad")
+    assert changes[b"t" + timers[2].timer_id] is None
