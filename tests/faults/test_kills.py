@@ -25,8 +25,6 @@ PARTITIONS = 4
 SMALL = history(seed=11, users=60, uses=30)
 LARGE = history(seed=12, users=300, uses=110)
 RANDOM_KILLS = 52
-LOAD = 1
-"""The phase with most transactions; the others may have one or two."""
 
 
 def _topics(bootstrap: str, prefix: str) -> None:
@@ -67,27 +65,37 @@ def _same(found: Outcome, right: Outcome) -> None:
     assert found.to_accounts == right.to_accounts
 
 
-@pytest.mark.parametrize("step", list(Step), ids=lambda step: step.name.lower())
-def test_a_kill_at_each_step_changes_nothing(
-    kafka: str, topic_prefix: str, tmp_path: Path, small_right: Outcome, step: Step
+def test_a_kill_at_every_step_changes_nothing(
+    kafka: str, topic_prefix: str, tmp_path: Path, small_right: Outcome
 ) -> None:
-    """The worker dies right after the numbered step, in the load and again among the decisions."""
+    """After each numbered step the worker dies once among counting and once among deciding transactions."""
     _topics(kafka, topic_prefix)
     worker = Worker(kafka, topic_prefix, tmp_path, 0, PARTITIONS)
+    describe, load, limits, upgrades = SMALL.phases
+    deaths = 0
     try:
-        for number, phase in enumerate(SMALL.phases):
-            publish(kafka, f"{topic_prefix}product-events", phase)
-            worker.stop()
-            worker.start(die_at=(step.value, 4 if number == LOAD else 1))
-            assert worker.wait(START_S) == -signal.SIGKILL, worker.tail()
+        for phase, deadly in ((describe, False), (load, True), (limits, True), (upgrades, False)):
+            for step, events in zip(Step, _parts(phase, len(Step)), strict=True):
+                publish(kafka, f"{topic_prefix}product-events", events)
+                if deadly:
+                    worker.start(die_at=(step.value, 2 if phase is load else 1))
+                    assert worker.wait(START_S) == -signal.SIGKILL, worker.tail()
+                    deaths += 1
             worker.start()
             come_to_rest([worker], PARTITIONS)
-        worker.stop()
+            worker.stop()
         last_phase(worker, PARTITIONS)
     finally:
         worker.kill()
 
+    assert deaths == 2 * len(Step)
     _same(outcome(kafka, topic_prefix, PARTITIONS), small_right)
+
+
+def _parts(events: list[tuple[bytes, bytes]], number: int) -> list[list[tuple[bytes, bytes]]]:
+    """The events in ``number`` runs of about the same length."""
+    size = -(-len(events) // number)
+    return [events[at : at + size] for at in range(0, size * number, size)]
 
 
 def test_random_kills_under_load_change_nothing(
