@@ -120,7 +120,7 @@ def _guarded(
     view: View,
     event: str,
 ) -> None:
-    """Decide all inputs together; when that raises, one by one, with ``failed`` for those that still raise."""
+    """Decide all inputs together; when that raises, one by one, with ``failed`` for those that raise."""
     for attempt in ([inputs], [(one,) for one in inputs]):
         for some in attempt:
             child = view.child()
