@@ -157,4 +157,6 @@ def apply_run(store: PartitionStore, records: list, now_ms: int) -> None:  # typ
         for record in records
         if not record.key.startswith(META) or record.key.startswith(POSITION)
     }
+    # Rows decoded before are those of an earlier ownership: another worker may have changed them since.
+    store.decoded.clear()
     store.write(changes, changelog_next=records[-1].offset + 1, now_ms=now_ms)

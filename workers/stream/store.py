@@ -139,6 +139,10 @@ class DecodedRows:
         row = self._new.pop(key, None)
         return row if row is not None else self._old.pop(key, None)
 
+    def clear(self) -> None:
+        """Forget all rows: the changelog may hold newer ones, written by another owner."""
+        self._new, self._old = {}, {}
+
     def keep(self, prefix: bytes, rows: Mapping[bytes, Any]) -> None:
         """Take over a committed transaction's rows of one table, by key; None stands for a deleted row."""
         if not self._half:
