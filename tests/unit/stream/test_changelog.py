@@ -77,7 +77,7 @@ def test_an_empty_run_is_nothing(store: PartitionStore) -> None:
 
 
 def test_what_another_owner_changed_replaces_what_was_decoded_before(tmp_path: Path) -> None:
-    """A worker that lost a partition and got it back must not go on with the rows of its earlier ownership."""
+    """A worker that lost a partition and got it back does not go on with rows of its earlier ownership."""
     opened = PartitionStore(tmp_path / "p1", cache_bytes=1_000_000)
     opened.decoded.keep(b"c", {b"a": "decoded long ago"})
 
