@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from schemas import wire
+from workers.stream.decoding import decoded
 from workers.stream.logic import Quiet
 from workers.stream.tables import Table
 
@@ -58,15 +59,7 @@ class InsightsLogic(Quiet):
     def prepare(self, batch: Batch, view: View, now_ms: int) -> tuple[Sequence[Any], Sequence[bytes]]:
         """Decode records; those that cannot be read are dead-lettered."""
         del now_ms
-        read = self._readers[batch.tp.topic]
-        items: list[tuple[Any, tuple[str, str, str, str, float]]] = []
-        for record in batch.records:
-            try:
-                items.append((record, read(record.value or b"")))
-            except msgspec.ValidationError as error:
-                view.dead_letter(batch.tp, record, "invalid", str(error))
-            except msgspec.DecodeError as error:
-                view.dead_letter(batch.tp, record, "unreadable", str(error))
+        items = decoded(batch, view, self._readers[batch.tp.topic])
         return items, [TALLIES.key(_key(counted)) for _, counted in items]
 
     def apply(self, tp: TP, items: Sequence[Any], view: View, now_ms: int) -> None:

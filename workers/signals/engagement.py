@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from schemas import wire
+from workers.stream.decoding import decoded
 from workers.stream.tables import Table
 
 if TYPE_CHECKING:
@@ -32,14 +33,7 @@ class Engagements:
     def prepare(self, batch: Batch, view: View, now_ms: int) -> tuple[Sequence[Any], Sequence[bytes]]:
         """Decode the records."""
         del now_ms
-        taken = []
-        for record in batch.records:
-            try:
-                taken.append((record, wire.decode_engagement(record.value or b"")))
-            except msgspec.ValidationError as error:
-                view.dead_letter(batch.tp, record, "invalid", str(error))
-            except msgspec.DecodeError as error:
-                view.dead_letter(batch.tp, record, "unreadable", str(error))
+        taken = decoded(batch, view, wire.decode_engagement)
         return taken, [ENGAGEMENT.key(engagement.person.encode()) for _, engagement in taken]
 
     def apply(self, tp: TP, items: Sequence[Any], view: View, now_ms: int) -> None:
