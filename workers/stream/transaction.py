@@ -176,9 +176,17 @@ class PartitionProducer:
         try:
             return call()
         except KafkaException as exception:
-            error: KafkaError = exception.args[0]
-            if error.code() in _FENCED or (error.fatal() and "fenced" in str(error).lower()):
-                raise Fenced(f"{self.transactional_id}: {error}") from exception
-            raise Retryable(f"{self.transactional_id}: {error}") from exception
+            raise self._failure(exception) from exception
+        except SystemError as exception:
+            # A delivery report that comes while the client already holds an error makes Python complain of
+            # the report; the error itself is the cause.
+            if not isinstance(exception.__cause__, KafkaException):
+                raise
+            raise self._failure(exception.__cause__) from exception
         except BufferError as exception:
             raise Retryable(f"{self.transactional_id}: {exception}") from exception
+
+    def _failure(self, exception: KafkaException) -> Fenced | Retryable:
+        error: KafkaError = exception.args[0]
+        fenced = error.code() in _FENCED or (error.fatal() and "fenced" in str(error).lower())
+        return (Fenced if fenced else Retryable)(f"{self.transactional_id}: {error}")
