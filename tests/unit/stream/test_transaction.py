@@ -49,7 +49,7 @@ def _raises(error: BaseException, cause: BaseException | None = None) -> Callabl
 def test_an_error_of_the_client_is_fenced_or_retryable(
     error: BaseException, cause: BaseException | None, becomes: type[Exception]
 ) -> None:
-    """Also one that a delivery report came upon: a zombie must learn that it is one, not stop as if broken."""
+    """Also one that a delivery report came upon: a zombie must learn that it is one, not stop."""
     with pytest.raises(becomes, match="app-0"):
         RefusingProducer(_raises(error, cause)).flush()
 
