@@ -7,18 +7,27 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from schemas.workspace.base import AsList, Identifier, Model, format_duration, parse_duration_ms
+from schemas.workspace.comparisons import Comparison, DateComparison, NumberComparison, Operators, Where
 from schemas.workspace.conditions import (
     AccountCondition,
     AllCondition,
     AnyCondition,
-    Comparison,
     Condition,
+    ConsentCondition,
+    ConvertedCondition,
     EnrolledCondition,
+    FirstCondition,
+    LastCondition,
+    MeasureCondition,
     NotCondition,
     PerformedCondition,
+    PropertyCondition,
     ReceivedCondition,
+    RelatedCondition,
+    ScoreCondition,
+    SegmentCondition,
+    SustainedCondition,
     TraitCondition,
-    Where,
 )
 from schemas.workspace.journeys import (
     Arm,
@@ -37,15 +46,19 @@ from schemas.workspace.journeys import (
     Step,
     WaitStep,
 )
+from schemas.workspace.spans import BillingPeriod, SpanValue
+from schemas.workspace.values import FieldRef, TimeZone
 
 
 class Workspace(Model):
     """All journeys and templates that are published together.
 
-    ``templates`` holds each template as a record ``{channel, fields}`` by its name.
+    ``templates`` holds each template as a record ``{channel, fields}`` by its name. ``timezone`` is the zone
+    of subjects of which none is known.
     """
 
     name: Identifier
+    timezone: TimeZone = "UTC"
     journeys: Annotated[tuple[Journey, ...], AsList] = ()
     templates: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
@@ -55,25 +68,41 @@ __all__ = [
     "AllCondition",
     "AnyCondition",
     "Arm",
+    "BillingPeriod",
     "BranchStep",
     "Comparison",
     "Condition",
+    "ConsentCondition",
+    "ConvertedCondition",
+    "DateComparison",
     "EnrolledCondition",
     "Entry",
     "Exit",
     "ExitChange",
     "ExitEvent",
+    "FieldRef",
+    "FirstCondition",
     "Goal",
     "Journey",
+    "LastCondition",
+    "MeasureCondition",
     "NotCondition",
+    "NumberComparison",
     "OnEvent",
+    "Operators",
     "Otherwise",
     "PerformedCondition",
+    "PropertyCondition",
     "ReceivedCondition",
     "Recipients",
+    "RelatedCondition",
+    "ScoreCondition",
+    "SegmentCondition",
     "Send",
     "SendStep",
+    "SpanValue",
     "Step",
+    "SustainedCondition",
     "TraitCondition",
     "WaitStep",
     "Where",

@@ -1,48 +1,30 @@
-"""Conditions of journeys: what a file may ask about a subject, and what each operator means.
+"""Conditions of journeys: what a file may ask about a subject.
 
-A condition is true, false, or **missing**: it asks about a value that is not there (absent, null, or of
-a type that cannot be compared). Missing is not true, so ``require`` is not met, and it is not an excuse
-either: ``exclude`` excludes only what is true, and ``not`` of missing is missing. Where that is not what
-is meant, ``if_missing: pass`` or ``if_missing: fail`` says so.
+What the operators on a value mean: :mod:`schemas.workspace.comparisons`.
 
-==================  ================================  =============================================
-operator            true when the value               missing
-==================  ================================  =============================================
-``eq``              equals; ``1`` is not ``true``,    not there
-                    ``5`` is not ``"5"``
-``ne``              does not equal                    not there
-``in``              equals one of the list            not there
-``not_in``          equals none of the list           not there
-``gt gte lt lte``   is a number that compares so      not there, or not a number
-``exists``          is there (``false``: is not)      never
-==================  ================================  =============================================
-
-Several operators in one condition must all hold. ``performed``, ``received`` and ``enrolled`` are never
-missing: what is not known of did not happen.
+A condition is true, false, or **missing**: it asks about a value that is not there. Missing is not true, so
+``require`` is not met, and it is not an excuse either: ``exclude`` excludes only what is true, and ``not``
+of missing is missing. ``performed``, ``received``, ``enrolled`` and the like are missing only where the
+subject has no billing period to look at: what is not known of did not happen. docs/conditions.md has every
+kind with an example.
 """
 
 from __future__ import annotations
 
-import math
-from typing import Annotated, Any, Final, Literal, Self, TypeAlias
+from typing import Annotated, Any, ClassVar, Final, Self, TypeAlias
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Discriminator,
-    Field,
-    Tag,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from schemas.fields import Channel  # noqa: TC001  pydantic reads it at run time
 from schemas.workspace.base import (
+    DAY_MS,
+    MAX_DURATION_MS,
     MAX_LIST,
     AsList,
     Duration,
     EventName,
+    Identifier,
     Identifiers,
     Model,
     Path,
@@ -50,85 +32,36 @@ from schemas.workspace.base import (
     refuse,
     tag_of,
 )
+from schemas.workspace.comparisons import (
+    DATE_OPERATORS,
+    Comparison,
+    DateComparison,
+    NumberComparison,
+    Where,
+)
+from schemas.workspace.spans import BoundedSpan, Span, SpanValue, ends_now, lookback_ms
 
 MAX_COUNT: Final = 128
-"""Largest threshold of ``performed``: up to here a window is exact at every instant."""
+"""Largest threshold up to which a sliding window is exact at every instant, however much happens."""
 
-OPERATORS: Final = ("eq", "ne", "in", "not_in", "gt", "gte", "lt", "lte", "exists")
-NEGATIVE: Final = ("ne", "not_in")
-"""Operators that a missing value would seem to satisfy; the linter asks what is meant."""
+MAX_THRESHOLD: Final = 1_000_000
+"""Largest threshold of a count. Beyond :data:`MAX_COUNT` docs/conditions.md states the error of a window."""
 
-MAX_TEXT_CHARS: Final = 500
+MAX_WINDOWS: Final = 104
+"""Most windows in a row: two years of weeks."""
 
-
-def _scalar(value: Any) -> Any:
-    plain = isinstance(value, (str, bool, int)) or (isinstance(value, float) and math.isfinite(value))
-    if not plain:
-        refuse(
-            "scalar",
-            f"a text, a number, true or false is expected (quote dates; `exists: false` asks for nothing); "
-            f"not {described(value)}",
-        )
-    if isinstance(value, str) and len(value) > MAX_TEXT_CHARS:
-        refuse("scalar", f"a text to compare with has at most {MAX_TEXT_CHARS} characters")
-    return value
+AGGREGATES: Final = ("count", "sum", "average", "min", "max", "distinct", "members")
+"""What can be made of the events of a span; ``count`` and ``members`` name the event itself."""
 
 
-def _number(value: Any) -> Any:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        refuse("number", f"a number is expected; not {described(value)}")
-    return value
-
-
-Scalar: TypeAlias = Annotated[
-    Any, AfterValidator(_scalar), WithJsonSchema({"type": ["string", "number", "boolean"]})
-]
-Number: TypeAlias = Annotated[Any, AfterValidator(_number), WithJsonSchema({"type": "number"})]
-Scalars: TypeAlias = Annotated[tuple[Scalar, ...], AsList, Field(min_length=1, max_length=MAX_LIST)]
-
-
-class Comparison(Model):
-    """One or more operators on a value; all must hold."""
-
-    eq: Scalar = Field(None, description="Equals.")
-    ne: Scalar = Field(None, description="Does not equal.")
-    in_: Scalars | None = Field(None, alias="in", description="Equals one of these.")
-    not_in: Scalars | None = Field(None, description="Equals none of these.")
-    gt: Number = Field(None, description="A number above this.")
-    gte: Number = Field(None, description="A number of this or above.")
-    lt: Number = Field(None, description="A number below this.")
-    lte: Number = Field(None, description="A number of this or below.")
-    exists: bool | None = Field(None, description="true: the value is there; false: it is not.")
-    if_missing: Literal["pass", "fail"] | None = Field(
-        None, description="What a missing value means here; without it the outcome is `missing`."
-    )
-
-    @model_validator(mode="after")
-    def _has_operators(self) -> Self:
-        used = self.operators()
-        if not used:
-            refuse("operator", f"an operator is needed: one of {', '.join(OPERATORS)}")
-        if "exists" in used and (len(used) > 1 or self.if_missing is not None):
-            refuse("operator", "exists stands alone: what another operator compares must exist anyway")
-        return self
-
-    def operators(self) -> dict[str, Any]:
-        """The operators that are used, each with what it compares with, in the order of the table above."""
-        attributes = {"in": "in_"}
-        found = {name: getattr(self, attributes.get(name, name)) for name in OPERATORS}
-        return {name: value for name, value in found.items() if value is not None}
-
-
-def _comparison(value: Any) -> Any:
-    """A bare value is short for ``eq``."""
-    return value if isinstance(value, (dict, Comparison)) else {"eq": value}
-
-
-Where: TypeAlias = Annotated[
-    dict[Path, Annotated[Comparison, BeforeValidator(_comparison)]],
-    Field(min_length=1, max_length=20),
-]
-"""Comparisons of an event's properties, all of which must be true: a missing property does not match."""
+def _fits(span: SpanValue, windows: int) -> None:
+    """Refuses what reaches back further than windows are kept."""
+    reach_ms = lookback_ms(span, windows)
+    if windows > 1 and reach_ms is None:
+        refuse("span", "lifetime is one span: there is none before it")
+    # A period may be hours or days longer than it usually is; that must not refuse "two years".
+    if reach_ms is not None and reach_ms > MAX_DURATION_MS + 7 * DAY_MS:
+        refuse("span", f"{windows} such spans reach back further than two years, the longest that is kept")
 
 
 class TraitCondition(Comparison):
@@ -149,18 +82,29 @@ class AccountCondition(Model):
     account: AccountTrait
 
 
-class PerformedCondition(Model):
-    """How often an event happened within a sliding window that ends now, the triggering event included.
+class PropertyCondition(Comparison):
+    """Compares a property of the event that began the journey; missing where there is no such event."""
 
-    In an account's journey the events of all members count. The window is half-open: what happened
+    property_: Path = Field(alias="property")
+
+
+class PerformedCondition(Model):
+    """How often an event happened within a span, the triggering event included.
+
+    In an account's journey the events of all members count. A sliding window is half-open: what happened
     exactly ``within`` ago has left it. Without a number it is ``at_least: 1``.
+
+    ``reaches`` is true for the one event that makes the count N, and for no event before or after it, until
+    the count falls below N and reaches it again. ``each_of_last`` asks the same of that many spans in a row.
     """
 
     performed: EventName
-    at_least: int | None = Field(None, ge=1, le=MAX_COUNT)
-    at_most: int | None = Field(None, ge=0, le=MAX_COUNT)
-    exactly: int | None = Field(None, ge=0, le=MAX_COUNT)
-    within: Duration
+    at_least: int | None = Field(None, ge=1, le=MAX_THRESHOLD)
+    at_most: int | None = Field(None, ge=0, le=MAX_THRESHOLD)
+    exactly: int | None = Field(None, ge=0, le=MAX_THRESHOLD)
+    reaches: int | None = Field(None, ge=1, le=MAX_COUNT)
+    within: Span
+    each_of_last: int | None = Field(None, ge=2, le=MAX_WINDOWS)
     where: Where | None = None
 
     @model_validator(mode="after")
@@ -169,15 +113,135 @@ class PerformedCondition(Model):
             refuse("performed", "exactly stands alone, without at_least and at_most")
         if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
             refuse("performed", f"no count is at_least {self.at_least} and at_most {self.at_most}")
+        others = (self.at_least, self.at_most, self.exactly, self.each_of_last)
+        if self.reaches is not None and any(one is not None for one in others):
+            refuse("performed", "reaches stands alone: it is true once, when the count becomes that number")
+        if self.reaches is not None and not ends_now(self.within):
+            refuse("performed", "a count of a span that is over reaches nothing any more")
+        _fits(self.within, self.windows)
         return self
+
+    @property
+    def windows(self) -> int:
+        """How many spans in a row are looked at."""
+        return self.each_of_last or 1
 
     def bounds(self) -> tuple[int, int | None]:
         """The smallest and the largest count that is true; None without an upper limit."""
         if self.exactly is not None:
             return self.exactly, self.exactly
         if self.at_least is None and self.at_most is None:
-            return 1, None
+            return self.reaches or 1, None
         return self.at_least or 0, self.at_most
+
+
+class MeasureCondition(NumberComparison):
+    """Compares what the events of a span amount to: how many, the sum of a property, and the like.
+
+    ``count: EVENT`` and ``members: EVENT`` (distinct members of an account) name the event; the others name
+    a property, and the event in ``of``. ``trend`` compares the span with the one before it: their ratio.
+    """
+
+    count: EventName | None = None
+    sum_: Path | None = Field(None, alias="sum")
+    average: Path | None = None
+    min_: Path | None = Field(None, alias="min")
+    max_: Path | None = Field(None, alias="max")
+    distinct: Path | None = None
+    members: EventName | None = None
+    of: EventName | None = None
+    within: Span
+    where: Where | None = None
+    trend: NumberComparison | None = Field(None, description="This span divided by the one before it.")
+    each_of_last: int | None = Field(None, ge=2, le=MAX_WINDOWS)
+
+    _attributes: ClassVar[dict[str, str]] = {"sum": "sum_", "min": "min_", "max": "max_"}
+
+    def needs_operator(self) -> bool:
+        """A trend has operators of its own."""
+        return self.trend is None
+
+    @model_validator(mode="after")
+    def _says_what_of_what(self) -> Self:
+        named = [name for name in AGGREGATES if self._of(name) is not None]
+        if len(named) != 1:
+            refuse("measure", f"exactly one of {', '.join(AGGREGATES)} is needed")
+        (function,) = named
+        if function in {"count", "members"} and self.of is not None:
+            refuse("measure", f"{function} names the event itself: leave out `of`")
+        if function not in {"count", "members"} and self.of is None:
+            refuse("measure", f"say of which event: of: EVENT ({function} names a property)")
+        if self.trend is not None and (self.operators() or self.each_of_last is not None or self.divided_by):
+            refuse("measure", "trend has its operators inside, as trend: {lt: 0.5}, and no others beside it")
+        if function in {"distinct", "members"} and (self.windows > 1 or not ends_now(self.within)):
+            refuse(
+                "measure", f"{function} is known for spans that last until now, and for one span at a time"
+            )
+        _fits(self.within, self.windows)
+        return self
+
+    def _of(self, name: str) -> Any:
+        return getattr(self, self._attributes.get(name, name))
+
+    @property
+    def function(self) -> str:
+        """One of :data:`AGGREGATES`."""
+        return next(name for name in AGGREGATES if self._of(name) is not None)
+
+    @property
+    def event(self) -> str:
+        """The event whose occurrences are looked at."""
+        return self.of or self.count or self.members or ""
+
+    @property
+    def path(self) -> str | None:
+        """The property that is aggregated; None where occurrences or members are counted."""
+        found: str | None = None if self.function in {"count", "members"} else self._of(self.function)
+        return found
+
+    @property
+    def windows(self) -> int:
+        """How many spans in a row are looked at."""
+        return 2 if self.trend is not None else self.each_of_last or 1
+
+
+class FirstCondition(DateComparison):
+    """Compares when an event happened for the first time ever; missing where it never did."""
+
+    first: EventName
+    where: Where | None = None
+
+
+class LastCondition(DateComparison):
+    """Compares when an event happened for the last time; missing where it never did."""
+
+    last: EventName
+    where: Where | None = None
+
+
+class SustainedCondition(Model):
+    """True where a condition has been true at every instant of the last ``for``.
+
+    It may ask for traits (without dates, which change by themselves), combined by all, any and not, or be
+    one ``performed`` within a sliding window.
+    """
+
+    sustained: Condition
+    for_: Duration = Field(alias="for")
+
+    @model_validator(mode="after")
+    def _can_be_followed(self) -> Self:
+        inner = self.sustained
+        if isinstance(inner, PerformedCondition):
+            if not isinstance(inner.within, int) or inner.windows > 1 or inner.reaches is not None:
+                refuse("sustained", "performed can be sustained within one sliding window, such as 7d")
+            _fits(inner.within + self.for_, 1)
+        elif not _is_steady(inner):
+            refuse(
+                "sustained",
+                "sustained takes traits compared without dates (with all, any, not), or one performed",
+            )
+        return self
 
 
 class Received(Model):
@@ -194,13 +258,18 @@ class Received(Model):
 
 
 class ReceivedCondition(Model):
-    """Whether a message was sent to the subject within a sliding window that ends now."""
+    """Whether a message was sent to the subject within a span."""
 
     received: Received
-    within: Duration
+    within: BoundedSpan
+
+    @model_validator(mode="after")
+    def _is_remembered(self) -> Self:
+        _fits(self.within, 1)
+        return self
 
 
-class Enrolled(Model):
+class JourneysNamed(Model):
     """Which journeys: by name, by tag; one of them is enough."""
 
     journey: Identifiers | None = None
@@ -214,9 +283,64 @@ class Enrolled(Model):
 
 
 class EnrolledCondition(Model):
-    """Whether the subject is in one of some journeys now."""
+    """Whether the subject is in one of some journeys now; with ``within``: whether it entered one then."""
 
-    enrolled: Enrolled
+    enrolled: JourneysNamed
+    within: BoundedSpan | None = None
+
+
+class ConvertedCondition(Model):
+    """Whether the subject reached the goal of one of some journeys within a span."""
+
+    converted: JourneysNamed
+    within: BoundedSpan
+
+
+class SegmentCondition(Model):
+    """Whether the subject is in a segment now."""
+
+    in_segment: Identifier
+
+
+class ScoreCondition(NumberComparison):
+    """Compares a score of the subject; missing where it has none."""
+
+    score: Identifier
+
+
+class Consent(Model):
+    """To what: a channel, or one topic over it."""
+
+    channel: Channel
+    topic: Identifier | None = None
+
+
+class ConsentCondition(Model):
+    """Whether the subject consents to messages; missing where it never said."""
+
+    consent: Consent
+
+
+class Related(Model):
+    """Which objects: of a type, related in a way, with attributes that compare so."""
+
+    object_: Identifier = Field(alias="object")
+    relationship: Identifier | None = None
+    where: Where | None = None
+
+
+class RelatedCondition(Model):
+    """How many objects are related to the subject. Without a number it is ``at_least: 1``."""
+
+    related: Related
+    at_least: int | None = Field(None, ge=1, le=MAX_THRESHOLD)
+    at_most: int | None = Field(None, ge=0, le=MAX_THRESHOLD)
+
+    def bounds(self) -> tuple[int, int | None]:
+        """The smallest and the largest number that is true; None without an upper limit."""
+        if self.at_least is None and self.at_most is None:
+            return 1, None
+        return self.at_least or 0, self.at_most
 
 
 class AllCondition(Model):
@@ -237,11 +361,34 @@ class NotCondition(Model):
     not_: Condition = Field(alias="not")
 
 
-CONDITION_KEYS: Final = ("trait", "account", "performed", "received", "enrolled", "all", "any", "not")
+_TAGS: Final = {
+    "trait": "#trait",
+    "account": "#account",
+    "property": "#property",
+    "performed": "#performed",
+    **dict.fromkeys(AGGREGATES, "#measure"),
+    "first": "#first",
+    "last": "#last",
+    "sustained": "#sustained",
+    "received": "#received",
+    "enrolled": "#enrolled",
+    "converted": "#converted",
+    "in_segment": "#in_segment",
+    "score": "#score",
+    "consent": "#consent",
+    "related": "#related",
+    "all": "#all",
+    "any": "#any",
+    "not": "#not",
+}
+CONDITION_KEYS: Final = tuple(_TAGS)
 
 
 def _condition_tag(value: Any) -> str | None:
-    return tag_of(value, CONDITION_KEYS)
+    if isinstance(value, MeasureCondition):
+        return "#measure"
+    found = tag_of(value, CONDITION_KEYS)
+    return None if found is None else _TAGS[found.removeprefix("#")]
 
 
 def _is_condition(value: Any) -> Any:
@@ -263,9 +410,19 @@ def _is_condition(value: Any) -> Any:
 Condition: TypeAlias = Annotated[
     Annotated[TraitCondition, Tag("#trait")]
     | Annotated[AccountCondition, Tag("#account")]
+    | Annotated[PropertyCondition, Tag("#property")]
     | Annotated[PerformedCondition, Tag("#performed")]
+    | Annotated[MeasureCondition, Tag("#measure")]
+    | Annotated[FirstCondition, Tag("#first")]
+    | Annotated[LastCondition, Tag("#last")]
+    | Annotated[SustainedCondition, Tag("#sustained")]
     | Annotated[ReceivedCondition, Tag("#received")]
     | Annotated[EnrolledCondition, Tag("#enrolled")]
+    | Annotated[ConvertedCondition, Tag("#converted")]
+    | Annotated[SegmentCondition, Tag("#in_segment")]
+    | Annotated[ScoreCondition, Tag("#score")]
+    | Annotated[ConsentCondition, Tag("#consent")]
+    | Annotated[RelatedCondition, Tag("#related")]
     | Annotated[AllCondition, Tag("#all")]
     | Annotated[AnyCondition, Tag("#any")]
     | Annotated[NotCondition, Tag("#not")],
@@ -276,6 +433,7 @@ Condition: TypeAlias = Annotated[
 
 Conditions: TypeAlias = Annotated[tuple[Condition, ...], AsList, Field(max_length=MAX_LIST)]
 
+SustainedCondition.model_rebuild()
 AllCondition.model_rebuild()
 AnyCondition.model_rebuild()
 NotCondition.model_rebuild()
@@ -290,5 +448,20 @@ def children(condition: Condition) -> tuple[Condition, ...]:
             return condition.any_
         case NotCondition():
             return (condition.not_,)
+        case SustainedCondition():
+            return (condition.sustained,)
         case _:
             return ()
+
+
+def _is_steady(condition: Condition) -> bool:
+    """Whether the outcome can change only when a trait of the subject or of its account does."""
+    match condition:
+        case TraitCondition() | AccountCondition():
+            compared = condition.account if isinstance(condition, AccountCondition) else condition
+            dated = any(name in DATE_OPERATORS for name in compared.operators())
+            return not dated and all(field.kind != "property" for field in compared.references())
+        case AllCondition() | AnyCondition() | NotCondition():
+            return all(map(_is_steady, children(condition)))
+        case _:
+            return False

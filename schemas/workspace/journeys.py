@@ -22,7 +22,8 @@ from schemas.workspace.base import (
     refuse,
     tag_of,
 )
-from schemas.workspace.conditions import Condition, Conditions, Where, children
+from schemas.workspace.comparisons import Where  # noqa: TC001  pydantic reads it at run time
+from schemas.workspace.conditions import Condition, Conditions, MeasureCondition, children
 
 MAX_STEPS: Final = 200
 """Steps of a journey, those inside branches included."""
@@ -271,6 +272,8 @@ class Journey(Model):
             refuse("recipients", "recipients are for subject: account; a user's journey writes to the user")
         if self.subject == "account" and any(is_about_account(condition) for condition in self.conditions()):
             refuse("condition", "in an account's journey `trait` is the account's: leave out `account:`")
+        if self.subject == "user" and any(is_about_members(condition) for condition in self.conditions()):
+            refuse("condition", "members are counted in an account's journey (subject: account)")
         return self
 
     @model_validator(mode="after")
@@ -308,6 +311,11 @@ class Journey(Model):
 def is_about_account(condition: Condition) -> bool:
     """Whether a condition asks for a trait of the account of a user."""
     return "account" in type(condition).model_fields
+
+
+def is_about_members(condition: Condition) -> bool:
+    """Whether a condition counts distinct members of an account."""
+    return isinstance(condition, MeasureCondition) and condition.members is not None
 
 
 def inner_steps(arm: Arm | Otherwise) -> tuple[Step, ...]:

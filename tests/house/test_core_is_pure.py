@@ -16,6 +16,7 @@ PURE = (
     "__future__",
     "array",
     "bisect",
+    "calendar",  # how many days a month has
     "collections",
     "dataclasses",
     "datetime",  # arithmetic; what reads the clock is refused below
@@ -25,6 +26,7 @@ PURE = (
     "hashlib",
     "html",
     "inspect",  # asks what parameters a filter has, once, when a template is compiled
+    "itertools",
     "jinja2",
     "json",
     "math",

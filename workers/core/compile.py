@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, assert_never, get_args
 
 from schemas.fields import SubjectType
@@ -12,15 +13,16 @@ from schemas.workspace import (
     BranchStep,
     ExitChange,
     ExitEvent,
-    PerformedCondition,
     ReceivedCondition,
     SendStep,
     WaitStep,
 )
 from schemas.workspace.journeys import inner_steps
+from schemas.workspace.spans import lookback_ms
 from workers.core.comparisons import compile_path, compile_where
 from workers.core.conditions import compile_condition, compile_conditions
 from workers.core.ids import stable_id
+from workers.core.layout import SlotCollisionError, SlotLayout
 from workers.core.plan import (
     BranchStepPlan,
     EventPlan,
@@ -28,25 +30,23 @@ from workers.core.plan import (
     JourneyPlan,
     Plan,
     SendStepPlan,
-    Slot,
     StepPlan,
     SubjectPlan,
     WaitStepPlan,
 )
-from workers.core.progress import ELIGIBLE_MAX_AGE_MS
+from workers.core.zones import Zones
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
-    from schemas.workspace import Journey, Step, Where, Workspace
+    from schemas.workspace import Journey, Step, SustainedCondition, Where, Workspace
     from workers.core.conditions import Names
+    from workers.core.needs import Need
+
+__all__ = ["SlotCollisionError", "compile_workspace", "journey_version"]
 
 VERSION_CHARS: Final = 16
 """Length of a version: 64 bits, enough to tell the versions of one journey apart and short enough to read."""
-
-
-class SlotCollisionError(ValueError):
-    """Two windows hash to the same id. Operator action: change the length of one of them, by a minute say."""
 
 
 def compile_workspace(workspace: Workspace) -> Plan:
@@ -56,7 +56,10 @@ def compile_workspace(workspace: Workspace) -> Plan:
         SlotCollisionError: once in some billion pairs of windows; the message names them.
     """
     version = _hash("workspace", workspace.model_dump(mode="json", exclude_defaults=True))
-    user, account = (_compile_subject(subject, workspace.journeys) for subject in get_args(SubjectType))
+    zones = cache(lambda: Zones(workspace.timezone))
+    user, account = (
+        _compile_subject(subject, workspace.journeys, zones) for subject in get_args(SubjectType)
+    )
     return Plan(workspace.name, version, user, account)
 
 
@@ -65,43 +68,46 @@ def journey_version(journey: Journey) -> str:
     return _hash("journey", journey.model_dump(mode="json", exclude_defaults=True))
 
 
-def _compile_subject(subject: SubjectType, journeys: Iterable[Journey]) -> SubjectPlan:
+def _compile_subject(
+    subject: SubjectType, journeys: Iterable[Journey], zones: Callable[[], Zones]
+) -> SubjectPlan:
     ours = sorted(
         (journey for journey in journeys if journey.subject == subject),
         key=lambda journey: (-journey.priority, journey.journey),
     )
-    slots = _Slots(ours)
-    names = _Names(slots, ours)
+    slots = SlotLayout(ours)
+    names = _Names(slots, ours, zones)
     plans = [_compile_journey(journey, names, slots) for journey in ours]
     trait_exits: dict[str, list[JourneyPlan]] = defaultdict(list)
     for plan in plans:
         for trait in plan.exit_traits:
             trait_exits[trait].append(plan)
     memories_ms = [
-        condition.within
+        lookback_ms(condition.within) or 0
         for journey in ours
         for condition in journey.conditions()
         if isinstance(condition, ReceivedCondition)
     ]
     return SubjectPlan(
         subject,
-        _events(plans, slots.all()),
+        _events(plans, slots),
         {trait: tuple(leaving) for trait, leaving in trait_exits.items()},
         {plan.name: plan for plan in plans},
-        {slot.id: slot.retention_ms for slot in slots.all()},
+        {slot.id: slot.retention_ms for slot in slots.plain},
         max(memories_ms, default=0),
+        {slot.id: slot for slot in slots.measures},
+        slots.truths(names),
     )
 
 
-def _events(plans: list[JourneyPlan], slots: Iterable[Slot]) -> dict[str, EventPlan]:
-    recorded: dict[str, list[Slot]] = defaultdict(list)
-    for slot in slots:
-        recorded[slot.event].append(slot)
+def _events(plans: list[JourneyPlan], slots: SlotLayout) -> dict[str, EventPlan]:
     concerned = {plan.entry_event for plan in plans} | {event for plan in plans for event in plan.exit_events}
-    concerned |= {plan.goal.event for plan in plans if plan.goal is not None} | set(recorded)
+    concerned |= {plan.goal.event for plan in plans if plan.goal is not None}
+    concerned |= {slot.event for slot in slots.plain} | {slot.event for slot in slots.measures}
     return {
         event: EventPlan(
-            slots=tuple(recorded.get(event, ())),
+            slots=tuple(slot for slot in slots.plain if slot.event == event),
+            measures=tuple(slot for slot in slots.measures if slot.event == event),
             entries=tuple(plan for plan in plans if plan.entry_event == event),
             exits=tuple(plan for plan in plans if event in plan.exit_events),
             goals=tuple(plan for plan in plans if plan.goal is not None and plan.goal.event == event),
@@ -110,7 +116,7 @@ def _events(plans: list[JourneyPlan], slots: Iterable[Slot]) -> dict[str, EventP
     }
 
 
-def _compile_journey(journey: Journey, names: Names, slots: _Slots) -> JourneyPlan:
+def _compile_journey(journey: Journey, names: Names, slots: SlotLayout) -> JourneyPlan:
     entry, goal, recipients = journey.entry, journey.goal, journey.recipients
     exits = [leaving.when for leaving in journey.exit if isinstance(leaving.when, ExitEvent)]
     exit_events: dict[str, tuple[Any, ...]] = {}
@@ -186,69 +192,29 @@ def _compile_branch(
     return BranchStepPlan(path, tuple(arms), otherwise)
 
 
-class _Slots:
-    """The windows that journeys need: one for each event and ``where``, as long as the longest use."""
-
-    def __init__(self, journeys: Iterable[Journey]) -> None:
-        longest_ms: dict[tuple[str, str], int] = defaultdict(int)
-        wheres: dict[tuple[str, str], Where | None] = {}
-        for event, where, within_ms in _window_uses(journeys):
-            key = (event, _where_text(where))
-            longest_ms[key] = max(longest_ms[key], within_ms)
-            wheres[key] = where
-        self._slots: dict[tuple[str, str], Slot] = {}
-        ids: dict[int, tuple[str, str]] = {}
-        for key in sorted(longest_ms):
-            retention_ms = longest_ms[key]
-            slot_id = int(stable_id("slot", *key, str(retention_ms))[:8], 16)
-            if slot_id in ids:
-                raise SlotCollisionError(
-                    f"the windows of {ids[slot_id]} and {key} have the same id {slot_id:08x}"
-                )
-            ids[slot_id] = key
-            self._slots[key] = Slot(slot_id, key[0], compile_where(wheres[key]), retention_ms)
-
-    def slot_id(self, event: str, where: Where | None) -> int:
-        return self._slots[event, _where_text(where)].id
-
-    def all(self) -> tuple[Slot, ...]:
-        return tuple(self._slots.values())
-
-
-def _window_uses(journeys: Iterable[Journey]) -> Iterable[tuple[str, Where | None, int]]:
-    """Event, ``where`` and length of each window that is asked for."""
-    for journey in journeys:
-        for condition in journey.conditions():
-            if isinstance(condition, PerformedCondition):
-                yield condition.performed, condition.where, condition.within
-        for leaving in journey.exit:
-            if isinstance(leaving.when, ExitEvent):
-                yield leaving.when.event, leaving.when.where, ELIGIBLE_MAX_AGE_MS + 1
-
-
 class _Names:
-    """What the conditions of journeys refer to (see :class:`workers.core.conditions.Names`)."""
+    """What the conditions of journeys refer to (see :class:`workers.core.compiled.Names`)."""
 
-    def __init__(self, slots: _Slots, journeys: Iterable[Journey]) -> None:
-        self.slot_id = slots.slot_id
+    def __init__(self, slots: SlotLayout, journeys: Iterable[Journey], zones: Callable[[], Zones]) -> None:
+        self._slots = slots
+        self.zones = zones
         self._by_tag: dict[str, set[str]] = defaultdict(set)
         for journey in journeys:
             for tag in journey.tags:
                 self._by_tag[tag].add(journey.journey)
 
+    def slot_id(self, event: str, where: Where | None) -> int:
+        return self._slots.slot_id(event, where)
+
+    def measure_id(self, need: Need) -> int:
+        return self._slots.measure_id(need)
+
+    def truth_id(self, condition: SustainedCondition) -> int:
+        return self._slots.truth_id(condition)
+
     def journeys(self, names: Iterable[str], tags: Iterable[str]) -> frozenset[str]:
         tagged = (self._by_tag.get(tag, set()) for tag in tags)
         return frozenset(names).union(*tagged)
-
-
-def _where_text(where: Where | None) -> str:
-    """A text that two ``where`` share only if they mean the same."""
-    if where is None:
-        return ""
-    plain = {
-        path: comparison.model_dump(mode="json", exclude_defaults=True) for path, comparison in where.items()
-    }
-    return json.dumps(plain, sort_keys=True, separators=(",", ":"))
 
 
 def _hash(kind: str, content: Any) -> str:

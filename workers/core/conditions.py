@@ -3,56 +3,46 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 from schemas.workspace import (
     AccountCondition,
     AllCondition,
     AnyCondition,
+    ConsentCondition,
+    ConvertedCondition,
     EnrolledCondition,
+    FieldRef,
+    FirstCondition,
+    LastCondition,
+    MeasureCondition,
     NotCondition,
     PerformedCondition,
+    PropertyCondition,
     ReceivedCondition,
+    RelatedCondition,
+    ScoreCondition,
+    SegmentCondition,
+    SustainedCondition,
     TraitCondition,
     format_duration,
 )
-from workers.core.comparisons import compile_comparison, compile_path
+from workers.core import counting, relations
+from workers.core.compiled import LOOK_UP, SEARCH, CompiledCondition, Names, earliest, never
+from workers.core.dates import compile_check
+from workers.core.labels import operators_text
 from workers.core.outcome import Outcome, all_of, any_of, negate, of
+from workers.core.slots import since_ms
+from workers.core.spans import compile_field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from schemas.workspace import Comparison, Condition, Where
+    from schemas.workspace import Condition, Operators
+    from workers.core.compiled import Changes, Values
     from workers.core.facts import Moment
 
-    Values: TypeAlias = dict[str, Any]
-    Test: TypeAlias = Callable[[Moment, Values], Outcome]
-
-_LOOK_UP: Final = 0
-"""Cost of reading a trait."""
-_SEARCH: Final = 1
-"""Cost of going through the subject's messages or enrollments."""
-_COUNT: Final = 2
-"""Cost of counting in a window."""
-
-
-class Names(Protocol):
-    """What conditions refer to by name, resolved when the plan is made."""
-
-    def slot_id(self, event: str, where: Where | None) -> int:
-        """The slot that an event is recorded in."""
-
-    def journeys(self, names: Iterable[str], tags: Iterable[str]) -> frozenset[str]:
-        """The journeys of those names, and those that have one of the tags."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class CompiledCondition:
-    """One condition. ``test`` notes the values it looks at under names that people understand."""
-
-    label: str
-    cost: int
-    test: Test
+__all__ = ["CompiledCondition", "Names", "Verdict", "compile_condition", "compile_conditions", "evaluate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,122 +83,121 @@ def evaluate_none(exclude: Iterable[CompiledCondition], moment: Moment) -> Verdi
     return Verdict(ok=True, values=values)
 
 
-def compile_condition(condition: Condition, names: Names) -> CompiledCondition:  # noqa: PLR0911  one per kind
+def compile_condition(condition: Condition, names: Names) -> CompiledCondition:  # noqa: C901, PLR0911, PLR0912  one per kind
     """One condition and those inside it."""
     match condition:
-        case TraitCondition():
-            return _trait(condition)
-        case AccountCondition():
-            return _account_trait(condition)
+        case TraitCondition() | PropertyCondition() | AccountCondition():
+            return _field(condition, names)
+        case ScoreCondition():
+            score = condition.score
+            return _compared(f"score {score}", lambda moment: moment.facts.score(score), condition, names)
         case PerformedCondition():
-            return _performed(condition, names)
+            return counting.performed(condition, names)
+        case MeasureCondition():
+            return counting.measured(condition, names)
+        case FirstCondition() | LastCondition():
+            return counting.happened(condition, names)
+        case SustainedCondition() if isinstance(condition.sustained, PerformedCondition):
+            return counting.sustained_count(condition, names)
+        case SustainedCondition():
+            return _sustained(condition, names)
         case ReceivedCondition():
-            return _received(condition)
+            return relations.received(condition, names)
         case EnrolledCondition():
-            return _enrolled(condition, names)
+            return relations.enrolled(condition, names)
+        case ConvertedCondition():
+            return relations.converted(condition, names)
+        case SegmentCondition():
+            return relations.in_segment(condition)
+        case ConsentCondition():
+            return relations.consents(condition)
+        case RelatedCondition():
+            return relations.related(condition)
         case AllCondition():
             return _several("all", all_of, compile_conditions(condition.all_, names))
         case AnyCondition():
             return _several("any", any_of, compile_conditions(condition.any_, names))
         case NotCondition():
-            inner = compile_condition(condition.not_, names)
-            test = inner.test
-            return CompiledCondition(
-                f"not ({inner.label})", inner.cost, lambda moment, values: negate(test(moment, values))
-            )
+            return _negated(compile_condition(condition.not_, names))
         case _:
             assert_never(condition)
 
 
-def _trait(condition: TraitCondition) -> CompiledCondition:
-    read, compare = compile_path(condition.trait), compile_comparison(condition)
-    name = f"trait {condition.trait}"
+def _field(
+    condition: TraitCondition | PropertyCondition | AccountCondition, names: Names
+) -> CompiledCondition:
+    compared: Operators
+    if isinstance(condition, AccountCondition):
+        field, compared = FieldRef(account=condition.account.trait), condition.account
+    elif isinstance(condition, PropertyCondition):
+        field, compared = FieldRef.model_validate({"property": condition.property_}), condition
+    else:
+        field, compared = FieldRef(trait=condition.trait), condition
+    return _compared(field.label, compile_field(field), compared, names)
+
+
+def _compared(
+    name: str, read: Callable[[Moment], Any], comparison: Operators, names: Names
+) -> CompiledCondition:
+    """A value that is looked up, and the other fields that it is compared with."""
+    check = compile_check(comparison, names)
+    compare, changes_at_ms = check.test, check.changes_at_ms
+    others = tuple((field.label, compile_field(field)) for field in comparison.references())
 
     def test(moment: Moment, values: Values) -> Outcome:
-        value = values[name] = read(moment.facts.traits)
-        return compare(value)
+        value = values[name] = read(moment)
+        for other, read_other in others:
+            values[other] = read_other(moment)
+        return compare(value, moment)
 
-    return CompiledCondition(f"{name} {_operators(condition)}", _LOOK_UP, test)
-
-
-def _account_trait(condition: AccountCondition) -> CompiledCondition:
-    read, compare = compile_path(condition.account.trait), compile_comparison(condition.account)
-    name = f"account trait {condition.account.trait}"
-
-    def test(moment: Moment, values: Values) -> Outcome:
-        value = values[name] = read(moment.facts.account_traits)
-        return compare(value)
-
-    return CompiledCondition(f"{name} {_operators(condition.account)}", _LOOK_UP, test)
+    changes: Changes = never
+    if changes_at_ms is not None:
+        changes = lambda moment: changes_at_ms(read(moment), moment)  # noqa: E731  a closure as the one above
+    return CompiledCondition(f"{name} {operators_text(comparison)}", LOOK_UP, test, changes)
 
 
-def _performed(condition: PerformedCondition, names: Names) -> CompiledCondition:
-    slot_id = names.slot_id(condition.performed, condition.where)
-    within_ms = condition.within
-    least, most = condition.bounds()
-    matching = "" if condition.where is None else f" where {_where(condition.where)}"
-    name = f"performed {condition.performed}{matching} within {format_duration(within_ms)}"
+def _sustained(condition: SustainedCondition, names: Names) -> CompiledCondition:
+    """True where the condition on traits is, and has been since long enough."""
+    inner = compile_condition(condition.sustained, names)
+    slot_id, for_ms = names.truth_id(condition), condition.for_
+    name = f"since when {inner.label}"
 
     def test(moment: Moment, values: Values) -> Outcome:
-        count = values[name] = moment.facts.count(slot_id, within_ms)
-        return of(count >= least and (most is None or count <= most))
+        outcome = inner.test(moment, values)
+        if outcome is not Outcome.TRUE:
+            return outcome
+        since = values[name] = since_ms(moment.facts.held(slot_id))
+        return of(since is not None and since <= moment.now_ms - for_ms)
 
-    return CompiledCondition(f"{name} {_bounds(least, most)}", _COUNT, test)
+    def changes_at_ms(moment: Moment) -> int | None:
+        since = since_ms(moment.facts.held(slot_id))
+        return None if since is None else earliest((since + for_ms,), moment.now_ms)
 
-
-def _received(condition: ReceivedCondition) -> CompiledCondition:
-    tags, channel = frozenset(condition.received.tag or ()), condition.received.channel
-    within_ms = condition.within
-    which = [f"tag {', '.join(sorted(tags))}"] if tags else []
-    which += [f"channel {channel}"] if channel else []
-    name = f"received {' '.join(which)} within {format_duration(within_ms)}"
-
-    def test(moment: Moment, values: Values) -> Outcome:
-        at_ms = values[name] = moment.received_at_ms(tags, channel, within_ms)
-        return of(at_ms is not None)
-
-    return CompiledCondition(name, _SEARCH, test)
-
-
-def _enrolled(condition: EnrolledCondition, names: Names) -> CompiledCondition:
-    by_name, by_tag = condition.enrolled.journey or (), condition.enrolled.tag or ()
-    journeys = names.journeys(by_name, by_tag)
-    name = f"enrolled {', '.join((*by_name, *(f'tag {tag}' for tag in by_tag)))}"
-
-    def test(moment: Moment, values: Values) -> Outcome:
-        journey = values[name] = moment.enrolled(journeys)
-        return of(journey is not None)
-
-    return CompiledCondition(name, _SEARCH, test)
+    return CompiledCondition(f"{inner.label} for {format_duration(for_ms)}", SEARCH, test, changes_at_ms)
 
 
 def _several(
     word: str, combine: Callable[[Iterable[Outcome]], Outcome], inner: tuple[CompiledCondition, ...]
 ) -> CompiledCondition:
     tests = tuple(condition.test for condition in inner)
+    changes = tuple(one.changes_at_ms for one in inner if one.changes_at_ms is not never)
     label = f"{word} ({'; '.join(condition.label for condition in inner)})"
 
     def test(moment: Moment, values: Values) -> Outcome:
         return combine(one(moment, values) for one in tests)
 
-    return CompiledCondition(label, max(condition.cost for condition in inner), test)
+    def changes_at_ms(moment: Moment) -> int | None:
+        return earliest((one(moment) for one in changes), moment.now_ms)
+
+    cost = max(condition.cost for condition in inner)
+    return CompiledCondition(label, cost, test, changes_at_ms if changes else never)
 
 
-def _operators(comparison: Comparison) -> str:
-    return " ".join(f"{name} {_shown(value)}" for name, value in comparison.operators().items())
-
-
-def _where(where: Where) -> str:
-    return ", ".join(f"{path} {_operators(comparison)}" for path, comparison in where.items())
-
-
-def _bounds(least: int, most: int | None) -> str:
-    if most is None:
-        return f"at_least {least}"
-    if least == most:
-        return f"exactly {least}"
-    return f"at_most {most}" if least == 0 else f"at_least {least} at_most {most}"
-
-
-def _shown(value: Any) -> str:
-    return f"[{', '.join(map(str, value))}]" if isinstance(value, tuple) else str(value)
+def _negated(inner: CompiledCondition) -> CompiledCondition:
+    test = inner.test
+    return CompiledCondition(
+        f"not ({inner.label})",
+        inner.cost,
+        lambda moment, values: negate(test(moment, values)),
+        inner.changes_at_ms,
+    )

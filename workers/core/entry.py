@@ -132,7 +132,7 @@ def enroll(
     enrollment_id = stable_id(
         "enrollment", journey.subject, record.subject, journey.name, record.trigger.message_id
     )
-    verdict = _recheck(journey, record, enrollment_id, Moment(facts, now, now_ms))
+    verdict = _recheck(journey, record, enrollment_id, Moment(facts, now, now_ms, rechecking=True))
     if isinstance(verdict, Declined):
         decision = declined_decision(
             journey, record.subject, record.account, record.trigger.message_id, verdict, now_ms=now_ms

@@ -9,7 +9,7 @@ from workers.core import windows
 from workers.core.progress import last_received_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from workers.core.progress import Progress
 
@@ -29,8 +29,33 @@ class Facts(Protocol):
     def event_properties(self) -> Mapping[str, Any]:
         """Properties of the event being looked at; empty where there is none."""
 
+    @property
+    def event_at_ms(self) -> int | None:
+        """When the event being looked at happened; None where no event is looked at."""
+
     def count(self, slot_id: int, within_ms: int) -> int:
-        """How many occurrences the subject's slot holds in ``(now - within_ms, now]``."""
+        """How many occurrences the subject's plain slot holds in ``(now - within_ms, now]``."""
+
+    def occurrences(self, slot_id: int) -> Sequence[tuple[int, int]]:
+        """What a plain slot holds, as (time, how many), in order of time: folded ones first, then singly."""
+
+    def held(self, slot_id: int) -> bytes | None:
+        """What the row holds under a slot that is not plain (:mod:`workers.core.slots`); None for nothing."""
+
+    def in_segment(self, name: str) -> bool:
+        """Whether the subject is in the segment now."""
+
+    def score(self, name: str) -> float | None:
+        """The subject's score, constant until it is written anew; None where it has none."""
+
+    def consent(self, channel: str, topic: str | None) -> bool | None:
+        """Whether the subject consents; ``topic`` None: to the channel. None where it never said."""
+
+    def converted_at_ms(self, journeys: frozenset[str]) -> int | None:
+        """When the subject last reached the goal of one of the journeys; None where it never did."""
+
+    def related(self, object_type: str, relationship: str | None) -> Iterable[Mapping[str, Any]]:
+        """Attributes of each object of a type that is related so (None: in any way) to the subject."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +63,9 @@ class SubjectFacts:
     """The :class:`Facts` made of a subject's state rows.
 
     ``windows`` are those of its :class:`workers.core.activity.Activity`; ``retentions_ms`` is
-    ``SubjectPlan.retentions_ms``: the retention of each slot by its id.
+    ``SubjectPlan.retentions_ms``: the retention of each plain slot by its id. ``segments``, ``scores``,
+    ``consents`` by (channel, topic), ``conversions_ms`` by journey and ``objects`` by (type, relationship)
+    are what rows know of those; empty where no row keeps them.
     """
 
     now_ms: int
@@ -47,29 +74,86 @@ class SubjectFacts:
     event_properties: Mapping[str, Any] = field(default_factory=dict)
     windows: Mapping[int, bytes] = field(default_factory=dict)
     retentions_ms: Mapping[int, int] = field(default_factory=dict)
+    event_at_ms: int | None = None
+    segments: frozenset[str] = frozenset()
+    scores: Mapping[str, float] = field(default_factory=dict)
+    consents: Mapping[tuple[str, str | None], bool] = field(default_factory=dict)
+    conversions_ms: Mapping[str, int] = field(default_factory=dict)
+    objects: Mapping[tuple[str, str], Sequence[Mapping[str, Any]]] = field(default_factory=dict)
 
     def count(self, slot_id: int, within_ms: int) -> int:
         """See :meth:`Facts.count`; ``slot_id`` is one of the plan's."""
         held = self.windows.get(slot_id)
         return windows.count(held, self.now_ms, within_ms, self.retentions_ms[slot_id]) if held else 0
 
+    def occurrences(self, slot_id: int) -> Sequence[tuple[int, int]]:
+        """See :meth:`Facts.occurrences`."""
+        held = self.windows.get(slot_id)
+        if held is None:
+            return ()
+        found = windows.decode(held, self.retentions_ms[slot_id])
+        return (*found.buckets, *((at_ms, 1) for at_ms in found.singles))
+
+    def held(self, slot_id: int) -> bytes | None:
+        """See :meth:`Facts.held`."""
+        return self.windows.get(slot_id)
+
+    def in_segment(self, name: str) -> bool:
+        """See :meth:`Facts.in_segment`."""
+        return name in self.segments
+
+    def score(self, name: str) -> float | None:
+        """See :meth:`Facts.score`."""
+        return self.scores.get(name)
+
+    def consent(self, channel: str, topic: str | None) -> bool | None:
+        """See :meth:`Facts.consent`."""
+        return self.consents.get((channel, topic))
+
+    def converted_at_ms(self, journeys: frozenset[str]) -> int | None:
+        """See :meth:`Facts.converted_at_ms`."""
+        return max((at_ms for name, at_ms in self.conversions_ms.items() if name in journeys), default=None)
+
+    def related(self, object_type: str, relationship: str | None) -> Iterable[Mapping[str, Any]]:
+        """See :meth:`Facts.related`."""
+        for (kind, way), objects in self.objects.items():
+            if kind == object_type and relationship in (None, way):
+                yield from objects
+
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """All that a condition looks at: the facts, and how far the subject is in its journeys."""
+    """All that a condition looks at: the facts, and how far the subject is in its journeys.
+
+    ``rechecking``: an enrolment looks again at what made the subject eligible. A count that the trigger made
+    reach its number has been reached for good. ``properties`` are those of the trigger, where the event that
+    is looked at is another one, or none; None: the event is the trigger.
+    """
 
     facts: Facts
     progress: Progress
     now_ms: int
+    rechecking: bool = False
+    properties: Mapping[str, Any] | None = None
 
-    def received_at_ms(self, tags: frozenset[str], channel: str | None, within_ms: int) -> int | None:
+    @property
+    def event_properties(self) -> Mapping[str, Any]:
+        """Properties of the event that conditions call the triggering one."""
+        return self.facts.event_properties if self.properties is None else self.properties
+
+    def received_at_ms(self, tags: frozenset[str], channel: str | None, lo_ms: int, hi_ms: int) -> int | None:
         """When the newest message with one of ``tags`` (empty: any) over ``channel`` (None: any) was sent.
 
-        None where there was none in ``(now - within_ms, now]``.
+        None where there was none in ``[lo_ms, hi_ms)`` until now.
         """
-        return last_received_ms(self.progress, tags, channel, self.now_ms - within_ms, self.now_ms)
+        return last_received_ms(self.progress, tags, channel, lo_ms - 1, min(hi_ms - 1, self.now_ms))
 
     def enrolled(self, journeys: frozenset[str]) -> str | None:
         """The first of the subject's active journeys that is among ``journeys``; None where none is."""
         active = (held.journey for held in self.progress.enrollments if held.is_active)
         return next((journey for journey in active if journey in journeys), None)
+
+    def entered_at_ms(self, journeys: frozenset[str]) -> int | None:
+        """When the subject last entered one of ``journeys``; None where it never did."""
+        entered = self.progress.entered
+        return max((entered[name] for name in journeys if name in entered), default=None)

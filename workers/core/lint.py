@@ -7,15 +7,25 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from schemas.workspace import (
     AccountCondition,
+    AllCondition,
     BranchStep,
-    Comparison,
+    ConsentCondition,
+    ConvertedCondition,
     EnrolledCondition,
     ExitEvent,
     NotCondition,
+    Operators,
+    PerformedCondition,
+    RelatedCondition,
+    ScoreCondition,
+    SegmentCondition,
     SendStep,
+    SustainedCondition,
 )
-from schemas.workspace.conditions import NEGATIVE, children
+from schemas.workspace.comparisons import NEGATIVE
+from schemas.workspace.conditions import children
 from schemas.workspace.journeys import Arm, inner_steps
+from workers.core.needs import Need, needs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -26,6 +36,18 @@ Severity: TypeAlias = Literal["error", "warning"]
 Location: TypeAlias = tuple[str | int, ...]
 
 _SHOWN_NAMES: Final = 8
+
+NOT_KEPT: Final[dict[type[Any], str]] = {
+    SegmentCondition: "who is in a segment",
+    ScoreCondition: "scores",
+    ConvertedCondition: "who reached the goals of journeys",
+    ConsentCondition: "consent by channel and topic (the trait `consent` is checked before each message)",
+    RelatedCondition: "objects",
+}
+"""Conditions on what no row keeps yet, and what that is: a workspace that asked would never get an answer."""
+
+KEPT_OF_EVENTS: Final = "times within a sliding window, up to 128 of them"
+"""What rows keep of events, where that is not all that conditions can ask; None where it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +69,8 @@ def lint(workspace: Workspace) -> list[Finding]:
         found += _messages(journey, workspace.templates)
         found += _references(journey, names, tags)
         found += _missing_values(journey)
+        found += _unanswerable(journey)
+        found += _crossings(journey)
         found += _leaving(journey)
     return found
 
@@ -72,14 +96,17 @@ def _messages(journey: Journey, templates: Mapping[str, Mapping[str, Any]]) -> I
 def _references(journey: Journey, names: set[str], tags: set[str]) -> Iterator[Finding]:
     """Journeys that conditions name are in the workspace."""
     for location, condition in _located_conditions(journey):
-        if not isinstance(condition, EnrolledCondition):
+        if isinstance(condition, EnrolledCondition):
+            place, named = (*location, "enrolled"), condition.enrolled
+        elif isinstance(condition, ConvertedCondition):
+            place, named = (*location, "converted"), condition.converted
+        else:
             continue
-        place = (*location, "enrolled")
-        for name in condition.enrolled.journey or ():
+        for name in named.journey or ():
             if name not in names:
                 detail = f"there is no journey {name!r}; there are {_listed(names)}"
                 yield Finding(journey.journey, "error", (*place, "journey"), detail)
-        for tag in condition.enrolled.tag or ():
+        for tag in named.tag or ():
             if tag not in tags:
                 detail = f"no journey has the tag {tag!r}: this is never true"
                 yield Finding(journey.journey, "warning", (*place, "tag"), detail)
@@ -102,6 +129,47 @@ def _missing_values(journey: Journey) -> Iterator[Finding]:
             yield Finding(journey.journey, "warning", place, detail)
 
 
+def _unanswerable(journey: Journey) -> Iterator[Finding]:
+    """What no row keeps cannot be asked."""
+    for location, condition in _located_conditions(journey):
+        asked = NOT_KEPT.get(type(condition))
+        if asked is not None:
+            yield Finding(journey.journey, "error", location, f"the engine does not keep {asked}")
+        keeps_less = any(isinstance(need, Need) for need in needs(condition)) or _follows(condition)
+        if KEPT_OF_EVENTS is not None and keeps_less and not children(condition):
+            detail = f"the engine keeps {KEPT_OF_EVENTS}: this condition needs more"
+            yield Finding(journey.journey, "error", location, detail)
+
+
+def _follows(condition: Condition) -> bool:
+    return isinstance(condition, SustainedCondition) or (
+        isinstance(condition, PerformedCondition) and condition.reaches is not None
+    )
+
+
+def _crossings(journey: Journey) -> Iterator[Finding]:
+    """An event can reach a number only where the journey is entered on that very event."""
+    allowed: set[Location] = set()
+    tops: list[tuple[Location, Condition]] = [
+        (("entry", "require", index), one) for index, one in enumerate(journey.entry.require)
+    ]
+    while tops:
+        location, condition = tops.pop()
+        if isinstance(condition, PerformedCondition) and condition.performed == journey.entry.on.event:
+            allowed.add(location)
+        elif isinstance(condition, AllCondition):
+            tops += [((*location, "all", index), one) for index, one in enumerate(condition.all_)]
+    for location, condition in _located_conditions(journey):
+        reaches = isinstance(condition, PerformedCondition) and condition.reaches is not None
+        if reaches and location not in allowed:
+            detail = (
+                f"reaches is true for the one event that makes the count that number: it belongs into "
+                f"entry.require (or `all` there) of a journey entered on that event, not on "
+                f"{journey.entry.on.event!r}"
+            )
+            yield Finding(journey.journey, "error", (*location, "reaches"), detail)
+
+
 def _leaving(journey: Journey) -> Iterator[Finding]:
     """An upgrade or the like ends the journey: a goal that does not may be followed by more messages."""
     exits = {leaving.when.event for leaving in journey.exit if isinstance(leaving.when, ExitEvent)}
@@ -110,10 +178,10 @@ def _leaving(journey: Journey) -> Iterator[Finding]:
         yield Finding(journey.journey, "warning", ("goal", "event"), detail)
 
 
-def _comparison(condition: Condition, location: Location) -> tuple[Comparison | None, Location]:
+def _comparison(condition: Condition, location: Location) -> tuple[Operators | None, Location]:
     if isinstance(condition, AccountCondition):
         return condition.account, (*location, "account")
-    return (condition, location) if isinstance(condition, Comparison) else (None, location)
+    return (condition, location) if isinstance(condition, Operators) else (None, location)
 
 
 def _located_steps(steps: tuple[Step, ...], location: Location) -> Iterator[tuple[Location, Step]]:
@@ -146,6 +214,9 @@ def _with_inner(location: Location, condition: Condition) -> Iterator[tuple[Loca
     yield location, condition
     if isinstance(condition, NotCondition):
         yield from _with_inner((*location, "not"), condition.not_)
+        return
+    if isinstance(condition, SustainedCondition):
+        yield from _with_inner((*location, "sustained"), condition.sustained)
         return
     key = "all" if "all_" in type(condition).model_fields else "any"
     for index, inner in enumerate(children(condition)):

@@ -8,7 +8,7 @@ it: ``2`` is the third step, ``2.0.1`` the second step of the first arm of the b
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
@@ -17,12 +17,16 @@ if TYPE_CHECKING:
     from schemas.fields import SubjectType
     from schemas.workspace.journeys import SendChannel
     from workers.core.comparisons import Getter, Predicate
-    from workers.core.conditions import CompiledCondition
+    from workers.core.compiled import CompiledCondition
+    from workers.core.slots import MeasureSlot, TruthSlot
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Slot:
-    """A window that a subject's row keeps. The id changes with anything that its content depends on."""
+    """A plain window: times alone, written by :mod:`workers.core.windows`, also on the hot path.
+
+    The id changes with anything that its content depends on.
+    """
 
     id: int
     event: str
@@ -113,9 +117,14 @@ class JourneyPlan:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EventPlan:
-    """What an event concerns. Journeys are in the order of their priority, highest first, then by name."""
+    """What an event concerns. Journeys are in the order of their priority, highest first, then by name.
+
+    ``slots`` are plain windows. ``measures`` are all other slots that keep something of the event: they need
+    its properties, in an account's row also who did it, and are written by ``workers.core.slots.record``.
+    """
 
     slots: tuple[Slot, ...] = ()
+    measures: tuple[MeasureSlot, ...] = ()
     entries: tuple[JourneyPlan, ...] = ()
     exits: tuple[JourneyPlan, ...] = ()
     goals: tuple[JourneyPlan, ...] = ()
@@ -126,8 +135,9 @@ class SubjectPlan:
     """All that concerns users, or all that concerns accounts.
 
     ``trait_exits`` is keyed by the trait as exits name it, dots included.
-    ``retentions_ms`` is the retention of each slot by its id. ``message_memory_ms`` is the longest time that
-    a condition looks back for messages.
+    ``retentions_ms`` is the retention of each plain slot by its id. ``message_memory_ms`` is the longest time
+    that a condition looks back for messages. ``measures`` are the slots that are not plain, by their ids;
+    ``truths`` are to be followed (``workers.core.slots.follow``) whenever traits change.
     """
 
     subject: SubjectType
@@ -136,6 +146,8 @@ class SubjectPlan:
     journeys: dict[str, JourneyPlan]
     retentions_ms: dict[int, int]
     message_memory_ms: int
+    measures: Mapping[int, MeasureSlot] = field(default_factory=dict)
+    truths: tuple[TruthSlot, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

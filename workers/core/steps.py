@@ -56,7 +56,8 @@ def run_steps(
                 commands += sent.commands
                 path = step.next
             case BranchStepPlan():
-                path = _way(step, Moment(facts, progress, now_ms))
+                trigger = enrollment.trigger.properties
+                path = _way(step, Moment(facts, progress, now_ms, properties=trigger))
             case _:
                 assert_never(step)
     ended = end(journey.subject, enrollment, progress, "completed", values={}, now_ms=now_ms)

@@ -14,23 +14,38 @@ from workers.core.conditions import compile_condition, compile_conditions, evalu
 from workers.core.facts import Moment, SubjectFacts
 from workers.core.outcome import Outcome
 from workers.core.progress import Enrollment, Progress, SentMessage, TriggerFacts
+from workers.core.zones import Zones
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from schemas.workspace import SustainedCondition
     from workers.core.conditions import CompiledCondition
+    from workers.core.needs import Need
 
 TRUE, FALSE, MISSING = Outcome.TRUE, Outcome.FALSE, Outcome.MISSING
-SLOT = 7
+SLOT, MEASURE, TRUTH = 7, 8, 9
 _adapter: TypeAdapter[Any] = TypeAdapter(Condition)
 
 
 class Names:
-    """One slot for everything; journeys by the tag ``upsell``."""
+    """One slot of each kind; journeys by the tag ``upsell``."""
 
     def slot_id(self, event: str, where: Any) -> int:
         """Always the same."""
         return SLOT
+
+    def measure_id(self, need: Need) -> int:
+        """Always the same, and not the plain one."""
+        return MEASURE
+
+    def truth_id(self, condition: SustainedCondition) -> int:
+        """Always the same."""
+        return TRUTH
+
+    def zones(self) -> Zones:
+        """Of a workspace in Oslo."""
+        return Zones("Europe/Oslo")
 
     def journeys(self, names: Iterable[str], tags: Iterable[str]) -> frozenset[str]:
         """Those named, and ``tagged`` for the tag."""

@@ -1,0 +1,201 @@
+"""Series: when something happened, with a number each, for windows that lie anywhere and for sums.
+
+A series is an immutable ``bytes`` value (msgpack, gaps instead of times) of three parts, the oldest first:
+
+========================  =====================================  =======================================
+part                      at most                                exact
+========================  =====================================  =======================================
+days (UTC)                as many as the retention has           but for the day that a bound lies in
+quarters of an hour       :data:`QUARTERS_MAX`                   for every bound at a quarter of an hour
+single occurrences        :data:`EXACT_OCCURRENCES` + 64         to the millisecond
+========================  =====================================  =======================================
+
+Days and months begin at a quarter of an hour (UTC) in every zone of today, so a count of a calendar period
+is exact in all zones as long as it reaches back no further than the quarters. A bucket lies in ``[lo, hi)``
+where its start does: a window that ends now never counts too much, and too little only beyond the newest
+:data:`EXACT_OCCURRENCES`, by less than what the bucket around its beginning holds.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right, insort
+from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
+from math import fsum
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    Entry: TypeAlias = tuple[int, int, "Number"]
+
+Number: TypeAlias = int | float
+Fold: TypeAlias = Literal["count", "sum", "min", "max"]
+"""What becomes of the numbers of occurrences that share a bucket; ``count`` keeps none."""
+
+EXACT_OCCURRENCES: Final = 128
+"""Newest occurrences that are always kept singly."""
+
+_FOLD_AT: Final = EXACT_OCCURRENCES + 64
+QUARTER_MS: Final = 900_000
+"""All zones have been at a multiple of it from UTC since 1972."""
+
+QUARTERS_MAX: Final = 1_536
+"""Quarters of an hour in which something happened: 16 days without a pause, 48 days of eight hours."""
+
+_PER_DAY: Final = 96
+NUMBER_MAX: Final = 1e200
+"""Larger numbers are taken for none: their sums could not be kept."""
+
+_INT_MAX: Final = 2**53
+
+
+@dataclass(slots=True)
+class _Series:
+    """Taken apart. ``buckets`` are (start, count, number) in quarters since 1970, ``days`` of them days."""
+
+    days: int = 0
+    buckets: list[tuple[int, int, Number]] = field(default_factory=list)
+    singles: list[tuple[int, Number]] = field(default_factory=list)
+
+
+def number_of(value: Any) -> Number | None:
+    """What a property counts for in a sum; None where it is no number that can be kept."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    if not -NUMBER_MAX <= value <= NUMBER_MAX:
+        return None
+    return value if isinstance(value, float) or -_INT_MAX <= value <= _INT_MAX else float(value)
+
+
+def add(held: bytes | None, at_ms: int, number: Number, now_ms: int, retention_ms: int, fold: Fold) -> bytes:
+    """The series with one more occurrence, without what has left the retention; None is the empty series.
+
+    An occurrence that is itself older than the retention changes nothing.
+    """
+    floor_ms = now_ms - retention_ms
+    series = _decode(held)
+    if at_ms > floor_ms:
+        _insert(series, at_ms, number, fold)
+    if len(series.singles) > _FOLD_AT:
+        for one_ms, one in series.singles[:-EXACT_OCCURRENCES]:
+            _bucket(series, one_ms, one, fold)
+        series.singles = series.singles[-EXACT_OCCURRENCES:]
+    while len(series.buckets) - series.days > QUARTERS_MAX:
+        _coarsen(series, fold)
+    if series.singles and series.singles[0][0] <= floor_ms:
+        series.singles = [single for single in series.singles if single[0] > floor_ms]
+    kept = [bucket for bucket in series.buckets if bucket[0] * QUARTER_MS > floor_ms]
+    series.days = max(0, series.days - (len(series.buckets) - len(kept)))
+    series.buckets = kept
+    return _encode(series, fold)
+
+
+def count(held: bytes | None, lo_ms: int, hi_ms: int) -> int:
+    """How many occurrences lie in ``[lo_ms, hi_ms)``."""
+    return sum(entry[1] for entry in entries(held) if lo_ms <= entry[0] < hi_ms)
+
+
+def totals(held: bytes | None, lo_ms: int, hi_ms: int) -> tuple[int, float]:
+    """How many occurrences lie in ``[lo_ms, hi_ms)``, and the sum of their numbers."""
+    inside = [entry for entry in entries(held) if lo_ms <= entry[0] < hi_ms]
+    return sum(entry[1] for entry in inside), fsum(entry[2] for entry in inside)
+
+
+def numbers(held: bytes | None, lo_ms: int, hi_ms: int) -> list[Number]:
+    """The numbers in ``[lo_ms, hi_ms)``, those of a bucket already folded."""
+    return [number for at_ms, _, number in entries(held) if lo_ms <= at_ms < hi_ms]
+
+
+def entries(held: bytes | None) -> Iterator[Entry]:
+    """Every bucket and every occurrence as (time, count, number), in order of time."""
+    if held is None:
+        return
+    series = _decode(held)
+    for start, many, number in series.buckets:
+        yield start * QUARTER_MS, many, number
+    for at_ms, number in series.singles:
+        yield at_ms, 1, number
+
+
+def _insert(series: _Series, at_ms: int, number: Number, fold: Fold) -> None:
+    singles = series.singles
+    if not singles or at_ms >= singles[-1][0]:
+        singles.append((at_ms, number))
+    elif series.buckets and at_ms < singles[0][0]:
+        # What is older than all single ones goes where those before it went: the newest stay exact.
+        _bucket(series, at_ms, number, fold)
+    else:
+        insort(singles, (at_ms, number))
+
+
+def _bucket(series: _Series, at_ms: int, number: Number, fold: Fold) -> None:
+    """Put an occurrence into its quarter, or into its day where days are kept that late."""
+    start, buckets = at_ms // QUARTER_MS, series.buckets
+    is_day = series.days > 0 and start < buckets[series.days - 1][0] + _PER_DAY
+    if is_day:
+        start -= start % _PER_DAY
+    index = bisect_left(buckets, start, key=_start)
+    if index < len(buckets) and buckets[index][0] == start:
+        buckets[index] = _merged(buckets[index], 1, number, fold)
+    else:
+        buckets.insert(index, (start, 1, number))
+        series.days += is_day
+
+
+def _coarsen(series: _Series, fold: Fold) -> None:
+    """Make one day of the oldest day that is still in quarters."""
+    first = series.buckets[series.days][0]
+    day = first - first % _PER_DAY
+    until = bisect_right(series.buckets, day + _PER_DAY - 1, key=_start)
+    folded = (day, *series.buckets[series.days][1:])
+    for _, many, number in series.buckets[series.days + 1 : until]:
+        folded = _merged(folded, many, number, fold)
+    series.buckets[series.days : until] = [folded]
+    series.days += 1
+
+
+def _start(bucket: tuple[int, int, Number]) -> int:
+    return bucket[0]
+
+
+def _merged(bucket: tuple[int, int, Number], many: int, number: Number, fold: Fold) -> Entry:
+    start, held, before = bucket
+    if fold == "sum":
+        total = before + number
+        return start, held + many, total if -_INT_MAX <= total <= _INT_MAX else float(total)
+    if fold == "count":
+        return start, held + many, 0
+    return start, held + many, min(before, number) if fold == "min" else max(before, number)
+
+
+_Packed: TypeAlias = tuple[int, list[int], list[int], list[Number], list[int], list[Number]]
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(_Packed).decode
+
+
+def _encode(series: _Series, fold: Fold) -> bytes:
+    starts, counts, folded = zip(*series.buckets, strict=True) if series.buckets else ((), (), ())
+    times, single = zip(*series.singles, strict=True) if series.singles else ((), ())
+    plain = fold == "count"
+    return _pack(
+        (series.days, gaps(starts), counts, () if plain else folded, gaps(times), () if plain else single)
+    )
+
+
+def _decode(held: bytes | None) -> _Series:
+    if held is None:
+        return _Series()
+    days, starts, counts, folded, times, single = _unpack(held)
+    return _Series(
+        days,
+        list(zip(accumulate(starts), counts, folded or [0] * len(counts), strict=True)),
+        list(zip(accumulate(times), single or [0] * len(times), strict=True)),
+    )
+
+
+def gaps(ascending: Sequence[int]) -> list[int]:
+    """The first, and how far each lies behind the one before it; ``accumulate`` reads it back."""
+    return [*ascending[:1], *(after - before for before, after in pairwise(ascending))]
