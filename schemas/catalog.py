@@ -68,7 +68,7 @@ _EVENTS = (
     records.Page,
     records.Screen,
 )
-_SCHEDULED = (records.Eligible, records.AccountFacts, records.MessageRequest)
+_SCHEDULED = (records.Eligible, records.AccountFacts, records.MessageRequest, records.ListEntry)
 
 
 def _decode_product_event(payload: bytes) -> wire.ProductEvent:
@@ -93,6 +93,7 @@ SCHEMAS: Final[tuple[RecordSchema, ...]] = (
     _schema("deliveries", records.Delivery, (records.Delivery,), wire.decode_delivery),
     _schema("decisions", records.Decision, (records.Decision,), wire.decode_decision),
     _schema("conversions", records.Conversion, (records.Conversion,), wire.decode_conversion),
+    _schema("segments", records.SegmentChange, (records.SegmentChange,), wire.decode_segment_change),
     _schema("engagement", records.Engagement, (records.Engagement,), wire.decode_engagement),
     _schema("feeds", records.Feed, (records.Feed,), wire.decode_feed),
     _schema("dead-letters", records.DeadLetter, (records.DeadLetter,), wire.decode_dead_letter),

@@ -54,6 +54,7 @@ EngagementType: TypeAlias = Literal[
     "unsubscribed",
     "converted_link",
 ]
+Crossing: TypeAlias = Literal["entered", "left"]
 FeedForm: TypeAlias = Literal["banner", "post", "modal", "tooltip", "checklist", "tour", "chat"]
 DeadLetterReason: TypeAlias = Literal[
     "unreadable", "invalid", "too_large", "future", "no_subject", "handler_error"

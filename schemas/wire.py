@@ -24,6 +24,7 @@ from msgspec.json import Decoder, Encoder
 from schemas.fields import (
     Channel,
     Count,
+    Crossing,
     DeadLetterReason,
     DecisionKind,
     DeliveryOutcome,
@@ -225,6 +226,17 @@ class MessageRequest(Record, tag_field="type", tag="message_request", frozen=Tru
     at_ms: Millis
 
 
+class ListEntry(Record, tag_field="type", tag="list_entry", frozen=True, kw_only=True):
+    """A subject was put on a static segment's list, or taken off it."""
+
+    id: Text
+    subject_type: SubjectType
+    subject: Text
+    segment: Text
+    member: bool
+    at_ms: Millis
+
+
 class Message(Record, frozen=True, kw_only=True):
     """One message to render and deliver. ``id`` is its idempotency key, also towards the provider."""
 
@@ -307,6 +319,19 @@ class Conversion(Record, frozen=True, kw_only=True):
     revenue: float | None = None
 
 
+class SegmentChange(Record, frozen=True, kw_only=True):
+    """A subject came into a segment or left it, with the values that its conditions saw."""
+
+    id: Text
+    segment: Text
+    version: Text
+    subject_type: SubjectType
+    subject: Text
+    change: Crossing
+    values: Values
+    at_ms: Millis
+
+
 class Engagement(Record, frozen=True, kw_only=True):
     """What a person, or their mail server, did with a message."""
 
@@ -363,7 +388,7 @@ class DeadLetter(Record, frozen=True, kw_only=True):
     at_ms: Millis
 
 
-SchedulerRecord = Eligible | AccountFacts | MessageRequest
+SchedulerRecord = Eligible | AccountFacts | MessageRequest | ListEntry
 
 
 def _decoder(shape: Any) -> Callable[[bytes], Any]:
@@ -393,6 +418,7 @@ decode_message: Callable[[bytes], Message] = _decoder(Message)
 decode_delivery: Callable[[bytes], Delivery] = _decoder(Delivery)
 decode_decision: Callable[[bytes], Decision] = _decoder(Decision)
 decode_conversion: Callable[[bytes], Conversion] = _decoder(Conversion)
+decode_segment_change: Callable[[bytes], SegmentChange] = _decoder(SegmentChange)
 decode_engagement: Callable[[bytes], Engagement] = _decoder(Engagement)
 decode_feed: Callable[[bytes], Feed] = _decoder(Feed)
 decode_dead_letter: Callable[[bytes], DeadLetter] = _decoder(DeadLetter)

@@ -10,6 +10,7 @@ from schemas.records.engine import (
     Eligible,
     Feed,
     FeedItem,
+    ListEntry,
     Message,
     MessageContext,
     MessageRequest,
@@ -36,6 +37,7 @@ from schemas.records.outcomes import (
     Delivery,
     Engagement,
     PublishedWorkspace,
+    SegmentChange,
 )
 from schemas.wire import subject
 
@@ -53,6 +55,7 @@ __all__ = [
     "FeedItem",
     "Group",
     "Identify",
+    "ListEntry",
     "Message",
     "MessageContext",
     "MessageRequest",
@@ -62,6 +65,7 @@ __all__ = [
     "RequestedMessage",
     "SchedulerRecord",
     "Screen",
+    "SegmentChange",
     "Track",
     "Trigger",
     "check_product_event",

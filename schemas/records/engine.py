@@ -85,7 +85,21 @@ class MessageRequest(Record):
     at_ms: Millis
 
 
-SchedulerRecord: TypeAlias = Annotated[Eligible | AccountFacts | MessageRequest, Field(discriminator="type")]
+class ListEntry(Record):
+    """A subject was put on a static segment's list, or taken off it."""
+
+    type: Literal["list_entry"]
+    id: Text
+    subject_type: SubjectType
+    subject: Text
+    segment: Text = Field(description="Name of a static segment.")
+    member: bool
+    at_ms: Millis
+
+
+SchedulerRecord: TypeAlias = Annotated[
+    Eligible | AccountFacts | MessageRequest | ListEntry, Field(discriminator="type")
+]
 """One record of ``scheduler``."""
 
 

@@ -9,6 +9,7 @@ from pydantic import Field
 from schemas.fields import (  # noqa: TC001  pydantic reads them at run time
     Channel,
     Count,
+    Crossing,
     DeadLetterReason,
     DecisionKind,
     DeliveryOutcome,
@@ -83,6 +84,19 @@ class Conversion(Record):
     attributed: bool
     holdout: bool
     revenue: float | None = None
+
+
+class SegmentChange(Record):
+    """A subject came into a segment or left it, with the values that its conditions saw."""
+
+    id: Text
+    segment: Text
+    version: Text = Field(description="Hash of the segment's definition.")
+    subject_type: SubjectType
+    subject: Text
+    change: Crossing
+    values: Values
+    at_ms: Millis
 
 
 class Engagement(Record):

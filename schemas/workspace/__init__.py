@@ -46,12 +46,13 @@ from schemas.workspace.journeys import (
     Step,
     WaitStep,
 )
+from schemas.workspace.segments import Segment
 from schemas.workspace.spans import BillingPeriod, SpanValue
 from schemas.workspace.values import FieldRef, TimeZone
 
 
 class Workspace(Model):
-    """All journeys and templates that are published together.
+    """All journeys, segments and templates that are published together.
 
     ``templates`` holds each template as a record ``{channel, fields}`` by its name. ``timezone`` is the zone
     of subjects of which none is known.
@@ -60,6 +61,7 @@ class Workspace(Model):
     name: Identifier
     timezone: TimeZone = "UTC"
     journeys: Annotated[tuple[Journey, ...], AsList] = ()
+    segments: Annotated[tuple[Segment, ...], AsList] = ()
     templates: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
@@ -97,6 +99,7 @@ __all__ = [
     "Recipients",
     "RelatedCondition",
     "ScoreCondition",
+    "Segment",
     "SegmentCondition",
     "Send",
     "SendStep",

@@ -19,6 +19,7 @@ PURE = (
     "calendar",  # how many days a month has
     "collections",
     "dataclasses",
+    "graphlib",
     "datetime",  # arithmetic; what reads the clock is refused below
     "decimal",
     "enum",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any, Final, assert_never, get_args
 
 from schemas.fields import SubjectType
@@ -23,12 +24,15 @@ from workers.core.comparisons import compile_path, compile_where
 from workers.core.conditions import compile_condition, compile_conditions
 from workers.core.ids import stable_id
 from workers.core.layout import SlotCollisionError, SlotLayout
+from workers.core.needs import needs
 from workers.core.plan import (
     BranchStepPlan,
     EventPlan,
     GoalPlan,
     JourneyPlan,
     Plan,
+    SegmentPlan,
+    SegmentsPlan,
     SendStepPlan,
     StepPlan,
     SubjectPlan,
@@ -39,11 +43,16 @@ from workers.core.zones import Zones
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from schemas.workspace import Journey, Step, SustainedCondition, Where, Workspace
+    from schemas.workspace import Journey, Segment, Step, SustainedCondition, Where, Workspace
     from workers.core.conditions import Names
     from workers.core.needs import Need
 
 __all__ = ["SlotCollisionError", "compile_workspace", "journey_version"]
+
+
+class CircularSegmentsError(ValueError):
+    """Segments that use each other; the message names them in a circle. Operator action: break it."""
+
 
 VERSION_CHARS: Final = 16
 """Length of a version: 64 bits, enough to tell the versions of one journey apart and short enough to read."""
@@ -57,9 +66,7 @@ def compile_workspace(workspace: Workspace) -> Plan:
     """
     version = _hash("workspace", workspace.model_dump(mode="json", exclude_defaults=True))
     zones = cache(lambda: Zones(workspace.timezone))
-    user, account = (
-        _compile_subject(subject, workspace.journeys, zones) for subject in get_args(SubjectType)
-    )
+    user, account = (_compile_subject(subject, workspace, zones) for subject in get_args(SubjectType))
     return Plan(workspace.name, version, user, account)
 
 
@@ -68,14 +75,14 @@ def journey_version(journey: Journey) -> str:
     return _hash("journey", journey.model_dump(mode="json", exclude_defaults=True))
 
 
-def _compile_subject(
-    subject: SubjectType, journeys: Iterable[Journey], zones: Callable[[], Zones]
-) -> SubjectPlan:
+def _compile_subject(subject: SubjectType, workspace: Workspace, zones: Callable[[], Zones]) -> SubjectPlan:
     ours = sorted(
-        (journey for journey in journeys if journey.subject == subject),
+        (journey for journey in workspace.journeys if journey.subject == subject),
         key=lambda journey: (-journey.priority, journey.journey),
     )
-    slots = SlotLayout(ours)
+    groups = [segment for segment in workspace.segments if segment.subject == subject]
+    slots = SlotLayout(ours, groups)
+    asking: tuple[Journey | Segment, ...] = (*ours, *groups)
     names = _Names(slots, ours, zones)
     plans = [_compile_journey(journey, names, slots) for journey in ours]
     trait_exits: dict[str, list[JourneyPlan]] = defaultdict(list)
@@ -84,8 +91,8 @@ def _compile_subject(
             trait_exits[trait].append(plan)
     memories_ms = [
         lookback_ms(condition.within) or 0
-        for journey in ours
-        for condition in journey.conditions()
+        for one in asking
+        for condition in one.conditions()
         if isinstance(condition, ReceivedCondition)
     ]
     return SubjectPlan(
@@ -97,6 +104,7 @@ def _compile_subject(
         max(memories_ms, default=0),
         {slot.id: slot for slot in slots.measures},
         slots.truths(names),
+        compile_segments(groups, names),
     )
 
 
@@ -215,6 +223,42 @@ class _Names:
     def journeys(self, names: Iterable[str], tags: Iterable[str]) -> frozenset[str]:
         tagged = (self._by_tag.get(tag, set()) for tag in tags)
         return frozenset(names).union(*tagged)
+
+
+def compile_segments(segments: Iterable[Segment], names: Names) -> SegmentsPlan:
+    """The segments of one kind of subject; what others use comes before these.
+
+    Raises:
+        CircularSegmentsError: segments that use each other have no order in which they could be decided.
+    """
+    by_name = {segment.segment: segment for segment in segments}
+    graph = {name: segment.uses() & by_name.keys() for name, segment in sorted(by_name.items())}
+    try:
+        order = tuple(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        raise CircularSegmentsError(" -> ".join(error.args[1])) from error
+    ordered = tuple(_compile_segment(by_name[name], names) for name in order)
+    by_event: dict[str, set[str]] = defaultdict(set)
+    for name, segment in by_name.items():
+        for condition in segment.top_conditions():
+            for need in needs(condition):
+                by_event[need.event].add(name)
+    return SegmentsPlan(
+        version=_hash("segments", sorted((one.name, one.version) for one in ordered)) if ordered else "",
+        ordered=ordered,
+        by_event={event: frozenset(concerned) for event, concerned in by_event.items()},
+    )
+
+
+def _compile_segment(segment: Segment, names: Names) -> SegmentPlan:
+    return SegmentPlan(
+        name=segment.segment,
+        version=_hash("segment", segment.model_dump(mode="json", exclude_defaults=True)),
+        static=segment.static,
+        require=compile_conditions(segment.require, names),
+        exclude=compile_conditions(segment.exclude, names),
+        uses=segment.uses(),
+    )
 
 
 def _hash(kind: str, content: Any) -> str:

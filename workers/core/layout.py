@@ -6,7 +6,7 @@ import json
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from schemas.workspace import ExitEvent, PerformedCondition, SustainedCondition
+from schemas.workspace import ExitEvent, Journey, PerformedCondition, SustainedCondition
 from workers.core.comparisons import compile_path, compile_where
 from workers.core.conditions import compile_condition
 from workers.core.ids import stable_id
@@ -18,7 +18,7 @@ from workers.core.slots import MeasureSlot, TruthSlot
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from schemas.workspace import Journey, Where
+    from schemas.workspace import Segment, Where
     from workers.core.conditions import Names
 
 
@@ -27,21 +27,21 @@ class SlotCollisionError(ValueError):
 
 
 class SlotLayout:
-    """The slots that journeys need, by what they hold.
+    """The slots that journeys and segments need, by what they hold.
 
     Raises:
         SlotCollisionError: once in some billion pairs of slots; the message names them.
     """
 
-    def __init__(self, journeys: Iterable[Journey]) -> None:
-        ours = tuple(journeys)
-        found = [need for journey in ours for need in _needs(journey)]
+    def __init__(self, journeys: Iterable[Journey], segments: Iterable[Segment] = ()) -> None:
+        ours: tuple[Journey | Segment, ...] = (*journeys, *segments)
+        found = [need for one in ours for need in _needs(one)]
         self._ids: dict[int, tuple[str, ...]] = {}
         self._plain = self._plain_slots([need for need in found if isinstance(need, PlainNeed)])
         self._measures = self._measure_slots([need for need in found if isinstance(need, Need)])
         self._truths: dict[int, SustainedCondition] = {}
-        for journey in ours:
-            for condition in journey.conditions():
+        for one in ours:
+            for condition in one.conditions():
                 if not isinstance(condition, SustainedCondition):
                     continue
                 if not isinstance(condition.sustained, PerformedCondition):
@@ -109,10 +109,10 @@ def _id(*parts: str) -> int:
     return int(stable_id(*parts)[:8], 16)
 
 
-def _needs(journey: Journey) -> Iterator[PlainNeed | Need]:
-    """What the conditions of a journey read, and its exits until an enrolment has looked for them."""
-    for condition in journey.top_conditions():
+def _needs(one: Journey | Segment) -> Iterator[PlainNeed | Need]:
+    """What conditions read, and what a journey's exits need until an enrolment has looked for them."""
+    for condition in one.top_conditions():
         yield from needs(condition)
-    for leaving in journey.exit:
+    for leaving in one.exit if isinstance(one, Journey) else ():
         if isinstance(leaving.when, ExitEvent):
             yield PlainNeed(leaving.when.event, leaving.when.where, ELIGIBLE_MAX_AGE_MS + 1)

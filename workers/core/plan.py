@@ -131,13 +131,42 @@ class EventPlan:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class SegmentPlan:
+    """A segment, compiled. ``uses`` are the segments that its conditions speak of."""
+
+    name: str
+    version: str
+    static: bool
+    require: tuple[CompiledCondition, ...]
+    exclude: tuple[CompiledCondition, ...]
+    uses: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SegmentsPlan:
+    """All segments of users, or of accounts.
+
+    ``ordered`` has those that others use before these. ``by_event`` names the segments whose conditions an
+    event's slots answer. ``version`` is a hash of them all.
+    """
+
+    version: str = ""
+    ordered: tuple[SegmentPlan, ...] = ()
+    by_event: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+
+NO_SEGMENTS = SegmentsPlan()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class SubjectPlan:
     """All that concerns users, or all that concerns accounts.
 
     ``trait_exits`` is keyed by the trait as exits name it, dots included.
     ``retentions_ms`` is the retention of each plain slot by its id. ``message_memory_ms`` is the longest time
     that a condition looks back for messages. ``measures`` are the slots that are not plain, by their ids;
-    ``truths`` are to be followed (``workers.core.slots.follow``) whenever traits change.
+    ``truths`` are to be followed (``workers.core.slots.follow``) whenever traits change. ``segments`` are
+    those of subjects of this kind.
     """
 
     subject: SubjectType
@@ -148,6 +177,7 @@ class SubjectPlan:
     message_memory_ms: int
     measures: Mapping[int, MeasureSlot] = field(default_factory=dict)
     truths: tuple[TruthSlot, ...] = ()
+    segments: SegmentsPlan = NO_SEGMENTS
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -159,6 +159,7 @@ def test_every_public_topic_has_one_shape() -> None:
         "deliveries",
         "decisions",
         "conversions",
+        "segments",
         "engagement",
         "feeds",
         "dead-letters",

@@ -19,6 +19,7 @@ SHARED = {
     "deliveries",
     "decisions",
     "conversions",
+    "segments",
     "feeds",
     "brimful-engine-changelog",
     "brimful-senders-changelog",

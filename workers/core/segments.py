@@ -1,0 +1,144 @@
+"""Who is in which segment, at every instant: entered and left by events, by changes, and by time alone.
+
+Nobody polls. A segment is looked at when something that its conditions ask about has happened, and at the
+instant at which the passing of time may change its outcome (``CompiledCondition.changes_at_ms``). That
+instant is a timer of the subject: one, for the earliest of its segments.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import msgspec
+
+from workers.core.compiled import earliest
+from workers.core.conditions import evaluate, evaluate_none
+from workers.core.facts import Moment
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from workers.core.facts import SubjectFacts
+    from workers.core.plan import SegmentPlan, SegmentsPlan
+    from workers.core.progress import Progress
+
+Change: TypeAlias = Literal["entered", "left"]
+
+
+class Memberships(msgspec.Struct, frozen=True, array_like=True):
+    """State row of a subject.
+
+    ``since_ms``: since when it has been in each of its segments. ``due_ms``: when a segment has to be looked
+    at again though nothing happens, by its name. ``version``: the segments' version when all were looked at.
+    """
+
+    since_ms: dict[str, int] = {}
+    due_ms: dict[str, int] = {}
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """A subject came into a segment, or left it; ``values`` are those that its conditions saw."""
+
+    segment: SegmentPlan
+    change: Change
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The row as it is now, and who crossed what, in the order of the plan."""
+
+    memberships: Memberships
+    crossings: tuple[Crossing, ...]
+
+
+def settle(
+    plan: SegmentsPlan,
+    held: Memberships,
+    facts: SubjectFacts,
+    progress: Progress,
+    now_ms: int,
+    concerned: Collection[str] | None,
+) -> Settled:
+    """Look at the segments that are concerned (None: at all), and at those that use one that was crossed.
+
+    Where the row was written under other segments, all are looked at: those that the plan has no more are
+    left without a record, for there is nothing that could be left.
+    """
+    since, due = dict(held.since_ms), dict(held.due_ms)
+    everything = concerned is None or held.version != plan.version
+    if everything:
+        names = {segment.name for segment in plan.ordered}
+        since = {name: at_ms for name, at_ms in since.items() if name in names}
+        due = {name: at_ms for name, at_ms in due.items() if name in names}
+    crossed: set[str] = set()
+    crossings: list[Crossing] = []
+    for segment in plan.ordered:
+        asked = everything or segment.name in (concerned or ()) or not crossed.isdisjoint(segment.uses)
+        if segment.static or not asked:
+            continue
+        moment = Moment(replace(facts, now_ms=now_ms, segments=frozenset(since)), progress, now_ms)
+        is_in, values = _belongs(segment, moment)
+        conditions = (*segment.require, *segment.exclude)
+        due_ms = earliest((one.changes_at_ms(moment) for one in conditions), now_ms)
+        due.pop(segment.name, None)
+        if due_ms is not None:
+            due[segment.name] = due_ms
+        if is_in is not (segment.name in since):
+            crossed.add(segment.name)
+            crossings.append(Crossing(segment, "entered" if is_in else "left", values))
+            if is_in:
+                since[segment.name] = now_ms
+            else:
+                del since[segment.name]
+    return Settled(_row(held, since, due, plan.version if everything else held.version), tuple(crossings))
+
+
+def enlist(
+    plan: SegmentsPlan, held: Memberships, name: str, now_ms: int, *, member: bool
+) -> tuple[Memberships, Crossing | None]:
+    """Put a subject on a static segment's list, or take it off.
+
+    None where nothing changes, and where the plan has no static segment of that name.
+    """
+    segment = next((one for one in plan.ordered if one.name == name and one.static), None)
+    if segment is None or member is (name in held.since_ms):
+        return held, None
+    since = {**held.since_ms, name: now_ms}
+    if not member:
+        del since[name]
+    crossing = Crossing(segment, "entered" if member else "left", {})
+    return _row(held, since, held.due_ms, held.version), crossing
+
+
+def next_due_ms(memberships: Memberships) -> int | None:
+    """When the subject's segments have to be looked at again; None: only when something happens."""
+    return min(memberships.due_ms.values(), default=None)
+
+
+def due_segments(memberships: Memberships, now_ms: int) -> frozenset[str]:
+    """The segments whose time has come."""
+    return frozenset(name for name, due_ms in memberships.due_ms.items() if due_ms <= now_ms)
+
+
+def using(plan: SegmentsPlan, name: str) -> frozenset[str]:
+    """The segments that speak of a segment."""
+    return frozenset(segment.name for segment in plan.ordered if name in segment.uses)
+
+
+def _belongs(segment: SegmentPlan, moment: Moment) -> tuple[bool, dict[str, Any]]:
+    required = evaluate(segment.require, moment)
+    if not required.ok:
+        return False, required.values
+    excluded = evaluate_none(segment.exclude, moment)
+    return excluded.ok, required.values | excluded.values
+
+
+def _row(held: Memberships, since: dict[str, int], due: dict[str, int], version: str) -> Memberships:
+    """The very row where nothing changed, so that nobody writes it again."""
+    if (since, due, version) == (held.since_ms, held.due_ms, held.version):
+        return held
+    return Memberships(since, due, version)
