@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from workers.scheduler.agent import Scheduler
 from workers.signals.accounts import AccountSignals
 from workers.signals.engagement import Engagements
+from workers.signals.sweep import Sweep
 from workers.signals.users import UserSignals
 from workers.stream.logic import Quiet
 
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 
     from workers.shell import EngineParts
     from workers.stream.batch import TP, Batch
-    from workers.stream.store import Timer
+    from workers.stream.logic import Notify
+    from workers.stream.store import PartitionStore, Timer
     from workers.stream.view import View
 
 
@@ -37,6 +39,7 @@ class EngineLogic(Quiet):
     def __init__(self, partition: int, parts: EngineParts) -> None:
         topics = parts.topics
         self._scheduler = Scheduler(parts)
+        self._sweep = Sweep(parts)
         self._handlers: dict[str, Handler] = {
             topics("scheduler"): self._scheduler,
             topics("account-events"): AccountSignals(parts),
@@ -59,3 +62,16 @@ class EngineLogic(Quiet):
     def fire(self, timers: Sequence[Timer], view: View, now_ms: int) -> None:
         """Timers are the scheduler's."""
         self._scheduler.fire(timers, view, now_ms)
+
+    def opened(self, store: PartitionStore) -> Sequence[Any]:
+        """What a new workspace leaves to do."""
+        return self._sweep.opened(store)
+
+    def notices(self, notices: Sequence[Any], view: View, now_ms: int) -> None:
+        """Do a part of it."""
+        self._sweep.take(notices, view, now_ms)
+
+    async def act(self, effects: Sequence[Any], notify: Notify) -> None:
+        """Go on with it."""
+        for chunk in effects:
+            notify(chunk)

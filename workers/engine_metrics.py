@@ -29,7 +29,12 @@ class SignalMetrics:
             ("journey", "outcome"),
             registry=registry,
         )
-
+        self._crossings = Counter(
+            "brimful_segment_changes",
+            "Subjects that came into a segment or left it.",
+            ("segment", "change"),
+            registry=registry,
+        )
         # Looking a label up costs as much as deciding an entry; journeys and outcomes are few.
         self._entries: dict[tuple[str, str], Counter] = {}
         self._refused = Counter(
@@ -49,6 +54,10 @@ class SignalMetrics:
         """Count events whose ``key`` or ``partition`` was not their subject's."""
         if number:
             self._rekeyed.labels(cause).inc(number)
+
+    def crossed(self, segment: str, change: str) -> None:
+        """Count a subject that ``entered`` or ``left``."""
+        self._crossings.labels(segment, change).inc()
 
     def entry(self, journey: str, outcome: str) -> None:
         """Count a candidate entry: ``eligible``, or why not."""

@@ -13,6 +13,8 @@ import msgspec
 
 from schemas import wire
 from schemas.fields import SubjectType  # noqa: TC001  msgspec reads it at run time
+from workers.core import segments
+from workers.core.activity import Activity
 from workers.core.commands import (
     CancelTimer,
     RecordConversion,
@@ -22,28 +24,35 @@ from workers.core.commands import (
     SetTimer,
     Transition,
 )
-from workers.core.facts import SubjectFacts
+from workers.core.facts import Moment, SubjectFacts
+from workers.core.ids import stable_id
 from workers.core.progress import Progress
 from workers.core.recipients import Member, route
+from workers.core.segments import Memberships
+from workers.core.slots import follow
 from workers.state import TABLES, Profile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from workers.core.commands import Command
     from workers.core.plan import Plan, SubjectPlan
+    from workers.core.segments import Crossing
     from workers.engine_metrics import SignalMetrics
     from workers.state import SubjectTables
     from workers.stream.view import View
 
 
 class TimerPayload(msgspec.Struct, array_like=True, frozen=True):
-    """What a journey's timer carries: whose it is, and which enrollment it wakes."""
+    """What a timer carries: whose it is, and which enrollment it wakes; ``""``: the subject's segments."""
 
     subject_type: SubjectType
     subject: str
     enrollment: str
 
+
+SEGMENTS = ""
+"""In the place of an enrollment: the timer is for the subject's segments."""
 
 _encode_payload = msgspec.msgpack.Encoder().encode
 decode_payload = msgspec.msgpack.Decoder(TimerPayload).decode
@@ -90,8 +99,15 @@ class Subject:
         """The account of a user; an account itself."""
         return self.id if self.kind == "account" else self.profile.account
 
-    def facts(self, now_ms: int, properties: Mapping[str, Any]) -> SubjectFacts:
-        """The newest state as the core reads it."""
+    @property
+    def memberships(self) -> Memberships:
+        """The segments that it is in."""
+        return self._view.table(self._tables.memberships).get(self.key) or Memberships()
+
+    def facts(
+        self, now_ms: int, properties: Mapping[str, Any], event_at_ms: int | None = None
+    ) -> SubjectFacts:
+        """The newest state as the core reads it; with an event, its properties and when it happened."""
         profile = self.profile
         row = self._view.table(self._tables.activity).get(self.key)
         return SubjectFacts(
@@ -101,15 +117,72 @@ class Subject:
             event_properties=properties,
             windows=row.windows if row is not None else {},
             retentions_ms=self.plan.retentions_ms,
+            event_at_ms=event_at_ms,
+            segments=frozenset(self.memberships.since_ms if self.plan.segments.ordered else ()),
         )
 
-    def take(self, transition: Transition) -> None:
+    def take(self, transition: Transition, now_ms: int) -> None:
         """Store the new progress and turn the commands into what the transaction commits."""
         if not transition.commands:
             return
         self._view.table(self._tables.progress).put(self.key, transition.progress)
         for command in transition.commands:
             self.execute(command)
+        if self.plan.segments.ordered:
+            # Messages, enrollments and goals are things that segments ask about.
+            self.settle(now_ms, None)
+
+    def follow(self, at_ms: int, now_ms: int) -> None:
+        """Note since when conditions on traits are true, after traits of it or of its account changed."""
+        if not self.plan.truths:
+            return
+        activities = self._view.table(self._tables.activity)
+        row = activities.get(self.key) or Activity()
+        moment = Moment(self.facts(now_ms, {}), self.progress, now_ms)
+        changes = follow(self.plan.truths, row.windows, moment, at_ms)
+        for slot_id, since in changes.items():
+            if since is None:
+                del row.windows[slot_id]
+            else:
+                row.windows[slot_id] = since
+        if changes:
+            activities.put(self.key, row)
+
+    def settle(self, now_ms: int, concerned: Collection[str] | None) -> None:
+        """Look at its segments: those that are concerned, or at all (None)."""
+        plan = self.plan.segments
+        if concerned is not None and not concerned:
+            return
+        held = self.memberships
+        settled = segments.settle(plan, held, self.facts(now_ms, {}), self.progress, now_ms, concerned)
+        self._cross(held, settled.memberships, settled.crossings, now_ms)
+
+    def enlist(self, segment: str, now_ms: int, *, member: bool) -> None:
+        """Put it on a static segment's list, or take it off; what uses the segment follows."""
+        plan, held = self.plan.segments, self.memberships
+        memberships, crossing = segments.enlist(plan, held, segment, now_ms, member=member)
+        if crossing is not None:
+            self._cross(held, memberships, (crossing,), now_ms)
+            known = self._view.table(self._tables.activity).get(self.key) is not None
+            self.settle(now_ms, segments.using(plan, segment) if known else None)
+
+    def _cross(self, held: Memberships, now: Memberships, crossings: Sequence[Crossing], now_ms: int) -> None:
+        """Store what became of the memberships: row, one timer for all, a record of each crossing."""
+        if now is held:
+            return
+        table = self._view.table(self._tables.memberships)
+        if now.since_ms or now.due_ms:
+            table.put(self.key, now)
+        else:
+            table.delete(self.key)
+        due_ms = segments.next_due_ms(now)
+        if due_ms != segments.next_due_ms(held):
+            timer_id = stable_id("segments", self.kind, self.id)
+            self.execute(CancelTimer(timer_id) if due_ms is None else SetTimer(timer_id, due_ms, SEGMENTS))
+        for crossing in crossings:
+            record = segments.change_record(crossing, self.kind, self.id, now_ms)
+            self._parts.metrics.crossed(record.segment, record.change)
+            self._view.send(self._parts.topics("segments"), self.key, wire.encode(record))
 
     def execute(self, command: Command) -> None:
         """The one place where a command becomes an effect."""

@@ -13,6 +13,7 @@ import msgspec
 
 from workers.core.activity import Activity
 from workers.core.progress import Progress
+from workers.core.segments import Memberships
 from workers.stream.tables import Table
 
 if TYPE_CHECKING:
@@ -35,22 +36,34 @@ class Profile(msgspec.Struct, array_like=True):
 
 @dataclass(frozen=True, slots=True)
 class SubjectTables:
-    """The three rows of a subject."""
+    """The rows of a subject."""
 
     activity: Table[Activity]
     profiles: Table[Profile]
     progress: Table[Progress]
+    memberships: Table[Memberships]
+
+    def rows_of(self, key: bytes) -> tuple[bytes, bytes, bytes, bytes]:
+        """The storage keys of all of a subject's rows: what a decision on it reads."""
+        return (
+            self.activity.prefix + key,
+            self.profiles.prefix + key,
+            self.progress.prefix + key,
+            self.memberships.prefix + key,
+        )
 
 
 USERS = SubjectTables(
     Table("user_activity", b"a", Activity),
     Table("user_profiles", b"p", Profile),
     Table("user_progress", b"e", Progress),
+    Table("user_memberships", b"s", Memberships),
 )
 ACCOUNTS = SubjectTables(
     Table("account_activity", b"A", Activity),
     Table("account_profiles", b"P", Profile),
     Table("account_progress", b"E", Progress),
+    Table("account_memberships", b"S", Memberships),
 )
 
 TABLES: dict[SubjectType, SubjectTables] = {"user": USERS, "account": ACCOUNTS}

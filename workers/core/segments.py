@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
 
+from schemas import wire
 from workers.core.compiled import earliest
 from workers.core.conditions import evaluate, evaluate_none
 from workers.core.facts import Moment
+from workers.core.ids import stable_id
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from schemas.fields import SubjectType
     from workers.core.facts import SubjectFacts
     from workers.core.plan import SegmentPlan, SegmentsPlan
     from workers.core.progress import Progress
@@ -30,12 +33,11 @@ class Memberships(msgspec.Struct, frozen=True, array_like=True):
     """State row of a subject.
 
     ``since_ms``: since when it has been in each of its segments. ``due_ms``: when a segment has to be looked
-    at again though nothing happens, by its name. ``version``: the segments' version when all were looked at.
+    at again though nothing happens, by its name.
     """
 
     since_ms: dict[str, int] = {}
     due_ms: dict[str, int] = {}
-    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +67,18 @@ def settle(
 ) -> Settled:
     """Look at the segments that are concerned (None: at all), and at those that use one that was crossed.
 
-    Where the row was written under other segments, all are looked at: those that the plan has no more are
-    left without a record, for there is nothing that could be left.
+    Where all are looked at, those that the plan has no more are forgotten without a record: there is nothing
+    left that could be left.
     """
     since, due = dict(held.since_ms), dict(held.due_ms)
-    everything = concerned is None or held.version != plan.version
-    if everything:
+    if concerned is None:
         names = {segment.name for segment in plan.ordered}
         since = {name: at_ms for name, at_ms in since.items() if name in names}
         due = {name: at_ms for name, at_ms in due.items() if name in names}
     crossed: set[str] = set()
     crossings: list[Crossing] = []
     for segment in plan.ordered:
-        asked = everything or segment.name in (concerned or ()) or not crossed.isdisjoint(segment.uses)
+        asked = concerned is None or segment.name in concerned or not crossed.isdisjoint(segment.uses)
         if segment.static or not asked:
             continue
         moment = Moment(replace(facts, now_ms=now_ms, segments=frozenset(since)), progress, now_ms)
@@ -94,7 +95,7 @@ def settle(
                 since[segment.name] = now_ms
             else:
                 del since[segment.name]
-    return Settled(_row(held, since, due, plan.version if everything else held.version), tuple(crossings))
+    return Settled(_row(held, since, due), tuple(crossings))
 
 
 def enlist(
@@ -111,7 +112,22 @@ def enlist(
     if not member:
         del since[name]
     crossing = Crossing(segment, "entered" if member else "left", {})
-    return _row(held, since, held.due_ms, held.version), crossing
+    return _row(held, since, held.due_ms), crossing
+
+
+def change_record(crossing: Crossing, kind: SubjectType, subject: str, now_ms: int) -> wire.SegmentChange:
+    """The record that others may follow; the same crossing at the same instant has the same id."""
+    segment = crossing.segment
+    return wire.SegmentChange(
+        id=stable_id("segment", kind, subject, segment.name, crossing.change, str(now_ms)),
+        segment=segment.name,
+        version=segment.version,
+        subject_type=kind,
+        subject=subject,
+        change=crossing.change,
+        values=crossing.values,
+        at_ms=now_ms,
+    )
 
 
 def next_due_ms(memberships: Memberships) -> int | None:
@@ -137,8 +153,6 @@ def _belongs(segment: SegmentPlan, moment: Moment) -> tuple[bool, dict[str, Any]
     return excluded.ok, required.values | excluded.values
 
 
-def _row(held: Memberships, since: dict[str, int], due: dict[str, int], version: str) -> Memberships:
+def _row(held: Memberships, since: dict[str, int], due: dict[str, int]) -> Memberships:
     """The very row where nothing changed, so that nobody writes it again."""
-    if (since, due, version) == (held.since_ms, held.due_ms, held.version):
-        return held
-    return Memberships(since, due, version)
+    return held if (since, due) == (held.since_ms, held.due_ms) else Memberships(since, due)

@@ -9,9 +9,10 @@ import msgspec
 from schemas import wire
 from workers.core.entry import enroll
 from workers.core.journeys import resume
+from workers.core.segments import due_segments
 from workers.core.sending import answer_request
-from workers.shell import Subject, decode_payload
-from workers.state import TABLES, USERS
+from workers.shell import SEGMENTS, Subject, decode_payload
+from workers.state import TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,8 +51,8 @@ class Scheduler:
                 view.dead_letter(batch.tp, record, "unreadable", str(error))
                 continue
             taken.append(Asked(record, asked))
-            kind = asked.subject_type if isinstance(asked, wire.Eligible) else "user"
-            keys += _row_keys(kind, asked.subject.encode())
+            kind = asked.subject_type if isinstance(asked, wire.Eligible | wire.ListEntry) else "user"
+            keys += TABLES[kind].rows_of(asked.subject.encode())
         return taken, keys
 
     def apply(self, tp: TP, items: Sequence[Asked], view: View, now_ms: int) -> None:
@@ -61,21 +62,25 @@ class Scheduler:
             match asked:
                 case wire.Eligible():
                     subject = Subject(asked.subject_type, asked.subject.encode(), view, self._parts)
-                    facts = subject.facts(now_ms, asked.trigger.properties)
-                    subject.take(enroll(subject.plan, asked, facts, subject.progress, now_ms))
+                    facts = subject.facts(now_ms, asked.trigger.properties, asked.trigger.at_ms)
+                    subject.take(enroll(subject.plan, asked, facts, subject.progress, now_ms), now_ms)
                 case wire.AccountFacts():
-                    self._learn(asked, view)
+                    self._learn(asked, view, now_ms)
                 case wire.MessageRequest():
                     subject = Subject("user", asked.subject.encode(), view, self._parts)
                     facts = subject.facts(now_ms, asked.context.event)
-                    subject.take(answer_request(self._parts.plan, asked, facts, subject.progress, now_ms))
+                    answer = answer_request(self._parts.plan, asked, facts, subject.progress, now_ms)
+                    subject.take(answer, now_ms)
+                case wire.ListEntry():
+                    subject = Subject(asked.subject_type, asked.subject.encode(), view, self._parts)
+                    subject.enlist(asked.segment, now_ms, member=asked.member)
 
     def timer_keys(self, timers: Sequence[Timer]) -> list[bytes]:
         """The rows of the subjects whose timers are due."""
         keys: list[bytes] = []
         for timer in timers:
             payload = decode_payload(timer.payload)
-            keys += _row_keys(payload.subject_type, payload.subject.encode())
+            keys += TABLES[payload.subject_type].rows_of(payload.subject.encode())
         return keys
 
     def fire(self, timers: Sequence[Timer], view: View, now_ms: int) -> None:
@@ -83,18 +88,19 @@ class Scheduler:
         for timer in timers:
             payload = decode_payload(timer.payload)
             subject = Subject(payload.subject_type, payload.subject.encode(), view, self._parts)
+            if payload.enrollment == SEGMENTS:
+                subject.settle(now_ms, due_segments(subject.memberships, now_ms))
+                continue
             facts = subject.facts(now_ms, {})
-            subject.take(resume(subject.plan, subject.progress, payload.enrollment, facts, now_ms))
+            subject.take(resume(subject.plan, subject.progress, payload.enrollment, facts, now_ms), now_ms)
 
-    def _learn(self, told: wire.AccountFacts, view: View) -> None:
+    def _learn(self, told: wire.AccountFacts, view: View, now_ms: int) -> None:
         """Take over what a user's account is like; of an account that the user left, it is old news."""
         subject = Subject("user", told.subject.encode(), view, self._parts)
         profile = subject.profile
         if profile.account == told.account:
             profile.account_traits = told.facts
             subject.put_profile(profile)
-
-
-def _row_keys(kind: str, key: bytes) -> tuple[bytes, bytes, bytes]:
-    tables = TABLES["account"] if kind == "account" else USERS
-    return tables.activity.key(key), tables.profiles.key(key), tables.progress.key(key)
+            subject.follow(told.at_ms, now_ms)
+            if subject.plan.segments.ordered:
+                subject.settle(now_ms, None)

@@ -12,6 +12,7 @@ from workers.core.activity import Activity
 from workers.core.ids import stable_id
 from workers.core.journeys import Happened
 from workers.core.plan import EventPlan
+from workers.core.slots import record
 from workers.shell import Subject
 from workers.signals.account_events import Counted, Described, Item, Occurred, decode
 from workers.signals.reactions import react, traits_changed
@@ -45,6 +46,7 @@ class AccountSignals:
     def __init__(self, parts: EngineParts) -> None:
         self._parts = parts
         self._plans = parts.plan.account.events
+        self._segments = parts.plan.account.segments.by_event
 
     def prepare(self, batch: Batch, view: View, now_ms: int) -> tuple[list[Bundle], list[bytes]]:
         """The bundles, and their accounts' rows."""
@@ -52,20 +54,21 @@ class AccountSignals:
         taken: list[Bundle] = []
         counting: set[str] = set()
         deciding: set[str] = set()
-        for record in batch.records:
+        for source in batch.records:
             try:
-                items = decode(record.value or b"")
+                items = decode(source.value or b"")
             except msgspec.DecodeError as error:
-                view.dead_letter(batch.tp, record, "unreadable", str(error))
+                view.dead_letter(batch.tp, source, "unreadable", str(error))
                 continue
-            taken.append(Bundle(record, items))
+            taken.append(Bundle(source, items))
             for item in items:
-                (counting if isinstance(item, Counted) else deciding).add(item.account)
+                counts = isinstance(item, Counted) and item.event not in self._segments
+                (counting if counts else deciding).add(item.account)
         prefix = ACCOUNTS.activity.prefix
         keys = [prefix + account.encode() for account in counting | deciding]
         for account in deciding:
             key = account.encode()
-            keys += (ACCOUNTS.profiles.key(key), ACCOUNTS.progress.key(key))
+            keys += ACCOUNTS.rows_of(key)[1:]
         return taken, keys
 
     def apply(self, tp: TP, items: Sequence[Bundle], view: View, now_ms: int) -> None:
@@ -85,16 +88,18 @@ class AccountSignals:
     def _account(self, key: bytes, items: list[Item], view: View, now_ms: int) -> None:
         """All of one account's items, in order; occurrences are gathered until something decides on them."""
         rows = view.table(ACCOUNTS.activity)
-        row = rows.get(key)
-        if row is None:
-            row = Activity()
+        known = rows.get(key)
+        row = known or Activity()
         rows.put(key, row)
+        subject = Subject("account", key, view, self._parts)
         gathered: dict[Slot, list[int]] = {}
+        concerned: frozenset[str] = frozenset()
         for item in items:
             if isinstance(item, Described):
                 self._describe(item, key, view, now_ms)
                 continue
             plan = self._plans.get(item.event, NOTHING)
+            concerned |= self._segments.get(item.event, frozenset())
             if isinstance(item, Counted):
                 for slot in plan.slots:
                     gathered.setdefault(slot, []).extend(item.times_ms)
@@ -102,13 +107,17 @@ class AccountSignals:
             for slot in plan.slots:
                 if slot.where is None or slot.where(_properties(item)):
                     gathered.setdefault(slot, []).append(item.at_ms)
+            if plan.measures:
+                _measure(row, plan, item, now_ms)
             if plan.entries or plan.exits or plan.goals:
                 _count(row, gathered, now_ms)
                 gathered = {}
+                subject.settle(now_ms, concerned)
+                concerned = frozenset()
                 happened = Happened(item.event, _properties(item), item.message_id, item.at_ms)
-                subject = Subject("account", key, view, self._parts)
                 react(happened, plan, subject, self._parts, view, now_ms)
         _count(row, gathered, now_ms)
+        subject.settle(now_ms, None if known is None and subject.plan.segments.ordered else concerned)
 
     def _describe(self, item: Described, key: bytes, view: View, now_ms: int) -> None:
         subject = Subject("account", key, view, self._parts)
@@ -155,6 +164,14 @@ class AccountSignals:
 def _count(row: Activity, gathered: dict[Slot, list[int]], now_ms: int) -> None:
     for slot, times_ms in gathered.items():
         windows.record_all(row, slot.id, times_ms, now_ms, slot.retention_ms)
+
+
+def _measure(row: Activity, plan: EventPlan, item: Occurred, now_ms: int) -> None:
+    properties = _properties(item)
+    for slot in plan.measures:
+        value = record(slot, row.windows.get(slot.id), item.at_ms, now_ms, properties, item.user)
+        if value is not None:
+            row.windows[slot.id] = value
 
 
 def _properties(item: Occurred) -> dict[str, Any]:

@@ -22,10 +22,10 @@ def react(
 ) -> None:
     """Goals and exits first: what an event ends, it does not begin in the same breath unless it may."""
     if plan.goals or plan.exits:
-        subject.take(observe(subject.plan, happened, subject.progress, now_ms))
+        subject.take(observe(subject.plan, happened, subject.progress, now_ms), now_ms)
     if not plan.entries:
         return
-    facts = subject.facts(now_ms, happened.properties)
+    facts = subject.facts(now_ms, happened.properties, happened.at_ms)
     trigger = wire.Trigger(
         event=happened.event,
         message_id=happened.message_id,
@@ -52,8 +52,11 @@ def react(
 def traits_changed(
     before: Mapping[str, Any], message_id: str, at_ms: int, subject: Subject, now_ms: int
 ) -> None:
-    """Exits that changed traits bring; ``before`` are the traits as they were."""
+    """What changed traits bring: exits, and segments; ``before`` are the traits as they were."""
+    subject.follow(at_ms, now_ms)
     changed = changed_traits(subject.plan, before, subject.profile.traits)
     if changed:
         happened = Changed(changed, message_id, at_ms)
-        subject.take(observe(subject.plan, happened, subject.progress, now_ms))
+        subject.take(observe(subject.plan, happened, subject.progress, now_ms), now_ms)
+    if subject.plan.segments.ordered:
+        subject.settle(now_ms, None)

@@ -15,7 +15,8 @@ from workers.core import activity as activities
 from workers.core import windows
 from workers.core.activity import Activity
 from workers.core.journeys import Happened
-from workers.core.plan import EventPlan, Slot
+from workers.core.plan import EventPlan, Slot, SubjectPlan
+from workers.core.slots import record
 from workers.shell import Subject
 from workers.signals.account_events import Described, Outbox
 from workers.signals.intake import Taken, is_misplaced, take
@@ -38,20 +39,23 @@ DESCRIBING = frozenset({"identify", "group"})
 class EventUse:
     """What one event is used for, in the form in which the loop asks.
 
-    ``decides``: it can start, end or convert a user's enrollment. ``for_accounts``: accounts count it; with
-    ``account_decides`` each occurrence goes there by itself, with its properties. ``other``: there is more to
-    it than counting.
+    ``decides``: it can start, end or convert a user's enrollment. ``segments``: those of users that it may
+    change. ``for_accounts``: accounts count it; with ``account_decides`` each occurrence goes there by
+    itself, with its properties. ``other``: there is more to it than counting.
     """
 
     plan: EventPlan
     slots: tuple[Slot, ...]
+    segments: frozenset[str]
     decides: bool
     for_accounts: bool
     account_decides: bool
     other: bool
 
 
-UNUSED = EventUse(NOTHING, (), decides=False, for_accounts=False, account_decides=False, other=True)
+UNUSED = EventUse(
+    NOTHING, (), frozenset(), decides=False, for_accounts=False, account_decides=False, other=True
+)
 
 
 class UserSignals:
@@ -62,8 +66,9 @@ class UserSignals:
         self._parts = parts
         user, account = parts.plan.user.events, parts.plan.account.events
         names = user.keys() | account.keys()
-        self._uses = {name: _use(name, user.get(name, NOTHING), account.get(name)) for name in names}
-        self._deciding = frozenset(name for name, use in self._uses.items() if use.decides)
+        plan = parts.plan
+        self._uses = {name: _use(name, plan.user, plan.account) for name in names}
+        self._deciding = frozenset(name for name, use in self._uses.items() if use.decides or use.segments)
 
     def prepare(self, batch: Batch, view: View, now_ms: int) -> tuple[list[Taken], list[bytes]]:
         """The usable events, and their subjects' rows."""
@@ -72,10 +77,10 @@ class UserSignals:
         keys = [prefix + key for _, _, key, _ in taken]
         for _, event, key, _ in taken:
             if event.event in self._deciding:
-                keys += (USERS.profiles.key(key), USERS.progress.key(key))
+                keys += USERS.rows_of(key)[1:]
         return taken, keys
 
-    def apply(  # noqa: C901, PLR0912 - the hot loop, without a call per event
+    def apply(  # noqa: C901, PLR0912, PLR0915 - the hot loop, without a call per event
         self, tp: TP, items: Sequence[Taken], view: View, now_ms: int
     ) -> None:
         """Count each event, forward what accounts count, decide what it may change."""
@@ -83,8 +88,9 @@ class UserSignals:
         rows, dirty, load, use_of = table.rows, table.dirty, table.get, self._uses.get
         is_duplicate, add = activities.is_duplicate, windows.add
         outbox = Outbox(self._parts.partitions)
+        fresh: list[bytes] = []
         duplicates = late = untracked = elsewhere = 0
-        for record, event, key, at_ms in items:
+        for source, event, key, at_ms in items:
             kind = event.type
             name = event.event if kind == "track" else kind
             use = use_of(name)  # type: ignore[arg-type]  # take() saw to it that a track call has an event
@@ -95,10 +101,11 @@ class UserSignals:
                 use = UNUSED
             row = rows.get(key) or load(key)
             if row is None:
-                if is_misplaced(key, self._partition, self._parts.partitions, tp.topic, record.value, view):
+                if is_misplaced(key, self._partition, self._parts.partitions, tp.topic, source.value, view):
                     elsewhere += 1
                     continue
                 row = rows[key] = Activity()
+                fresh.append(key)
             if is_duplicate(row, event.message_id, now_ms):
                 duplicates += 1
                 continue
@@ -111,7 +118,7 @@ class UserSignals:
                     else:
                         held[slot.id] = add(held.get(slot.id), at_ms, now_ms, slot.retention_ms)
             if use.other:
-                self._more((record, event, key, at_ms), use, row, outbox, view, now_ms)
+                self._more((source, event, key, at_ms), use, row, outbox, view, now_ms)
             elif use.for_accounts:
                 # What _more would do, without the call: most events take this way.
                 context = event.context
@@ -124,6 +131,7 @@ class UserSignals:
                         times[account].append(at_ms)
                     else:
                         times[account] = [at_ms]
+        self._meet(fresh, view, now_ms)
         outbox.send(self._parts.topics("account-events"), view)
         metrics = self._parts.metrics
         metrics.events("counted", len(items) - duplicates - untracked - elsewhere)
@@ -132,11 +140,23 @@ class UserSignals:
         metrics.events("untracked", untracked)
         metrics.rekeyed("partition", elsewhere)
 
+    def _meet(self, fresh: Sequence[bytes], view: View, now_ms: int) -> None:
+        """Look at all segments of people who are seen for the first time."""
+        if self._parts.plan.user.segments.ordered:
+            for key in fresh:
+                Subject("user", key, view, self._parts).settle(now_ms, None)
+
     def _more(
         self, one: Taken, use: EventUse, row: Activity, outbox: Outbox, view: View, now_ms: int
     ) -> None:
         """What rarer events bring: traits and memberships, decisions for the account and for the user."""
         _, event, key, at_ms = one
+        if use.plan.measures:
+            properties = wire.values(event.properties)
+            for slot in use.plan.measures:
+                value = record(slot, row.windows.get(slot.id), at_ms, now_ms, properties, None)
+                if value is not None:
+                    row.windows[slot.id] = value
         if event.type in DESCRIBING:
             self._describe(one, row, outbox, view, now_ms)
         name = event.event or event.type
@@ -148,9 +168,10 @@ class UserSignals:
                 outbox.occurred(account, event, at_ms)
             else:
                 outbox.times(name).setdefault(account, []).append(at_ms)
+        subject = Subject("user", key, view, self._parts)
+        subject.settle(now_ms, use.segments)
         if use.decides:
             happened = Happened(name, wire.values(event.properties), event.message_id, at_ms)
-            subject = Subject("user", key, view, self._parts)
             react(happened, use.plan, subject, self._parts, view, now_ms)
 
     def _describe(self, one: Taken, row: Activity, outbox: Outbox, view: View, now_ms: int) -> None:
@@ -179,19 +200,23 @@ class UserSignals:
             traits_changed(before, event.message_id, at_ms, subject, now_ms)
 
 
-def _use(name: str, user: EventPlan, account: EventPlan | None) -> EventUse:
+def _use(name: str, users: SubjectPlan, accounts: SubjectPlan) -> EventUse:
+    user, account = users.events.get(name, NOTHING), accounts.events.get(name)
     decides = bool(user.entries or user.exits or user.goals)
+    concerned = users.segments.by_event.get(name, frozenset())
     account_decides = account is not None and _needs_each(account)
     return EventUse(
         plan=user,
         slots=user.slots,
+        segments=concerned,
         decides=decides,
         for_accounts=account is not None,
         account_decides=account_decides,
-        other=decides or account_decides or name in DESCRIBING,
+        other=bool(decides or account_decides or name in DESCRIBING or concerned or user.measures),
     )
 
 
 def _needs_each(plan: EventPlan) -> bool:
     """Whether accounts must see each occurrence with its properties, and not only when it happened."""
-    return bool(plan.entries or plan.exits or plan.goals) or any(slot.where for slot in plan.slots)
+    decides = plan.entries or plan.exits or plan.goals
+    return bool(decides or plan.measures) or any(slot.where for slot in plan.slots)

@@ -160,13 +160,13 @@ def test_what_changed_nothing_gives_the_very_row() -> None:
     assert person.settles(NOW, frozenset({"limited"})).memberships is before
 
 
-def test_under_other_segments_everything_is_looked_at() -> None:
-    """A new workspace: what is gone is forgotten in silence, what is new is entered, what stays stays."""
+def test_a_new_workspace_has_other_segments() -> None:
+    """What is gone is forgotten in silence, what is new is entered, what stays stays."""
     person = Person(plan_of(LIMITED, STARTER), traits={"plan": "starter"})
     person.settles(NOW, None)
     scale = {"segment": "not_pro", "require": [{"trait": "plan", "ne": "pro", "if_missing": "pass"}]}
     person.plan = plan_of(LIMITED, scale)
-    person.settles(NOW + 5, frozenset())
+    person.settles(NOW + 5, None)
     assert person.row.since_ms == {"not_pro": NOW + 5}
     assert person.told == [("starter", "entered", NOW), ("not_pro", "entered", NOW + 5)]
 

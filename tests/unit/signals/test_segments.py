@@ -1,0 +1,247 @@
+"""Segments in the engine: events, identities, accounts, messages, lists and time move subjects in and out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from prometheus_client import CollectorRegistry
+
+from schemas import wire
+from schemas.workspace import Workspace
+from tests.unit.signals.kit import DAY, NOW, event, record
+from tests.unit.stream.kit import Rec
+from workers.core.compile import compile_workspace
+from workers.engine import EngineLogic
+from workers.engine_metrics import SignalMetrics
+from workers.shell import EngineParts
+from workers.signals.sweep import CHUNK
+from workers.stream.batch import TP, Batch
+from workers.stream.decide import apply_items, fire_timers, take_notices
+from workers.stream.store import PartitionStore, Timer
+from workers.stream.view import View
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+LIMITED = {"segment": "limited", "require": [{"performed": "limit", "at_least": 2, "within": "14d"}]}
+PAYING = {"segment": "paying", "require": [{"trait": "plan", "in": ["pro", "scale"]}]}
+FREE = {"segment": "free", "require": [{"trait": "plan", "not_in": ["pro"], "if_missing": "pass"}]}
+BETA = {"segment": "beta", "static": True}
+INVITED = {"segment": "invited", "require": [{"in_segment": "beta"}, {"trait": "plan", "eq": "pro"}]}
+BUSY_TEAM = {
+    "segment": "busy_team",
+    "subject": "account",
+    "require": [{"members": "limit", "gte": 3, "within": "14d"}],
+}
+FULL_TEAM = {
+    "segment": "full_team",
+    "subject": "account",
+    "require": [{"trait": "seats_used", "divided_by": {"trait": "seats_limit"}, "gte": 0.8}],
+}
+IN_BIG_ACCOUNT = {"segment": "in_big_account", "require": [{"account": {"trait": "size", "gte": 100}}]}
+ONBOARDED = {"segment": "onboarded", "require": [{"enrolled": {"journey": "welcome"}}]}
+WELCOME = {
+    "journey": "welcome",
+    "subject": "user",
+    "entry": {"on": {"event": "signed_up"}},
+    "steps": [{"wait": "1d"}],
+}
+
+
+class Whole:
+    """The engine of the only partition, on a store of its own; what it sends itself comes back to it."""
+
+    def __init__(self, folder: Path, *segments: dict[str, Any], journeys: Sequence[Any] = ()) -> None:
+        self._folder = folder
+        self.now_ms = NOW
+        self.told: list[tuple[str, str, str, int]] = []
+        self.store = PartitionStore(folder / "db")
+        self._offset = 0
+        self.publish(*segments, journeys=journeys)
+
+    def publish(self, *segments: dict[str, Any], journeys: Sequence[Any] = ()) -> None:
+        """Begin anew with another workspace."""
+        content = {"name": "w", "segments": list(segments), "journeys": list(journeys)}
+        plan = compile_workspace(Workspace.model_validate(content))
+        metrics = SignalMetrics(CollectorRegistry())
+        self.logic = EngineLogic(0, EngineParts(plan, 1, lambda name: name, metrics))
+        notices = self.logic.opened(self.store)
+        while notices:
+            view = View(self.store.get)
+            take_notices(self.logic, notices, view, self.now_ms)
+            notices = view.effects
+            self._commit(view)
+
+    def events(self, *events: dict[str, Any]) -> None:
+        """These events arrive."""
+        self._run("product-events", [record(one, at) for at, one in enumerate(events)])
+
+    def hears(self, told: Any) -> None:
+        """A record of the scheduler topic arrives."""
+        self._run("scheduler", [Rec(0, wire.encode(told), told.subject.encode())])
+
+    def waits(self, until_ms: int) -> None:
+        """Time passes; what falls due acts at its instant."""
+        while (due_ms := self.store.next_due_ms()) is not None and due_ms <= until_ms:
+            self.now_ms = max(self.now_ms, due_ms)
+            view = View(self.store.get)
+            timers: list[Timer] = self.store.due(self.now_ms, 100)
+            fire_timers(self.logic, timers, view, self.now_ms)
+            self._commit(view)
+        self.now_ms = until_ms
+
+    def _run(self, topic: str, records: list[Rec]) -> None:
+        view, tp = View(self.store.get), TP(topic, 0)
+        items, _ = self.logic.prepare(Batch(tp, records, 0, len(records)), view, self.now_ms)
+        apply_items(self.logic, tp, items, view, self.now_ms)
+        assert view.dead == []
+        self._commit(view)
+
+    def _commit(self, view: View) -> None:
+        self._offset += 1
+        self.store.write(view.changes(), changelog_next=self._offset, now_ms=self.now_ms)
+        for output in view.outputs:
+            if output.topic == "segments":
+                change = wire.decode_segment_change(output.value or b"")
+                assert output.key == change.subject.encode()
+                self.told.append((change.subject, change.segment, change.change, change.at_ms))
+        for topic in ("account-events", "scheduler"):
+            again = [Rec(0, one.value or b"", one.key) for one in view.outputs if one.topic == topic]
+            if again:
+                self._run(topic, again)
+
+
+def identify(user: str, **traits: Any) -> dict[str, Any]:
+    """An identify call."""
+    return event(user=user, type="identify", event=None, traits=traits)
+
+
+def group(user: str, account: str, **traits: Any) -> dict[str, Any]:
+    """A group call."""
+    return event(user=user, type="group", event=None, groupId=account, traits=traits)
+
+
+def test_events_bring_in_and_a_timer_takes_out(tmp_path: Path) -> None:
+    """At the instant at which the window lets go, with nothing happening."""
+    engine = Whole(tmp_path, LIMITED)
+    engine.events(event(), event(at_ms=NOW - 4 * DAY))
+    engine.waits(NOW + 30 * DAY)
+    assert engine.told == [
+        ("u1", "limited", "entered", NOW),
+        ("u1", "limited", "left", NOW + 10 * DAY),
+    ]
+    assert engine.store.next_due_ms() is None
+
+
+def test_more_of_the_same_moves_the_timer_and_tells_nobody(tmp_path: Path) -> None:
+    """A member that stays a member is no news."""
+    engine = Whole(tmp_path, LIMITED)
+    engine.events(event(), event())
+    engine.waits(NOW + 5 * DAY)
+    engine.events(event(at_ms=NOW + 5 * DAY), event(at_ms=NOW + 5 * DAY))
+    engine.waits(NOW + 40 * DAY)
+    assert engine.told[1:] == [("u1", "limited", "left", NOW + 19 * DAY)]
+
+
+def test_traits_move_people_at_once(tmp_path: Path) -> None:
+    """In the transaction that learns of them."""
+    engine = Whole(tmp_path, PAYING)
+    engine.events(identify("u1", plan="free"))
+    engine.events(identify("u1", plan="pro"))
+    engine.events(identify("u1", plan="scale"))
+    engine.events(identify("u1", plan=None))
+    assert [told[2] for told in engine.told] == ["entered", "left"]
+
+
+def test_who_is_seen_for_the_first_time_is_looked_at(tmp_path: Path) -> None:
+    """Whatever the first event is: a negative condition may hold for somebody who did nothing yet."""
+    engine = Whole(tmp_path, FREE, LIMITED)
+    engine.events(event("limit", "u7"))
+    assert engine.told == [("u7", "free", "entered", NOW)]
+
+
+def test_distinct_members_bring_an_account_in(tmp_path: Path) -> None:
+    """Three members, not three events; and time alone takes it out."""
+    engine = Whole(tmp_path, BUSY_TEAM)
+    context = {"groupId": "acme"}
+    for user in ("u1", "u1", "u2"):
+        engine.events(event("limit", user, context=context))
+    assert engine.told == []
+    engine.events(event("limit", "u3", at_ms=NOW - DAY, context=context))
+    engine.waits(NOW + 20 * DAY)
+    assert engine.told == [
+        ("acme", "busy_team", "entered", NOW),
+        ("acme", "busy_team", "left", NOW + 13 * DAY),
+    ]
+
+
+def test_a_ratio_of_an_accounts_traits_moves_it(tmp_path: Path) -> None:
+    """Eight seats of ten are 80 %; a larger plan takes it out again."""
+    engine = Whole(tmp_path, FULL_TEAM)
+    engine.events(group("u1", "acme", seats_used=7, seats_limit=10))
+    assert engine.told == []
+    engine.events(group("u1", "acme", seats_used=8))
+    engine.events(group("u2", "acme", seats_limit=20))
+    assert [told[1:3] for told in engine.told] == [("full_team", "entered"), ("full_team", "left")]
+
+
+def test_what_an_account_is_like_moves_its_members(tmp_path: Path) -> None:
+    """Through the facts that members are told."""
+    engine = Whole(tmp_path, IN_BIG_ACCOUNT)
+    engine.events(group("u1", "acme"), group("u2", "acme"))
+    engine.events(group("u1", "acme", size=500))
+    assert sorted(told[0] for told in engine.told) == ["u1", "u2"]
+
+
+def test_being_in_a_journey_is_something_to_ask_about(tmp_path: Path) -> None:
+    """Entered with the enrollment, left with its end."""
+    engine = Whole(tmp_path, ONBOARDED, journeys=[WELCOME])
+    engine.events(event("signed_up"))
+    engine.waits(NOW + 2 * DAY)
+    assert engine.told == [
+        ("u1", "onboarded", "entered", NOW),
+        ("u1", "onboarded", "left", NOW + DAY),
+    ]
+
+
+def test_a_list_is_filled_from_outside(tmp_path: Path) -> None:
+    """And what is built on it follows; saying it twice is saying it once."""
+    engine = Whole(tmp_path, BETA, INVITED)
+    engine.events(identify("u1", plan="pro"))
+    entry = wire.ListEntry(id="l0", subject_type="user", subject="u1", segment="beta", member=True, at_ms=NOW)
+    engine.hears(entry)
+    engine.hears(entry)
+    engine.hears(msgspec.structs.replace(entry, member=False))
+    assert [told[1:3] for told in engine.told] == [
+        ("beta", "entered"),
+        ("invited", "entered"),
+        ("beta", "left"),
+        ("invited", "left"),
+    ]
+
+
+def test_a_new_segment_is_filled_with_those_who_belong(tmp_path: Path) -> None:
+    """Everybody is looked at once when a workspace with other segments comes, and not again after that."""
+    engine = Whole(tmp_path, LIMITED)
+    users = [f"u{number:05}" for number in range(CHUNK + 200)]
+    engine.events(*(identify(user, plan="pro" if at % 2 else "free") for at, user in enumerate(users)))
+    assert engine.told == []
+    engine.publish(LIMITED, PAYING)
+    assert [told[0] for told in engine.told] == users[1::2]
+    engine.told.clear()
+    engine.publish(LIMITED, PAYING)
+    assert list(engine.logic.opened(engine.store)) == []
+    assert engine.told == []
+
+
+def test_a_segment_that_is_gone_is_forgotten(tmp_path: Path) -> None:
+    """So that it begins empty when the name comes back."""
+    engine = Whole(tmp_path, LIMITED)
+    engine.events(event(), event())
+    engine.publish()
+    engine.publish(PAYING)
+    assert len(engine.told) == 1
+    engine.publish(LIMITED)
+    assert engine.told[1:] == [("u1", "limited", "entered", NOW)]
