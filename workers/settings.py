@@ -43,7 +43,13 @@ class Settings(BaseModel):
     workspace: Path | None = Field(None, description="Folder with journeys and templates.")
     clock: str = Field("system", description="system, or scaled:START_MS:WALL_START_MS:SPEED for a replay.")
 
-    batch_records: int = Field(5_000, ge=1, le=100_000, description="Most records in one transaction.")
+    processes: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Processes that share the role engine: one for each core.",
+    )
+    batch_records: int = Field(20_000, ge=1, le=100_000, description="Most records in one transaction.")
     linger_ms: int = Field(
         20, ge=0, le=1_000, description="Least time between two small transactions of a partition."
     )

@@ -72,7 +72,7 @@ class KernelConfig:
     sources: tuple[str, ...]
     changelog: str
     dead_letters: str = "dead-letters"
-    batch_records: int = 5_000
+    batch_records: int = 20_000
     timers_per_turn: int = 5_000
     linger_ms: int = 20
     cache_bytes: int = 256 * 1024 * 1024
@@ -105,7 +105,7 @@ class Partition:
         self.acquired = False
         self.applied: dict[TP, int] = {}
         self.applied_ms: dict[TP, int] = {}
-        self.mailbox = Mailbox(config.sources, config.batch_records * 2)
+        self.mailbox = Mailbox(config.sources, config.batch_records)
         self._config = config
         self._parts = parts
         self._cache_bytes = cache_bytes
