@@ -48,6 +48,7 @@ EngagementType: TypeAlias = Literal[
     "delivered",
     "opened",
     "clicked",
+    "dismissed",
     "replied",
     "bounced",
     "complained",

@@ -117,7 +117,8 @@ def at_ms(event: ProductEvent) -> int:
 def values(raw: Raw) -> Values:
     """``properties`` or ``traits`` decoded; ``{}`` where the event has none.
 
-    Never raises for an event that passed :func:`problem`.
+    Raises :class:`msgspec.DecodeError` where JSON's grammar allows what a value cannot be: a number beyond
+    a double, half of a surrogate pair. The hot decode skips what it need not read.
     """
     return {} if raw is ABSENT else (_decode_values(raw) or {})
 

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 import schemas.commands
 import workers.local.commands
 import workers.workspace_commands
-from workers import telemetry
+from workers import processes, telemetry
 from workers.errors import BrimfulError
 from workers.settings import PREFIX, Settings, from_env
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from workers.assemble import Role
 
 cli: typer.Typer = typer.Typer(
     no_args_is_help=True,
@@ -56,18 +62,36 @@ def run(
 @cli.command()
 def worker(roles: RoleList = ALL) -> None:
     """Run a worker with these roles until SIGTERM; `brimful settings` lists what the environment sets."""
-    from workers.assemble import ROLES, Assembly, Role  # noqa: PLC0415 - other commands start faster without
-    from workers.runner import run as run_parts  # noqa: PLC0415
+    from workers.assemble import ROLES  # noqa: PLC0415 - other commands start faster without
 
     settings = from_env(os.environ)
-    telemetry.configure_logging(settings.log_level, settings.log_format)
     named = [part.strip() for part in roles.split(",")]
     unknown = sorted(set(named) - {*ROLES, ALL})
     if unknown:
         raise typer.BadParameter(f"unknown role {unknown[0]!r}: choose from {ALL}, {', '.join(ROLES)}")
-    wanted: list[Role] = [role for role in ROLES if role in named or ALL in named]
-    assembly = Assembly(settings, wanted)
-    raise typer.Exit(run_parts(assembly.parts(), assembly.registry, settings.http_host, settings.http_port))
+    wanted: tuple[Role, ...] = tuple(role for role in ROLES if role in named or ALL in named)
+    if settings.processes == 1:
+        raise typer.Exit(run_worker(settings, wanted))
+    if "engine" not in wanted:
+        raise typer.BadParameter("BRIMFUL_PROCESSES is for workers with the role engine")
+    telemetry.configure_logging(settings.log_level, settings.log_format)
+    entries = [partial(run_worker, settings, wanted)]
+    others = (processes.settings_of(settings, number) for number in range(1, settings.processes))
+    entries += [partial(run_worker, other, ("engine",)) for other in others]
+    raise typer.Exit(processes.run(entries))
+
+
+def run_worker(settings: Settings, roles: Sequence[Role]) -> int:
+    """Run these roles in this process until SIGTERM; the exit code."""
+    from workers.assemble import Assembly  # noqa: PLC0415 - other commands start faster without
+    from workers.runner import run as run_parts  # noqa: PLC0415
+
+    telemetry.configure_logging(settings.log_level, settings.log_format)
+    assembly = Assembly(settings, roles)
+    parts = assembly.parts()
+    if settings.processes > 1:
+        parts.insert(0, processes.ParentWatch())
+    return run_parts(parts, assembly.registry, settings.http_host, settings.http_port)
 
 
 @cli.command(name="settings")

@@ -20,7 +20,8 @@ PREFIX = "BRIMFUL_"
 
 SECRET_MIN_BYTES = 32
 
-Port = Annotated[int, Field(ge=0, le=65_535)]
+_PORT_MOST = 65_535
+Port = Annotated[int, Field(ge=0, le=_PORT_MOST)]
 Share = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -43,7 +44,13 @@ class Settings(BaseModel):
     workspace: Path | None = Field(None, description="Folder with journeys and templates.")
     clock: str = Field("system", description="system, or scaled:START_MS:WALL_START_MS:SPEED for a replay.")
 
-    batch_records: int = Field(5_000, ge=1, le=100_000, description="Most records in one transaction.")
+    processes: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Processes that share the role engine: one for each core.",
+    )
+    batch_records: int = Field(20_000, ge=1, le=100_000, description="Most records in one transaction.")
     linger_ms: int = Field(
         20, ge=0, le=1_000, description="Least time between two small transactions of a partition."
     )
@@ -110,8 +117,9 @@ class Settings(BaseModel):
     @classmethod
     def _servers(cls, value: str) -> str:
         for server in value.split(","):
-            if not re.fullmatch(r"[^\s:]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}", server):
-                raise ValueError(f"{server!r} is not host:port")
+            named = re.fullmatch(r"(?:[^\s:]+|\[[0-9a-fA-F:]+\]):(\d{1,5})", server)
+            if named is None or not 0 < int(named[1]) <= _PORT_MOST:
+                raise ValueError(f"{server!r} is not host:port, with a port of 1 to {_PORT_MOST}")
         return value
 
     @field_validator("secret")

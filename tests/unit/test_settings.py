@@ -51,6 +51,8 @@ def test_what_is_set_is_read_in_its_type() -> None:
     [
         # no port
         ("KAFKA", "broker", "is not host:port"),
+        # a port that no machine has
+        ("KAFKA", "a:1,b:65536", "is not host:port, with a port of 1 to 65535"),
         # a blank between the servers
         ("KAFKA", "a:1, b:2", "is not host:port"),
         ("KAFKA_SECURITY", "plain", "PLAINTEXT"),

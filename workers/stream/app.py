@@ -92,7 +92,7 @@ class AppSpec:
     agents: dict[str, tuple[str, ...]]
     standby_replicas: int = 0
     group: GroupTimeouts = field(default_factory=GroupTimeouts)
-    fetch_bytes: int = 2 * 1024 * 1024
+    fetch_bytes: int = 8 * 1024 * 1024
     credentials: Any = None
     """Faust's broker credentials, None for a cluster without security."""
 

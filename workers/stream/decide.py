@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import structlog
 
 from workers.errors import Refused
@@ -61,6 +62,8 @@ def _apply_one_by_one(logic: PartitionLogic, tp: TP, items: Sequence[Any], view:
             raise
         except Refused as refused:
             view.dead_letter(tp, record_of(item), refused.reason, refused.detail)
+        except msgspec.DecodeError as error:
+            view.dead_letter(tp, record_of(item), "unreadable", str(error))
         except Exception as error:  # noqa: BLE001 - a bug met by one record: put it aside, with its trace
             record = record_of(item)
             log.error(

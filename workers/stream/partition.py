@@ -52,6 +52,9 @@ changelog stands, also for a transaction without any change."""
 _READ_INLINE = 64
 """Fewer rows than this are read on the loop: a hop to a thread costs more."""
 
+_LONGEST_CYCLE_S = 0.25
+"""Longest wait for more records between two small transactions."""
+
 _BACKOFF_S = (0.1, 0.5, 2.0, 5.0)
 """Waits before a partition begins again after a failure: short at first, never long."""
 
@@ -72,7 +75,7 @@ class KernelConfig:
     sources: tuple[str, ...]
     changelog: str
     dead_letters: str = "dead-letters"
-    batch_records: int = 5_000
+    batch_records: int = 20_000
     timers_per_turn: int = 5_000
     linger_ms: int = 20
     cache_bytes: int = 256 * 1024 * 1024
@@ -96,6 +99,15 @@ class KernelParts:
     on_step: Callable[[Step, int], None]
 
 
+def cycle_s(linger_ms: int, turn_s: float) -> float:
+    """Least time from the beginning of one small transaction to that of the next; the last took ``turn_s``.
+
+    Twice as long as that, within limits: brokers that are busy get fewer and larger transactions, which is
+    what makes them fast again.
+    """
+    return min(max(linger_ms / 1000, 2 * turn_s), max(linger_ms / 1000, _LONGEST_CYCLE_S))
+
+
 class Partition:
     """One partition that this worker owns."""
 
@@ -105,7 +117,7 @@ class Partition:
         self.acquired = False
         self.applied: dict[TP, int] = {}
         self.applied_ms: dict[TP, int] = {}
-        self.mailbox = Mailbox(config.sources, config.batch_records * 2)
+        self.mailbox = Mailbox(config.sources, config.batch_records)
         self._config = config
         self._parts = parts
         self._cache_bytes = cache_bytes
@@ -119,7 +131,7 @@ class Partition:
         self._stopping = False
         self._now_ms = 0
         self._next_due_ms: int | None = None
-        self._last_turn = 0.0
+        self._last_turn = self._turn_s = 0.0
 
     @property
     def path(self) -> Path:
@@ -273,7 +285,7 @@ class Partition:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), wait_s)
         if self.mailbox.waiting < self._config.batch_records // 2:
-            linger_s = self._last_turn + self._config.linger_ms / 1000 - time.monotonic()
+            linger_s = self._last_turn + cycle_s(self._config.linger_ms, self._turn_s) - time.monotonic()
             if linger_s > 0 and not self._stopping:
                 await asyncio.sleep(linger_s)
 
@@ -311,7 +323,8 @@ class Partition:
             self.store.decoded.keep(prefix, rows)
         view.close()
         self._step(Step.ACK)
-        self._parts.metrics.turn(batches, timers, changes, view, time.monotonic() - started)
+        self._turn_s = time.monotonic() - started
+        self._parts.metrics.turn(batches, timers, changes, view, self._turn_s)
 
     def _due(self, now_ms: int) -> list[Timer]:
         if self._next_due_ms is None or self._next_due_ms > now_ms:

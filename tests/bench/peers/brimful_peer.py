@@ -1,16 +1,23 @@
-"""One Brimful worker with the engine role over the job's topic, as ``brimful worker engine`` runs it."""
+"""One Brimful worker with the engine role over the job's topic, as ``brimful worker engine`` runs it.
+
+``--processes`` is what ``BRIMFUL_PROCESSES`` is to a worker.
+"""
 
 from __future__ import annotations
 
+import multiprocessing
 import sys
+import threading
+import time
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from schemas.topics import load_topics
 from schemas.workspace import Workspace
 from tests.bench.peers.options import parser
-from tests.bench.peers.progress import report
-from workers import runner
+from tests.bench.peers.progress import EVERY_S, report
+from workers import processes, runner
 from workers.assemble import Assembly
 from workers.core.templates import compile_templates
 from workers.parts import KernelPart
@@ -19,6 +26,8 @@ from workers.stream.admin import apply_topics
 from workers.workspace import LoadedWorkspace
 
 if TYPE_CHECKING:
+    import argparse
+
     from workers.stream.app import KernelApp
     from workers.stream.transport import BatchedConsumer
 
@@ -89,16 +98,8 @@ class Progress:
         return max(0, done - 1) if behind else done
 
 
-def main() -> int:
-    """Run until SIGTERM."""
-    given = parser().parse_args()
-    settings = Settings(
-        kafka=given.bootstrap,
-        topic_prefix=f"{given.name}.",
-        state_dir=Path(given.state_dir),
-        log_level="warning",
-    )
-    apply_topics(given.bootstrap, load_topics(), prefix=settings.topic_prefix, partitions=given.partitions)
+def run_engine(given: argparse.Namespace, settings: Settings, number: int, counts: Any) -> int:
+    """One process of the worker, which notes how far it came in its place of ``counts``."""
     bench = Bench(settings, given.topic)
     bench.use(workspace(given.threshold, given.days))
     progress = Progress(given.topic, settings.topic("account-events"))
@@ -107,8 +108,38 @@ def main() -> int:
         progress.app = bench.app(bench.engine_spec(given.partitions))
         return progress.app
 
-    report(progress.count)
+    def note() -> None:
+        while True:
+            counts[number] = progress.count()
+            time.sleep(EVERY_S)
+
+    threading.Thread(target=note, daemon=True).start()
     return runner.run([KernelPart("engine", build)], bench.registry, "127.0.0.1", 0)
+
+
+def main() -> int:
+    """Run until SIGTERM."""
+    options = parser()
+    options.add_argument("--processes", type=int, default=1)
+    given = options.parse_args()
+    settings = Settings(
+        kafka=given.bootstrap,
+        topic_prefix=f"{given.name}.",
+        state_dir=Path(given.state_dir),
+        log_level="warning",
+        http_port=0,
+    )
+    apply_topics(given.bootstrap, load_topics(), prefix=settings.topic_prefix, partitions=given.partitions)
+    counts = multiprocessing.get_context("spawn").Array("q", given.processes, lock=False)
+    report(lambda: sum(counts))
+    if given.processes == 1:
+        return run_engine(given, settings, 0, counts)
+    return processes.run(
+        [
+            partial(run_engine, given, processes.settings_of(settings, number), number, counts)
+            for number in range(given.processes)
+        ]
+    )
 
 
 if __name__ == "__main__":

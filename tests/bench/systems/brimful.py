@@ -1,7 +1,8 @@
-"""Brimful's engine, one worker."""
+"""Brimful's engine: one worker, with a process for each core."""
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -20,12 +21,18 @@ class Brimful(ProcessSystem):
     name = "brimful"
     guarantee = "exactly once"
     method = "exact windows per user AND per account, event time from the body, journeys decided"
+    processes = os.cpu_count() or 1
     emits = False
     """It decides on another event than the one that it counts; tests/faults compares its every row."""
 
     def command(self, job: Job) -> Sequence[str]:
         """The worker in our own environment."""
-        return [sys.executable, str(PEERS / "brimful_peer.py"), *arguments(job)]
+        processes = str(min(self.processes, job.partitions))
+        return [
+            *(sys.executable, str(PEERS / "brimful_peer.py")),
+            *arguments(job),
+            *("--processes", processes),
+        ]
 
     def group(self, job: Job) -> str | None:
         """Its consumer group."""

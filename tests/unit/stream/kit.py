@@ -61,9 +61,9 @@ COUNTS = Table("counts", b"c", Count)
 class CountLogic(Quiet):
     """Counts records by key and echoes each; some values misbehave.
 
-    ``unreadable`` is dead-lettered by ``prepare``; ``bad`` raises ``Refused`` and ``bug`` a ``KeyError``,
-    both after they changed their row; ``big`` makes the row too large, ``bigout`` the output.
-    ``timer:DUE`` sets a timer.
+    ``unreadable`` is dead-lettered by ``prepare``; ``bad`` raises ``Refused``, ``deep`` a decoding error
+    and ``bug`` a ``KeyError``, all after they changed their row; ``big`` makes the row too large, ``bigout``
+    the output. ``timer:DUE`` sets a timer.
     """
 
     def __init__(self, output: str = "echo") -> None:
@@ -97,6 +97,8 @@ class CountLogic(Quiet):
                 raise Refused("invalid", "a bad one")
             case b"bug":
                 raise KeyError("a bug")
+            case b"deep":
+                msgspec.json.decode(b"1e999")
             case b"big":
                 row.filling = "x" * 1_000_000
             case b"bigout":

@@ -40,6 +40,8 @@ def counted(view: View) -> int:
     [
         # the logic refuses it: its own words
         (b"bad", "invalid", "a bad one"),
+        # JSON that a value cannot be, found only where somebody reads it
+        (b"deep", "unreadable", "Number out of range"),
         # a bug of ours: its name, for whoever looks
         (b"bug", "handler_error", "KeyError: 'a bug'"),
         # the row would not fit into Kafka any more

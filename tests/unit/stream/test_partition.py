@@ -11,7 +11,7 @@ from tests.unit.stream.kit import COUNTS, NOW, TP0, Bench, FakeProducer, batch
 from workers.errors import Misconfigured, Retryable, TooManyDead
 from workers.stream.batch import TP
 from workers.stream.deadletters import PANE_RECORDS
-from workers.stream.partition import SEAL
+from workers.stream.partition import SEAL, cycle_s
 from workers.stream.store import DiskFull, StoreBroken, position_change
 from workers.stream.transaction import Step
 
@@ -104,6 +104,24 @@ async def test_a_timer_due_before_a_record_acts_before_it(bench: Bench) -> None:
     bench.clock.time_ms = NOW + 1_000
     await bench.turn(batch(4, b"more"))
     assert len(bench.logic.fired) == 2
+
+
+@pytest.mark.parametrize(
+    ("linger_ms", "turn_s", "expected_s"),
+    [
+        # quick brokers: what is set
+        (20, 0.005, 0.020),
+        # brokers that take longer get half of the time to themselves
+        (20, 0.040, 0.080),
+        # but nobody waits for long
+        (20, 3.0, 0.250),
+        # unless that is what is set
+        (1_000, 3.0, 1.0),
+    ],
+)
+def test_slow_transactions_become_fewer(linger_ms: int, turn_s: float, expected_s: float) -> None:
+    """The pause grows with what a transaction takes, within limits."""
+    assert cycle_s(linger_ms, turn_s) == pytest.approx(expected_s)
 
 
 async def test_a_partitions_time_never_goes_back(bench: Bench) -> None:
