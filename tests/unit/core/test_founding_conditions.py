@@ -5,7 +5,7 @@ An edge is one event short, one millisecond late, one unit below.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
