@@ -178,13 +178,14 @@ def _reaches(
     def test(moment: Moment, values: Values) -> Outcome:
         if moment.rechecking:
             return Outcome.TRUE
-        found, at_ms, bounds = count(moment, 0), moment.facts.event_at_ms, span.bounds(moment, 0)
+        found, event, bounds = count(moment, 0), moment.facts.event, span.bounds(moment, 0)
         values[name] = found
         if bounds is None:
             return Outcome.MISSING
-        if at_ms is None or not bounds[0] <= min(at_ms, moment.now_ms) < bounds[1]:
+        if event is None or event[0] != condition.performed:
             return Outcome.FALSE
-        return of(found == number and (where is None or where(moment.event_properties)))
+        counted = bounds[0] <= min(event[1], moment.now_ms) < bounds[1]
+        return of(counted and found == number and (where is None or where(moment.event_properties)))
 
     return test
 

@@ -7,7 +7,7 @@ known by 64 bits of its hash. At most 13 bytes a value: 13 KiB.
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_right
 from itertools import accumulate
 from typing import Any, Final
 
@@ -39,15 +39,18 @@ def add(held: bytes | None, at_ms: int, digest: bytes, now_ms: int, retention_ms
 
     ``retention_ms`` None keeps values for ever. ``held`` None is the empty set.
     """
-    values = [] if held is None else _decode(held)
-    known = next((index for index, (_, one) in enumerate(values) if one == digest), None)
+    times_ms, digests = ([], b"") if held is None else _decode(held)
+    known = _index(digests, digest)
     if known is not None:
-        at_ms = max(at_ms, values.pop(known)[0])
-    insort(values, (at_ms, digest))
-    if retention_ms is not None and values[0][0] <= now_ms - retention_ms:
-        values = values[bisect_left(values, (now_ms - retention_ms + 1, b"")) :]
-    values = values[-VALUES_MAX:]
-    return _pack((gaps([one[0] for one in values]), b"".join(one[1] for one in values)))
+        at_ms = max(at_ms, times_ms.pop(known))
+        digests = _spliced(digests, known, known + 1, b"")
+    index = bisect_right(times_ms, at_ms)
+    times_ms.insert(index, at_ms)
+    digests = _spliced(digests, index, index, digest)
+    gone = max(0, len(times_ms) - VALUES_MAX)
+    if retention_ms is not None:
+        gone = max(gone, bisect_right(times_ms, now_ms - retention_ms))
+    return _pack((gaps(times_ms[gone:]), digests[gone * _HASH_BYTES :]))
 
 
 def count(held: bytes | None, lo_ms: int, hi_ms: int) -> int:
@@ -57,13 +60,23 @@ def count(held: bytes | None, lo_ms: int, hi_ms: int) -> int:
 
 def times(held: bytes | None) -> list[int]:
     """When each value occurred last, in order of time."""
-    return [] if held is None else list(accumulate(_unpack(held)[0]))
+    return [] if held is None else _decode(held)[0]
 
 
-def _decode(held: bytes) -> list[tuple[int, bytes]]:
+def _decode(held: bytes) -> tuple[list[int], bytes]:
     gaps_ms, digests = _unpack(held)
-    starts = range(0, len(digests), _HASH_BYTES)
-    return [
-        (at_ms, digests[start : start + _HASH_BYTES])
-        for at_ms, start in zip(accumulate(gaps_ms), starts, strict=True)
-    ]
+    return list(accumulate(gaps_ms)), digests
+
+
+def _index(digests: bytes, digest: bytes) -> int | None:
+    """Which of the digests it is; None where it is none of them."""
+    found = digests.find(digest)
+    while found >= 0:
+        if found % _HASH_BYTES == 0:
+            return found // _HASH_BYTES
+        found = digests.find(digest, found + 1)
+    return None
+
+
+def _spliced(digests: bytes, start: int, end: int, instead: bytes) -> bytes:
+    return digests[: start * _HASH_BYTES] + instead + digests[end * _HASH_BYTES :]

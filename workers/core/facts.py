@@ -30,8 +30,8 @@ class Facts(Protocol):
         """Properties of the event being looked at; empty where there is none."""
 
     @property
-    def event_at_ms(self) -> int | None:
-        """When the event being looked at happened; None where no event is looked at."""
+    def event(self) -> tuple[str, int] | None:
+        """Name and time (ms) of the event being looked at, which windows hold already; None where none is."""
 
     def count(self, slot_id: int, within_ms: int) -> int:
         """How many occurrences the subject's plain slot holds in ``(now - within_ms, now]``."""
@@ -74,7 +74,7 @@ class SubjectFacts:
     event_properties: Mapping[str, Any] = field(default_factory=dict)
     windows: Mapping[int, bytes] = field(default_factory=dict)
     retentions_ms: Mapping[int, int] = field(default_factory=dict)
-    event_at_ms: int | None = None
+    event: tuple[str, int] | None = None
     segments: frozenset[str] = frozenset()
     scores: Mapping[str, float] = field(default_factory=dict)
     consents: Mapping[tuple[str, str | None], bool] = field(default_factory=dict)

@@ -76,6 +76,10 @@ def add(held: bytes | None, at_ms: int, number: Number, now_ms: int, retention_m
     An occurrence that is itself older than the retention changes nothing.
     """
     floor_ms = now_ms - retention_ms
+    if held is not None and at_ms > floor_ms:
+        quick = _appended(held, at_ms, number, floor_ms, fold)
+        if quick is not None:
+            return quick
     series = _decode(held)
     if at_ms > floor_ms:
         _insert(series, at_ms, number, fold)
@@ -171,29 +175,70 @@ def _merged(bucket: tuple[int, int, Number], many: int, number: Number, fold: Fo
     return start, held + many, min(before, number) if fold == "min" else max(before, number)
 
 
-_Packed: TypeAlias = tuple[int, list[int], list[int], list[Number], list[int], list[Number]]
+class _Held(msgspec.Struct, array_like=True, gc=False):
+    """As it is stored: ``folded`` is a packed :data:`_Folded`, read only when it must be.
+
+    ``oldest`` is the start of the first bucket. ``times`` are gaps; ``numbers`` is empty where none are kept.
+    """
+
+    oldest: int
+    folded: msgspec.Raw
+    times: list[int]
+    numbers: list[Number]
+
+
+_Folded: TypeAlias = tuple[int, list[int], list[int], list[Number]]
+"""Days among the buckets, gaps between their starts, counts, numbers."""
+
 _pack = msgspec.msgpack.Encoder().encode
-_unpack = msgspec.msgpack.Decoder(_Packed).decode
+_unpack = msgspec.msgpack.Decoder(_Held).decode
+_unpack_folded = msgspec.msgpack.Decoder(_Folded).decode
+_NOTHING: Final = msgspec.Raw(_pack(None))
+
+
+def _appended(held: bytes, at_ms: int, number: Number, floor_ms: int, fold: Fold) -> bytes | None:
+    """The everyday case without taking apart what is folded: room for one more, the newest, nothing to prune.
+
+    None where it is another case.
+    """
+    known = _unpack(held)
+    times = known.times
+    if not times or len(times) >= _FOLD_AT or times[0] <= floor_ms:
+        return None
+    if known.folded != _NOTHING and known.oldest * QUARTER_MS <= floor_ms:
+        return None
+    gap = at_ms - sum(times)
+    if gap < 0:
+        return None
+    times.append(gap)
+    if fold != "count":
+        known.numbers.append(number)
+    return _pack(known)
 
 
 def _encode(series: _Series, fold: Fold) -> bytes:
-    starts, counts, folded = zip(*series.buckets, strict=True) if series.buckets else ((), (), ())
     times, single = zip(*series.singles, strict=True) if series.singles else ((), ())
     plain = fold == "count"
-    return _pack(
-        (series.days, gaps(starts), counts, () if plain else folded, gaps(times), () if plain else single)
-    )
+    folded = _NOTHING
+    if series.buckets:
+        starts, counts, numbers_of = zip(*series.buckets, strict=True)
+        packed: tuple[Any, ...] = (series.days, gaps(starts), counts, () if plain else numbers_of)
+        folded = msgspec.Raw(_pack(packed))
+    oldest = series.buckets[0][0] if series.buckets else 0
+    return _pack(_Held(oldest, folded, gaps(times), [] if plain else list(single)))
 
 
 def _decode(held: bytes | None) -> _Series:
     if held is None:
         return _Series()
-    days, starts, counts, folded, times, single = _unpack(held)
-    return _Series(
-        days,
-        list(zip(accumulate(starts), counts, folded or [0] * len(counts), strict=True)),
-        list(zip(accumulate(times), single or [0] * len(times), strict=True)),
-    )
+    known = _unpack(held)
+    times, single = known.times, known.numbers
+    singles = list(zip(accumulate(times), single or [0] * len(times), strict=True))
+    if known.folded == _NOTHING:
+        return _Series(singles=singles)
+    days, starts, counts, folded = _unpack_folded(known.folded)
+    buckets = list(zip(accumulate(starts), counts, folded or [0] * len(counts), strict=True))
+    return _Series(days, buckets, singles)
 
 
 def gaps(ascending: Sequence[int]) -> list[int]:

@@ -125,7 +125,7 @@ def _billing(label: str, field: FieldRef | None, months: int, offset: int, zones
         def renewal_ms(number: int) -> int:
             return to_ms(_months_later(anchor, number * months))
 
-        latest = ((now.year - anchor.year) * 12 + now.month - anchor.month) // months + 1
+        latest = ((now.year - anchor.year) * 12 + now.month - anchor.month) // months
         while renewal_ms(latest) > moment.now_ms:
             latest -= 1
         return renewal_ms, latest

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from schemas import wire
 from schemas.workspace import Journey, Workspace
-from workers.core import windows
+from workers.core import slots, windows
 from workers.core.commands import (
     CancelTimer,
     RecordConversion,
@@ -80,13 +80,16 @@ class World:
         self.conversions: list[wire.Conversion] = []
         self._count = 0
 
-    def facts(self, properties: Mapping[str, Any] | None = None) -> SubjectFacts:
-        """The newest state."""
+    def facts(
+        self, properties: Mapping[str, Any] | None = None, event: tuple[str, int] | None = None
+    ) -> SubjectFacts:
+        """The newest state; ``event`` is the one that is looked at."""
         return SubjectFacts(
             now_ms=self.now_ms,
             traits=self.traits,
             account_traits=self.account_traits,
             event_properties=properties or {},
+            event=event,
             windows=self.windows,
             retentions_ms=self.plan.retentions_ms,
         )
@@ -112,13 +115,20 @@ class World:
                 self.windows[slot.id] = windows.add(
                     self.windows.get(slot.id), happened.at_ms, self.now_ms, slot.retention_ms
                 )
+        for measure in concerned.measures:
+            kept = slots.record(
+                measure, self.windows.get(measure.id), happened.at_ms, self.now_ms, properties, self.subject
+            )
+            if kept is not None:
+                self.windows[measure.id] = kept
         self.take(observe(self.plan, happened, self.progress, self.now_ms))
         trigger = wire.Trigger(
             event=event, message_id=happened.message_id, at_ms=happened.at_ms, properties=properties
         )
         records, verdicts = [], []
         for entered in concerned.entries:
-            verdict = decide_entry(entered, self.facts(properties), self.progress, self.now_ms)
+            facts = self.facts(properties, (event, happened.at_ms))
+            verdict = decide_entry(entered, facts, self.progress, self.now_ms)
             if isinstance(verdict, Eligible):
                 records.append(
                     eligible_record(entered, self.subject, None, trigger, verdict, now_ms=self.now_ms)
