@@ -36,6 +36,8 @@ from schemas.records.outcomes import (
     Delivery,
     Engagement,
     PublishedWorkspace,
+    ScoreCrossed,
+    ScorePart,
 )
 from schemas.wire import subject
 
@@ -61,6 +63,8 @@ __all__ = [
     "PublishedWorkspace",
     "RequestedMessage",
     "SchedulerRecord",
+    "ScoreCrossed",
+    "ScorePart",
     "Screen",
     "Track",
     "Trigger",

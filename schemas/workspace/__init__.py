@@ -37,16 +37,18 @@ from schemas.workspace.journeys import (
     Step,
     WaitStep,
 )
+from schemas.workspace.scores import Score
 
 
 class Workspace(Model):
-    """All journeys and templates that are published together.
+    """All journeys, scores and templates that are published together.
 
     ``templates`` holds each template as a record ``{channel, fields}`` by its name.
     """
 
     name: Identifier
     journeys: Annotated[tuple[Journey, ...], AsList] = ()
+    scores: Annotated[tuple[Score, ...], AsList] = ()
     templates: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
@@ -71,6 +73,7 @@ __all__ = [
     "PerformedCondition",
     "ReceivedCondition",
     "Recipients",
+    "Score",
     "Send",
     "SendStep",
     "Step",
