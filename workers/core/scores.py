@@ -50,8 +50,8 @@ class ScoreState(msgspec.Struct, array_like=True):
     """What a subject's score keeps: a few dozen bytes.
 
     ``weights`` are the decayed sums of occurrences at ``at_ms``, by contribution. ``counted`` holds for
-    capped contributions the times that counted, ascending, by stretch. ``reached`` names the thresholds that are
-    reached, each with the time of the decision that said so.
+    capped contributions the times that counted, ascending, by stretch. ``reached`` names the thresholds that
+    are reached, each with the time of the decision that said so.
     """
 
     at_ms: int = 0
