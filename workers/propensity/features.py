@@ -3,9 +3,8 @@
 ======================  =================================================================================
 feature                 what
 ======================  =================================================================================
-``events_7d _28d``      how much was done in the last 7 and 28 days, in all
-``events_trend_7d``     the last week against the mean of the three before it, as a logarithm: 0.7 is doubled
-``events_trend_14d``    the last 14 days against the 14 before, likewise
+``events_28d``          how much was done in the last 28 days, in all
+``events_trend_14d``    the last 14 days against the 14 before, as a logarithm: 0.7 is doubled
 ``active_days_28d``     days (of 24 hours before the cut) on which anything was done
 ``days_since_last``     days since anything was done
 ``age_days``            days since the subject was first seen in this history
@@ -19,6 +18,9 @@ feature                 what
 ``days_since_target``   days since it last did
 ``trait.NAME``          a trait as it stood
 ======================  =================================================================================
+
+One level and one trend: with more of them, each nearly the sum of others, weights grow large against each
+other, and a reason would say that an account is ready because it fell silent.
 """
 
 from __future__ import annotations
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
     from workers.propensity.history import Record
 
 DAY_MS: Final = 86_400_000
-WEEK_MS: Final = 7 * DAY_MS
 MONTH_MS: Final = 28 * DAY_MS
 LOOKBACK_MS: Final = MONTH_MS
 """How far back windows look: a cut needs this much history before it."""
@@ -85,14 +86,11 @@ def features_at(record: Record, cut_ms: int, spec: Spec) -> dict[str, Value]:
     """The features just before ``cut_ms`` of a subject that :func:`is_scored` then."""
     first_ms = record.first_ms()
     assert first_ms is not None, "who is scored did something"
-    month_ms, week_ms = cut_ms - MONTH_MS, cut_ms - WEEK_MS
+    month_ms = cut_ms - MONTH_MS
     recent = record.all_times[record.span(month_ms, cut_ms)]
-    week = sum(1 for when_ms in recent if when_ms >= week_ms)
-    fortnight = sum(1 for when_ms in recent if when_ms >= cut_ms - 2 * WEEK_MS)
+    fortnight = sum(1 for when_ms in recent if when_ms >= cut_ms - MONTH_MS // 2)
     found: dict[str, Value] = {
-        "events_7d": week,
         "events_28d": len(recent),
-        "events_trend_7d": _trend(week, (len(recent) - week) / 3),
         "events_trend_14d": _trend(fortnight, len(recent) - fortnight),
         "active_days_28d": len({(cut_ms - 1 - when_ms) // DAY_MS for when_ms in recent}),
         "days_since_last": (cut_ms - recent[-1]) / DAY_MS,

@@ -37,7 +37,6 @@ def test_features_of_an_account() -> None:
     )
     assert {name: value for name, value in found.items() if "trend" not in name} == pytest.approx(
         {
-            "events_7d": 2,
             "events_28d": 5,
             "active_days_28d": 5,
             "days_since_last": 3,
@@ -57,7 +56,7 @@ def test_features_of_an_account() -> None:
             "trait.active": "true",
         }
     )
-    assert found["events_trend_7d"] == pytest.approx(0.405, abs=1e-3)  # 2 against 1 a week: log(3 / 2)
+    assert found["events_trend_14d"] == pytest.approx(0.288, abs=1e-3)  # 3 against 2: log(4 / 3)
 
 
 def test_who_is_scored() -> None:
