@@ -43,6 +43,7 @@ EventType: TypeAlias = Literal["track", "identify", "group", "alias", "page", "s
 SubjectType: TypeAlias = Literal["user", "account"]
 Channel: TypeAlias = Literal["email", "sms", "push", "in_app", "webhook"]
 DeliveryOutcome: TypeAlias = Literal["sent", "failed", "suppressed", "skipped", "unknown"]
+ScoreDirection: TypeAlias = Literal["up", "down"]
 DecisionKind: TypeAlias = Literal["entry", "send", "exit", "goal"]
 EngagementType: TypeAlias = Literal[
     "delivered",

@@ -34,6 +34,7 @@ from schemas.fields import (
     MessageId,
     Millis,
     Position,
+    ScoreDirection,
     SubjectType,
     Text,
     Values,
@@ -330,6 +331,32 @@ class SegmentChange(Record, frozen=True, kw_only=True):
     subject: Text
     change: Crossing
     values: Values
+    at_ms: Millis
+
+
+class ScorePart(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
+    """What one contribution brings to a score."""
+
+    name: Text
+    points: float
+
+
+class ScoreCrossed(Record, frozen=True, kw_only=True):
+    """A score reached a threshold, or fell below it."""
+
+    id: Text
+    score: Text
+    version: Text
+    subject_type: SubjectType
+    subject: Text
+    account: str | None = None
+    threshold: Text
+    level: float
+    direction: ScoreDirection
+    value: float
+    contributions: list[ScorePart]
+    event: str | None = None
+    message_id: str | None = None
     at_ms: Millis
 
 

@@ -105,9 +105,9 @@ class Subject:
         return self._view.table(self._tables.memberships).get(self.key) or Memberships()
 
     def facts(
-        self, now_ms: int, properties: Mapping[str, Any], event_at_ms: int | None = None
+        self, now_ms: int, properties: Mapping[str, Any], event: tuple[str, int] | None = None
     ) -> SubjectFacts:
-        """The newest state as the core reads it; with an event, its properties and when it happened."""
+        """The newest state as the core reads it; with an event, its properties, name and time."""
         profile = self.profile
         row = self._view.table(self._tables.activity).get(self.key)
         return SubjectFacts(
@@ -117,7 +117,7 @@ class Subject:
             event_properties=properties,
             windows=row.windows if row is not None else {},
             retentions_ms=self.plan.retentions_ms,
-            event_at_ms=event_at_ms,
+            event=event,
             segments=frozenset(self.memberships.since_ms if self.plan.segments.ordered else ()),
         )
 

@@ -1,14 +1,14 @@
-"""Reads a workspace: a folder with ``journeys/*.yaml`` and ``templates/``, checked as a whole."""
+"""Reads a workspace: a folder with ``journeys/``, ``scores/`` and ``templates/``, checked as a whole."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import ValidationError
 
-from schemas.workspace import Journey, Workspace
+from schemas.workspace import Journey, Score, Workspace
 from schemas.workspace.base import UNKNOWN_FIELD
 from workers.core.lint import lint
 from workers.core.templates import BadTemplates, Templates, compile_templates
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from workers.core.lint import Severity
 
 JOURNEYS: Final = "journeys"
+SCORES: Final = "scores"
 TEMPLATES: Final = "templates"
+
+Defined = TypeVar("Defined", Journey, Score)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -78,11 +81,17 @@ def load_workspace(folder: Path) -> LoadedWorkspace:
         found.extend(error.problems)
         templates = Templates({}, {})
     problems = [Problem(one.file, one.line, 1, one.field, one.detail) for one in found]
-    journeys, documents = _read_journeys(folder, problems)
+    if not any((folder / JOURNEYS).glob("*.y*ml")):
+        problems.append(Problem(f"{JOURNEYS}/", 1, 1, "file", "there is no journey: add journeys/NAME.yaml"))
+    journeys, documents = _read_models(folder, JOURNEYS, Journey, problems)
+    scores, _ = _read_models(folder, SCORES, Score, problems)
     # Templates that do not compile are there all the same: journeys that name them are not at fault.
     records = {source.name: source.record() for source in sources}
     workspace = Workspace(
-        name=_identifier(folder.resolve().name), journeys=tuple(journeys), templates=records
+        name=_identifier(folder.resolve().name),
+        journeys=tuple(journeys),
+        scores=tuple(scores),
+        templates=records,
     )
     refused = any(problem.file.startswith(JOURNEYS) for problem in problems)
     problems += _findings(workspace, documents, complete=not refused)
@@ -92,33 +101,34 @@ def load_workspace(folder: Path) -> LoadedWorkspace:
     return LoadedWorkspace(workspace, templates, tuple(sorted(problems)))
 
 
-def _read_journeys(
-    folder: Path, problems: list[Problem]
-) -> tuple[list[Journey], dict[str, tuple[str, Document]]]:
-    """The journeys that are right, and by name the file of each; what is wrong is added to ``problems``."""
-    journeys: list[Journey] = []
+def _read_models(
+    folder: Path, kind: str, model: type[Defined], problems: list[Problem]
+) -> tuple[list[Defined], dict[str, tuple[str, Document]]]:
+    """What ``kind/*.yaml`` define, where it is right, and by name the file of each.
+
+    What is wrong is added to ``problems``. The singular of ``kind`` is the field with the name.
+    """
+    name_field = kind.removesuffix("s")
+    defined: list[Defined] = []
     documents: dict[str, tuple[str, Document]] = {}
-    paths = sorted((folder / JOURNEYS).glob("*.y*ml"))
-    if not paths:
-        problems.append(Problem(f"{JOURNEYS}/", 1, 1, "file", "there is no journey: add journeys/NAME.yaml"))
-    for path in paths:
-        file = f"{JOURNEYS}/{path.name}"
+    for path in sorted((folder / kind).glob("*.y*ml")):
+        file = f"{kind}/{path.name}"
         try:
             document = read_document(path)
-            journey = Journey.model_validate(document.content)
+            one = model.model_validate(document.content)
         except UnreadableError as error:
             problems.append(Problem(file, error.line, error.column, "yaml", error.detail))
         except ValidationError as error:
-            problems.extend(_refusals(file, document, error))
+            problems.extend(_refusals(file, document, error, name_field))
         else:
-            if journey.journey in documents:
-                other = documents[journey.journey][0]
-                detail = f"{other} has the same journey; give one of them another name"
-                problems.append(Problem(file, *document.place(("journey",)), "journey", detail))
+            name = str(getattr(one, name_field))
+            if name in documents:
+                detail = f"{documents[name][0]} has the same {name_field}; give one of them another name"
+                problems.append(Problem(file, *document.place((name_field,)), name_field, detail))
                 continue
-            journeys.append(journey)
-            documents[journey.journey] = (file, document)
-    return journeys, documents
+            defined.append(one)
+            documents[name] = (file, document)
+    return defined, documents
 
 
 def _findings(
@@ -135,7 +145,7 @@ def _findings(
     return problems
 
 
-def _refusals(file: str, document: Document, error: ValidationError) -> list[Problem]:
+def _refusals(file: str, document: Document, error: ValidationError, whole: str) -> list[Problem]:
     """What the models refused, at its place in the file."""
     details = error.errors(include_url=False, include_input=False)
     problems = []
@@ -147,7 +157,7 @@ def _refusals(file: str, document: Document, error: ValidationError) -> list[Pro
         if detail["type"] in {"too_short", "too_long"} and inside:
             # A list whose items were refused is counted without them: that is no problem of its own.
             continue
-        problems.append(Problem(file, *document.place(location), _dotted(location), _message(detail)))
+        problems.append(Problem(file, *document.place(location), _dotted(location, whole), _message(detail)))
     return problems
 
 
@@ -175,10 +185,10 @@ def _begins(location: tuple[str | int, ...], start: tuple[str | int, ...]) -> bo
     return location[: len(start)] == start
 
 
-def _dotted(location: Iterable[str | int]) -> str:
-    """``entry.require[0].not_in``; the file as a whole is ``journey``."""
+def _dotted(location: Iterable[str | int], whole: str = "journey") -> str:
+    """``entry.require[0].not_in``; the file as a whole is named ``whole``."""
     text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
-    return text.removeprefix(".") or "journey"
+    return text.removeprefix(".") or whole
 
 
 def _identifier(folder_name: str) -> str:

@@ -7,18 +7,21 @@ from typing import Annotated
 
 import typer
 
+from schemas.workspace import format_duration
 from workers.core.compile import compile_workspace
 from workers.workspace import BadWorkspace, load_workspace
 
 cli: typer.Typer = typer.Typer()
 
-Folder = Annotated[Path, typer.Argument(help="A folder with journeys/ and templates/.")]
+Folder = Annotated[
+    Path, typer.Argument(help="A folder with journeys/, templates/ and, where there are any, scores/.")
+]
 Strict = Annotated[bool, typer.Option("--strict", help="Fail on warnings too.")]
 
 
 @cli.command()
 def lint(folder: Folder, strict: Strict = False) -> None:
-    """Check journeys and templates; name file, line, column and field of everything that is wrong.
+    """Check journeys, scores and templates; name file, line, column and field of everything that is wrong.
 
     Exit code 0: it can be used. 1: it cannot, or with --strict there are warnings.
     """
@@ -34,6 +37,11 @@ def lint(folder: Folder, strict: Strict = False) -> None:
     for journey in (*plan.user.journeys.values(), *plan.account.journeys.values()):
         typer.echo(
             f"{journey.name}  version {journey.version}  {journey.subject}  {len(journey.steps)} step(s)"
+        )
+    for score in loaded.workspace.scores:
+        typer.echo(
+            f"{score.score}  score of {score.subject}s  half-life {format_duration(score.half_life)}  "
+            f"{len(score.contributions)} contribution(s), {len(score.thresholds)} threshold(s)"
         )
     typer.echo(
         f"{folder}: {len(loaded.workspace.journeys)} journey(s), {len(loaded.templates)} template(s), "

@@ -37,6 +37,8 @@ from schemas.records.outcomes import (
     Delivery,
     Engagement,
     PublishedWorkspace,
+    ScoreCrossed,
+    ScorePart,
     SegmentChange,
 )
 from schemas.wire import subject
@@ -64,6 +66,8 @@ __all__ = [
     "PublishedWorkspace",
     "RequestedMessage",
     "SchedulerRecord",
+    "ScoreCrossed",
+    "ScorePart",
     "Screen",
     "SegmentChange",
     "Track",

@@ -16,11 +16,12 @@ from schemas.fields import (  # noqa: TC001  pydantic reads them at run time
     EngagementType,
     Millis,
     Position,
+    ScoreDirection,
     SubjectType,
     Text,
     Values,
 )
-from schemas.records.base import Record
+from schemas.records.base import Part, Record
 
 
 class Delivery(Record):
@@ -96,6 +97,32 @@ class SegmentChange(Record):
     subject: Text
     change: Crossing
     values: Values
+    at_ms: Millis
+
+
+class ScorePart(Part):
+    """What one contribution brings to a score."""
+
+    name: Text
+    points: float = Field(description="Below 0 where it takes away.")
+
+
+class ScoreCrossed(Record):
+    """A score reached a threshold, or fell below it."""
+
+    id: Text
+    score: Text
+    version: Text = Field(description="A hash of all that the score's file says.")
+    subject_type: SubjectType
+    subject: Text
+    account: str | None = None
+    threshold: Text = Field(description="The threshold's name.")
+    level: float = Field(description="The points to reach, or those it fell below.")
+    direction: ScoreDirection = Field(description="up: reached; down: fell below.")
+    value: float = Field(description="The score at this instant.")
+    contributions: list[ScorePart] = Field(description="What makes the value, the largest first.")
+    event: str | None = Field(None, description="The event that did it; absent where a trait or time did.")
+    message_id: str | None = Field(None, description="The messageId of that event.")
     at_ms: Millis
 
 

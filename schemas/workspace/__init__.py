@@ -46,13 +46,14 @@ from schemas.workspace.journeys import (
     Step,
     WaitStep,
 )
+from schemas.workspace.scores import Score
 from schemas.workspace.segments import Segment
 from schemas.workspace.spans import BillingPeriod, SpanValue
 from schemas.workspace.values import FieldRef, TimeZone
 
 
 class Workspace(Model):
-    """All journeys, segments and templates that are published together.
+    """All journeys, segments, scores and templates that are published together.
 
     ``templates`` holds each template as a record ``{channel, fields}`` by its name. ``timezone`` is the zone
     of subjects of which none is known.
@@ -62,6 +63,7 @@ class Workspace(Model):
     timezone: TimeZone = "UTC"
     journeys: Annotated[tuple[Journey, ...], AsList] = ()
     segments: Annotated[tuple[Segment, ...], AsList] = ()
+    scores: Annotated[tuple[Score, ...], AsList] = ()
     templates: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
@@ -98,6 +100,7 @@ __all__ = [
     "ReceivedCondition",
     "Recipients",
     "RelatedCondition",
+    "Score",
     "ScoreCondition",
     "Segment",
     "SegmentCondition",

@@ -62,7 +62,8 @@ class Scheduler:
             match asked:
                 case wire.Eligible():
                     subject = Subject(asked.subject_type, asked.subject.encode(), view, self._parts)
-                    facts = subject.facts(now_ms, asked.trigger.properties, asked.trigger.at_ms)
+                    trigger = asked.trigger
+                    facts = subject.facts(now_ms, trigger.properties, (trigger.event, trigger.at_ms))
                     subject.take(enroll(subject.plan, asked, facts, subject.progress, now_ms), now_ms)
                 case wire.AccountFacts():
                     self._learn(asked, view, now_ms)

@@ -25,7 +25,7 @@ def react(
         subject.take(observe(subject.plan, happened, subject.progress, now_ms), now_ms)
     if not plan.entries:
         return
-    facts = subject.facts(now_ms, happened.properties, happened.at_ms)
+    facts = subject.facts(now_ms, happened.properties, (happened.event, happened.at_ms))
     trigger = wire.Trigger(
         event=happened.event,
         message_id=happened.message_id,

@@ -28,6 +28,8 @@ PAIRS: list[tuple[type[BaseModel], type[msgspec.Struct]]] = [
     (records.Decision, wire.Decision),
     (records.Conversion, wire.Conversion),
     (records.Engagement, wire.Engagement),
+    (records.ScorePart, wire.ScorePart),
+    (records.ScoreCrossed, wire.ScoreCrossed),
     (records.FeedItem, wire.FeedItem),
     (records.Feed, wire.Feed),
     (records.DeadLetter, wire.DeadLetter),
