@@ -154,9 +154,10 @@ def _counted(condition: PerformedCondition, span: Span, names: Names) -> tuple[C
     if is_plain(condition):
         slot_id, within_ms = names.slot_id(condition.performed, condition.where), span.sliding_ms
         assert within_ms is not None
+        least, most = condition.bounds()
         return (
             lambda moment, _: moment.facts.count(slot_id, within_ms),
-            _plain_changes(slot_id, within_ms, *condition.bounds()),
+            _plain_changes(slot_id, within_ms, least, condition.reaches or most),
         )
     slot_id = names.measure_id(need_of(condition))
     read = _reader("count", for_ever=condition.within == LIFETIME)
