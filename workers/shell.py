@@ -13,6 +13,7 @@ import msgspec
 
 from schemas import wire
 from schemas.fields import SubjectType  # noqa: TC001  msgspec reads it at run time
+from workers.core.activity import Activity
 from workers.core.commands import (
     CancelTimer,
     RecordConversion,
@@ -22,9 +23,10 @@ from workers.core.commands import (
     SetTimer,
     Transition,
 )
-from workers.core.facts import SubjectFacts
+from workers.core.facts import Moment, SubjectFacts
 from workers.core.progress import Progress
 from workers.core.recipients import Member, route
+from workers.core.slots import follow
 from workers.state import TABLES, Profile
 
 if TYPE_CHECKING:
@@ -90,8 +92,10 @@ class Subject:
         """The account of a user; an account itself."""
         return self.id if self.kind == "account" else self.profile.account
 
-    def facts(self, now_ms: int, properties: Mapping[str, Any]) -> SubjectFacts:
-        """The newest state as the core reads it."""
+    def facts(
+        self, now_ms: int, properties: Mapping[str, Any], event: tuple[str, int] | None = None
+    ) -> SubjectFacts:
+        """The newest state as the core reads it; ``event`` is the name and time of the one looked at."""
         profile = self.profile
         row = self._view.table(self._tables.activity).get(self.key)
         return SubjectFacts(
@@ -99,9 +103,27 @@ class Subject:
             traits=profile.traits,
             account_traits=profile.traits if self.kind == "account" else profile.account_traits,
             event_properties=properties,
+            event=event,
             windows=row.windows if row is not None else {},
             retentions_ms=self.plan.retentions_ms,
         )
+
+    def follow(self, at_ms: int, now_ms: int) -> None:
+        """After traits of it, or of its account, changed: write down since when conditions on them hold."""
+        truths = self.plan.truths
+        if not truths:
+            return
+        rows = self._view.table(self._tables.activity)
+        row = rows.get(self.key) or Activity()
+        moment = Moment(self.facts(now_ms, {}), Progress(self.id), now_ms)
+        changes = follow(truths, row.windows, moment, at_ms)
+        for slot_id, since in changes.items():
+            if since is None:
+                del row.windows[slot_id]
+            else:
+                row.windows[slot_id] = since
+        if changes:
+            rows.put(self.key, row)
 
     def take(self, transition: Transition) -> None:
         """Store the new progress and turn the commands into what the transaction commits."""

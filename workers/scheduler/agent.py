@@ -64,7 +64,7 @@ class Scheduler:
                     facts = subject.facts(now_ms, asked.trigger.properties)
                     subject.take(enroll(subject.plan, asked, facts, subject.progress, now_ms))
                 case wire.AccountFacts():
-                    self._learn(asked, view)
+                    self._learn(asked, view, now_ms)
                 case wire.MessageRequest():
                     subject = Subject("user", asked.subject.encode(), view, self._parts)
                     facts = subject.facts(now_ms, asked.context.event)
@@ -86,13 +86,14 @@ class Scheduler:
             facts = subject.facts(now_ms, {})
             subject.take(resume(subject.plan, subject.progress, payload.enrollment, facts, now_ms))
 
-    def _learn(self, told: wire.AccountFacts, view: View) -> None:
+    def _learn(self, told: wire.AccountFacts, view: View, now_ms: int) -> None:
         """Take over what a user's account is like; of an account that the user left, it is old news."""
         subject = Subject("user", told.subject.encode(), view, self._parts)
         profile = subject.profile
         if profile.account == told.account:
             profile.account_traits = told.facts
             subject.put_profile(profile)
+            subject.follow(told.at_ms, now_ms)
 
 
 def _row_keys(kind: str, key: bytes) -> tuple[bytes, bytes, bytes]:

@@ -102,6 +102,8 @@ class AccountSignals:
             for slot in plan.slots:
                 if slot.where is None or slot.where(_properties(item)):
                     gathered.setdefault(slot, []).append(item.at_ms)
+            if plan.measures:
+                windows.measure(row, plan.measures, item.at_ms, now_ms, _properties(item), item.user)
             if plan.entries or plan.exits or plan.goals:
                 _count(row, gathered, now_ms)
                 gathered = {}

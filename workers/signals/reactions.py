@@ -25,7 +25,7 @@ def react(
         subject.take(observe(subject.plan, happened, subject.progress, now_ms))
     if not plan.entries:
         return
-    facts = subject.facts(now_ms, happened.properties)
+    facts = subject.facts(now_ms, happened.properties, (happened.event, happened.at_ms))
     trigger = wire.Trigger(
         event=happened.event,
         message_id=happened.message_id,
@@ -54,6 +54,7 @@ def traits_changed(
 ) -> None:
     """Exits that changed traits bring; ``before`` are the traits as they were."""
     changed = changed_traits(subject.plan, before, subject.profile.traits)
+    subject.follow(at_ms, now_ms)
     if changed:
         happened = Changed(changed, message_id, at_ms)
         subject.take(observe(subject.plan, happened, subject.progress, now_ms))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from schemas import wire
 from workers.core import activity as activities
 from workers.core import windows
-from workers.core.activity import Activity
+from workers.core.activity import Activity, measure
 from workers.core.journeys import Happened
 from workers.core.plan import EventPlan, Slot
 from workers.shell import Subject
@@ -140,6 +140,8 @@ class UserSignals:
         if event.type in DESCRIBING:
             self._describe(one, row, outbox, view, now_ms)
         name = event.event or event.type
+        if use.plan.measures:
+            measure(row, use.plan.measures, at_ms, now_ms, wire.values(event.properties), None)
         account = wire.account(event) or (row.accounts[-1] if row.accounts else None)
         if use.for_accounts and account is not None:
             if use.account_decides:
@@ -168,6 +170,7 @@ class UserSignals:
             told = role if isinstance(role, str) else ""
             outbox.described(Described(account, user, told, at_ms, without_role(traits)))
             profiles.put(key, profile)
+            Subject("user", key, view, self._parts).follow(at_ms, now_ms)
             return
         before = dict(profile.traits)
         changed = merge_traits(profile.traits, traits)
@@ -188,10 +191,11 @@ def _use(name: str, user: EventPlan, account: EventPlan | None) -> EventUse:
         decides=decides,
         for_accounts=account is not None,
         account_decides=account_decides,
-        other=decides or account_decides or name in DESCRIBING,
+        other=decides or account_decides or bool(user.measures) or name in DESCRIBING,
     )
 
 
 def _needs_each(plan: EventPlan) -> bool:
     """Whether accounts must see each occurrence with its properties, and not only when it happened."""
-    return bool(plan.entries or plan.exits or plan.goals) or any(slot.where for slot in plan.slots)
+    decides = bool(plan.entries or plan.exits or plan.goals)
+    return decides or bool(plan.measures) or any(slot.where for slot in plan.slots)
