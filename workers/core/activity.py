@@ -12,10 +12,14 @@ from typing import TYPE_CHECKING
 import msgspec
 from xxhash import xxh3_64_digest
 
+from workers.core import slots as slot_values
 from workers.core import windows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
+
+    from workers.core.slots import MeasureSlot
 
 DUPLICATE_HORIZON_MS = 86_400_000
 """A message id seen again within 24 hours is the same message (design: as Segment does)."""
@@ -30,7 +34,8 @@ _ID_BYTES = 8
 class Activity(msgspec.Struct, array_like=True, omit_defaults=False):
     """State row of one subject.
 
-    ``windows`` maps a slot id (``workers.core.plan.Slot.id``) to a window of :mod:`workers.core.windows`.
+    ``windows`` maps a slot id to what that slot keeps: of a ``workers.core.plan.Slot`` a window of
+    :mod:`workers.core.windows`, of other slots what :mod:`workers.core.slots` says.
     ``seen`` and ``seen_before`` hold 8-byte hashes of message ids: ``seen`` since ``seen_since_ms``,
     ``seen_before`` from the period before it. Each period lasts 24 hours, so that an id is remembered
     for 24 to 48 hours. ``accounts`` are the ids of the accounts that a user belongs to, the latest
@@ -80,6 +85,25 @@ def record_all(
     """As :func:`record`, for several occurrences in any order at once."""
     held = activity.windows
     held[slot_id] = windows.add_all(held.get(slot_id), times_ms, now_ms, retention_ms)
+
+
+def measure(
+    activity: Activity,
+    slots: Iterable[MeasureSlot],
+    at_ms: int,
+    now_ms: int,
+    properties: Mapping[str, Any],
+    member: str | None,
+) -> None:
+    """Record an event in the slots that are not plain windows (changes ``activity``).
+
+    ``member`` is the user who did it, for an account's row.
+    """
+    held = activity.windows
+    for slot in slots:
+        kept = slot_values.record(slot, held.get(slot.id), at_ms, now_ms, properties, member)
+        if kept is not None:
+            held[slot.id] = kept
 
 
 def join_account(activity: Activity, account: str) -> bool:

@@ -25,7 +25,6 @@ from schemas.workspace import (
 from schemas.workspace.comparisons import NEGATIVE
 from schemas.workspace.conditions import children
 from schemas.workspace.journeys import Arm, inner_steps
-from workers.core.needs import Need, needs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -45,9 +44,6 @@ NOT_KEPT: Final[dict[type[Any], str]] = {
     RelatedCondition: "objects",
 }
 """Conditions on what no row keeps yet, and what that is: a workspace that asked would never get an answer."""
-
-KEPT_OF_EVENTS: Final = "times within a sliding window, up to 128 of them"
-"""What rows keep of events, where that is not all that conditions can ask; None where it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,16 +131,6 @@ def _unanswerable(journey: Journey) -> Iterator[Finding]:
         asked = NOT_KEPT.get(type(condition))
         if asked is not None:
             yield Finding(journey.journey, "error", location, f"the engine does not keep {asked}")
-        keeps_less = any(isinstance(need, Need) for need in needs(condition)) or _follows(condition)
-        if KEPT_OF_EVENTS is not None and keeps_less and not children(condition):
-            detail = f"the engine keeps {KEPT_OF_EVENTS}: this condition needs more"
-            yield Finding(journey.journey, "error", location, detail)
-
-
-def _follows(condition: Condition) -> bool:
-    return isinstance(condition, SustainedCondition) or (
-        isinstance(condition, PerformedCondition) and condition.reaches is not None
-    )
 
 
 def _crossings(journey: Journey) -> Iterator[Finding]:

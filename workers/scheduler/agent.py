@@ -62,8 +62,7 @@ class Scheduler:
             match asked:
                 case wire.Eligible():
                     subject = Subject(asked.subject_type, asked.subject.encode(), view, self._parts)
-                    trigger = asked.trigger
-                    facts = subject.facts(now_ms, trigger.properties, (trigger.event, trigger.at_ms))
+                    facts = subject.facts(now_ms, asked.trigger.properties)
                     subject.take(enroll(subject.plan, asked, facts, subject.progress, now_ms), now_ms)
                 case wire.AccountFacts():
                     self._learn(asked, view, now_ms)

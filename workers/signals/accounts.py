@@ -12,7 +12,6 @@ from workers.core.activity import Activity
 from workers.core.ids import stable_id
 from workers.core.journeys import Happened
 from workers.core.plan import EventPlan
-from workers.core.slots import record
 from workers.shell import Subject
 from workers.signals.account_events import Counted, Described, Item, Occurred, decode
 from workers.signals.reactions import react, traits_changed
@@ -108,7 +107,7 @@ class AccountSignals:
                 if slot.where is None or slot.where(_properties(item)):
                     gathered.setdefault(slot, []).append(item.at_ms)
             if plan.measures:
-                _measure(row, plan, item, now_ms)
+                windows.measure(row, plan.measures, item.at_ms, now_ms, _properties(item), item.user)
             if plan.entries or plan.exits or plan.goals:
                 _count(row, gathered, now_ms)
                 gathered = {}
@@ -164,14 +163,6 @@ class AccountSignals:
 def _count(row: Activity, gathered: dict[Slot, list[int]], now_ms: int) -> None:
     for slot, times_ms in gathered.items():
         windows.record_all(row, slot.id, times_ms, now_ms, slot.retention_ms)
-
-
-def _measure(row: Activity, plan: EventPlan, item: Occurred, now_ms: int) -> None:
-    properties = _properties(item)
-    for slot in plan.measures:
-        value = record(slot, row.windows.get(slot.id), item.at_ms, now_ms, properties, item.user)
-        if value is not None:
-            row.windows[slot.id] = value
 
 
 def _properties(item: Occurred) -> dict[str, Any]:

@@ -55,6 +55,7 @@ def traits_changed(
     """What changed traits bring: exits, and segments; ``before`` are the traits as they were."""
     subject.follow(at_ms, now_ms)
     changed = changed_traits(subject.plan, before, subject.profile.traits)
+    subject.follow(at_ms, now_ms)
     if changed:
         happened = Changed(changed, message_id, at_ms)
         subject.take(observe(subject.plan, happened, subject.progress, now_ms), now_ms)

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 from schemas import wire
 from workers.core import activity as activities
 from workers.core import windows
-from workers.core.activity import Activity
+from workers.core.activity import Activity, measure
 from workers.core.journeys import Happened
 from workers.core.plan import EventPlan, Slot, SubjectPlan
-from workers.core.slots import record
 from workers.shell import Subject
 from workers.signals.account_events import Described, Outbox
 from workers.signals.intake import Taken, is_misplaced, take
@@ -152,11 +151,7 @@ class UserSignals:
         """What rarer events bring: traits and memberships, decisions for the account and for the user."""
         _, event, key, at_ms = one
         if use.plan.measures:
-            properties = wire.values(event.properties)
-            for slot in use.plan.measures:
-                value = record(slot, row.windows.get(slot.id), at_ms, now_ms, properties, None)
-                if value is not None:
-                    row.windows[slot.id] = value
+            measure(row, use.plan.measures, at_ms, now_ms, wire.values(event.properties), None)
         if event.type in DESCRIBING:
             self._describe(one, row, outbox, view, now_ms)
         name = event.event or event.type
@@ -189,6 +184,10 @@ class UserSignals:
             told = role if isinstance(role, str) else ""
             outbox.described(Described(account, user, told, at_ms, without_role(traits)))
             profiles.put(key, profile)
+            subject = Subject("user", key, view, self._parts)
+            subject.follow(at_ms, now_ms)
+            if subject.plan.segments.ordered:
+                subject.settle(now_ms, None)
             return
         before = dict(profile.traits)
         changed = merge_traits(profile.traits, traits)
