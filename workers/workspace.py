@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import ValidationError
 
-from schemas.workspace import Journey, Score, Workspace
+from schemas.workspace import Journey, Score, Segment, Workspace
 from schemas.workspace.base import UNKNOWN_FIELD
 from workers.core.lint import lint
 from workers.core.templates import BadTemplates, Templates, compile_templates
@@ -17,16 +17,21 @@ from workers.template_files import read_templates
 from workers.workspace_yaml import Document, UnreadableError, read_document
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from workers.core.lint import Severity
 
 JOURNEYS: Final = "journeys"
+SEGMENTS: Final = "segments"
 SCORES: Final = "scores"
 TEMPLATES: Final = "templates"
 
-Defined = TypeVar("Defined", Journey, Score)
+Defined = TypeVar("Defined", Journey, Segment, Score)
+
+
+_REFERENCES: Final = frozenset({"enrolled", "converted", "in_segment"})
+"""Conditions that name other definitions."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -84,17 +89,20 @@ def load_workspace(folder: Path) -> LoadedWorkspace:
     if not any((folder / JOURNEYS).glob("*.y*ml")):
         problems.append(Problem(f"{JOURNEYS}/", 1, 1, "file", "there is no journey: add journeys/NAME.yaml"))
     journeys, documents = _read_models(folder, JOURNEYS, Journey, problems)
+    segments, segment_documents = _read_models(folder, SEGMENTS, Segment, problems)
     scores, _ = _read_models(folder, SCORES, Score, problems)
     # Templates that do not compile are there all the same: journeys that name them are not at fault.
     records = {source.name: source.record() for source in sources}
     workspace = Workspace(
         name=_identifier(folder.resolve().name),
         journeys=tuple(journeys),
+        segments=tuple(segments),
         scores=tuple(scores),
         templates=records,
     )
-    refused = any(problem.file.startswith(JOURNEYS) for problem in problems)
-    problems += _findings(workspace, documents, complete=not refused)
+    refused = any(problem.file.startswith((JOURNEYS, SEGMENTS)) for problem in problems)
+    found_in = {JOURNEYS: documents, SEGMENTS: segment_documents}
+    problems += _findings(workspace, found_in, complete=not refused)
     errors = sorted(problem for problem in problems if problem.severity == "error")
     if errors:
         raise BadWorkspace(errors)
@@ -132,14 +140,14 @@ def _read_models(
 
 
 def _findings(
-    workspace: Workspace, documents: dict[str, tuple[str, Document]], *, complete: bool
+    workspace: Workspace, documents: Mapping[str, dict[str, tuple[str, Document]]], *, complete: bool
 ) -> list[Problem]:
-    """What the linter finds. Where some journeys were refused, references to them prove nothing."""
+    """What the linter finds. Where some files were refused, references to what they define prove nothing."""
     problems = []
     for finding in lint(workspace):
-        if not complete and "enrolled" in finding.location:
+        if not complete and not _REFERENCES.isdisjoint(finding.location):
             continue
-        file, document = documents[finding.journey]
+        file, document = documents[finding.kind][finding.name]
         place = document.place(finding.location)
         problems.append(Problem(file, *place, _dotted(finding.location), finding.detail, finding.severity))
     return problems

@@ -14,14 +14,15 @@ from workers.workspace import BadWorkspace, load_workspace
 cli: typer.Typer = typer.Typer()
 
 Folder = Annotated[
-    Path, typer.Argument(help="A folder with journeys/, templates/ and, where there are any, scores/.")
+    Path,
+    typer.Argument(help="A folder with journeys/, templates/, and perhaps segments/ and scores/."),
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Fail on warnings too.")]
 
 
 @cli.command()
 def lint(folder: Folder, strict: Strict = False) -> None:
-    """Check journeys, scores and templates; name file, line, column and field of everything that is wrong.
+    """Check journeys, segments, scores and templates; name file, line, column and field of what is wrong.
 
     Exit code 0: it can be used. 1: it cannot, or with --strict there are warnings.
     """
@@ -38,6 +39,9 @@ def lint(folder: Folder, strict: Strict = False) -> None:
         typer.echo(
             f"{journey.name}  version {journey.version}  {journey.subject}  {len(journey.steps)} step(s)"
         )
+    for segment in loaded.workspace.segments:
+        kind = "static segment" if segment.static else "segment"
+        typer.echo(f"{segment.segment}  {kind} of {segment.subject}s")
     for score in loaded.workspace.scores:
         typer.echo(
             f"{score.score}  score of {score.subject}s  half-life {format_duration(score.half_life)}  "

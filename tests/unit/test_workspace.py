@@ -40,31 +40,6 @@ def folder(tmp_path: Path, *journeys: str, **templates: str) -> Path:
     return tmp_path
 
 
-SCORE = """\
-score: pql
-subject: account
-half_life: 7d
-contributions:
-  - event: invite_sent
-    points: 10
-  - trait: plan
-    in: [free]
-    points: 5
-thresholds:
-  warm: 25
-  hot: {reaches: 60, falls_below: 40}
-"""
-
-
-def with_scores(tmp_path: Path, *scores: str) -> Path:
-    """A workspace with one good journey and these scores."""
-    made = folder(tmp_path, GOOD)
-    (made / "scores").mkdir()
-    for number, text in enumerate(scores):
-        (made / "scores" / f"s{number}.yaml").write_text(text)
-    return made
-
-
 def problems(tmp_path: Path, *journeys: str, **templates: str) -> list[Problem]:
     """What a workspace is refused for."""
     with pytest.raises(BadWorkspace) as caught:
@@ -246,9 +221,9 @@ def test_a_good_workspace_loads(tmp_path: Path) -> None:
         (
             "steps:",
             "  require: [{in_segment: power_users}]\nsteps:",
-            (5, 13),
-            "entry.require[0]",
-            "does not keep who is in a segment",
+            (5, 14),
+            "entry.require[0].in_segment",
+            "there is no segment 'power_users'; there are none",
         ),
         (
             "steps:",
@@ -473,57 +448,3 @@ def test_lint_fails_with_every_problem(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "journeys/j0.yaml:2:1: subject:" in result.output
     assert "1 problem(s)" in result.output
-
-
-def test_scores_load_beside_journeys(tmp_path: Path) -> None:
-    """They are part of the workspace, and lint tells of them."""
-    made = with_scores(tmp_path, SCORE)
-    (score,) = load_workspace(made).workspace.scores
-    assert (score.score, score.thresholds["hot"].floor(), score.thresholds["warm"].floor()) == ("pql", 40, 25)
-    result = CliRunner().invoke(cli, [str(made)])
-    assert "pql  score of accounts  half-life 7d  2 contribution(s), 2 threshold(s)" in result.output
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "place", "field", "says"),
-    [
-        ("subject: account", "subject: account\ncolour: x", (3, 1), "colour", "allowed: score, subject"),
-        ("half_life: 7d", "half_life: 7", (3, 1), "half_life", "such as 90s, 1h or 21d"),
-        ("half_life: 7d\n", "", (1, 1), "half_life", "this field is required"),
-        ("points: 10", "points: 0", (6, 5), "contributions[0].points", "not 0"),
-        ("points: 10", "points: many", (6, 5), "contributions[0].points", "points are a number"),
-        ("points: 10", "points: .inf", (6, 5), "contributions[0].points", "points are a number"),
-        ("points: 10", "points: 10\n    cap: 3", (7, 5), "contributions[0].cap", "a mapping is expected"),
-        (
-            "points: 10",
-            "points: 1\n    cap: {times: 21, per: 1d}",
-            (7, 11),
-            "contributions[0].cap.times",
-            "20",
-        ),
-        ("- event: invite_sent", "- segment: x", (5, 5), "contributions[0]", "{event: NAME, points: N}"),
-        ("in: [free]\n", "exists: 1\n", (8, 5), "contributions[1].exists", "boolean"),
-        ("    in: [free]\n", "", (7, 5), "contributions[1]", "an operator is needed"),
-        ("- trait: plan\n    in: [free]", "- event: invite_sent", (4, 1), "contributions", "add up"),
-        ("falls_below: 40", "falls_below: 61", (12, 3), "thresholds.hot", "at most reaches (60)"),
-        ("warm: 25", "warm: lots", (11, 3), "thresholds.warm.reaches", "a number of points"),
-        ("warm: 25", "Warm: 25", (11, 3), "thresholds.Warm", "small letters"),
-    ],
-)
-def test_a_wrong_score_is_refused_at_its_place(
-    tmp_path: Path, old: str, new: str, place: tuple[int, int], field: str, says: str
-) -> None:
-    """File, line, column, field, and what to write instead."""
-    assert SCORE.count(old) == 1
-    with pytest.raises(BadWorkspace) as caught:
-        load_workspace(with_scores(tmp_path, SCORE.replace(old, new)))
-    (problem,) = caught.value.problems
-    assert (problem.file, problem.line, problem.column) == ("scores/s0.yaml", *place)
-    assert problem.field == field
-    assert says in problem.detail
-
-
-def test_two_scores_of_one_name_are_refused(tmp_path: Path) -> None:
-    """The second file is told of the first."""
-    with pytest.raises(BadWorkspace, match=r"scores/s1.yaml:1:1: score: scores/s0.yaml has the same score"):
-        load_workspace(with_scores(tmp_path, SCORE, SCORE))

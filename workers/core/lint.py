@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from schemas.workspace import (
@@ -18,6 +19,7 @@ from schemas.workspace import (
     PerformedCondition,
     RelatedCondition,
     ScoreCondition,
+    Segment,
     SegmentCondition,
     SendStep,
     SustainedCondition,
@@ -31,13 +33,16 @@ if TYPE_CHECKING:
 
     from schemas.workspace import Condition, Journey, Step, Workspace
 
+    Definition: TypeAlias = Journey | Segment
+
 Severity: TypeAlias = Literal["error", "warning"]
+Kind: TypeAlias = Literal["journeys", "segments"]
+"""The folder of the file."""
 Location: TypeAlias = tuple[str | int, ...]
 
 _SHOWN_NAMES: Final = 8
 
 NOT_KEPT: Final[dict[type[Any], str]] = {
-    SegmentCondition: "who is in a segment",
     ScoreCondition: "scores",
     ConvertedCondition: "who reached the goals of journeys",
     ConsentCondition: "consent by channel and topic (the trait `consent` is checked before each message)",
@@ -48,27 +53,41 @@ NOT_KEPT: Final[dict[type[Any], str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing to change, or to think about. ``location`` leads to it inside the journey's file."""
+    """One thing to change, or to think about; ``location`` leads to it in the file that defines ``name``."""
 
-    journey: str
+    kind: Kind
+    name: str
     severity: Severity
     location: Location
     detail: str
 
 
 def lint(workspace: Workspace) -> list[Finding]:
-    """Everything found, by journey in the workspace's order. Only errors make a workspace unusable."""
+    """Everything found, journeys first, in the workspace's order. Only errors make a workspace unusable."""
     names = {journey.journey for journey in workspace.journeys}
     tags = {tag for journey in workspace.journeys for tag in journey.tags}
     found: list[Finding] = []
     for journey in workspace.journeys:
         found += _messages(journey, workspace.templates)
-        found += _references(journey, names, tags)
-        found += _missing_values(journey)
-        found += _unanswerable(journey)
         found += _crossings(journey)
         found += _leaving(journey)
+    segments = {segment.segment: segment for segment in workspace.segments}
+    asking: tuple[Definition, ...] = (*workspace.journeys, *workspace.segments)
+    for one in asking:
+        found += _references(one, names, tags)
+        found += _segments_named(one, segments)
+        found += _missing_values(one)
+        found += _unanswerable(one)
+    for segment in workspace.segments:
+        found += _reached_in(segment)
+    found += _circles(segments)
     return found
+
+
+def _finding(one: Definition, severity: Severity, location: Location, detail: str) -> Finding:
+    if isinstance(one, Segment):
+        return Finding("segments", one.segment, severity, location, detail)
+    return Finding("journeys", one.journey, severity, location, detail)
 
 
 def _messages(journey: Journey, templates: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
@@ -81,17 +100,17 @@ def _messages(journey: Journey, templates: Mapping[str, Mapping[str, Any]]) -> I
         template = templates.get(send.template)
         if template is None:
             detail = f"there is no template {send.template!r}; there are {_listed(templates)}"
-            yield Finding(journey.journey, "error", place, detail)
+            yield Finding("journeys", journey.journey, "error", place, detail)
         elif template.get("channel") != send.channel:
             detail = (
                 f"the template {send.template!r} is for {template.get('channel')}, not for {send.channel}"
             )
-            yield Finding(journey.journey, "error", place, detail)
+            yield Finding("journeys", journey.journey, "error", place, detail)
 
 
-def _references(journey: Journey, names: set[str], tags: set[str]) -> Iterator[Finding]:
+def _references(one: Definition, names: set[str], tags: set[str]) -> Iterator[Finding]:
     """Journeys that conditions name are in the workspace."""
-    for location, condition in _located_conditions(journey):
+    for location, condition in _located_conditions(one):
         if isinstance(condition, EnrolledCondition):
             place, named = (*location, "enrolled"), condition.enrolled
         elif isinstance(condition, ConvertedCondition):
@@ -101,16 +120,53 @@ def _references(journey: Journey, names: set[str], tags: set[str]) -> Iterator[F
         for name in named.journey or ():
             if name not in names:
                 detail = f"there is no journey {name!r}; there are {_listed(names)}"
-                yield Finding(journey.journey, "error", (*place, "journey"), detail)
+                yield _finding(one, "error", (*place, "journey"), detail)
         for tag in named.tag or ():
             if tag not in tags:
                 detail = f"no journey has the tag {tag!r}: this is never true"
-                yield Finding(journey.journey, "warning", (*place, "tag"), detail)
+                yield _finding(one, "warning", (*place, "tag"), detail)
 
 
-def _missing_values(journey: Journey) -> Iterator[Finding]:
+def _segments_named(one: Definition, segments: Mapping[str, Segment]) -> Iterator[Finding]:
+    """Segments that conditions name are in the workspace, and of the same kind of subject."""
+    for location, condition in _located_conditions(one):
+        if not isinstance(condition, SegmentCondition):
+            continue
+        place, named = (*location, "in_segment"), segments.get(condition.in_segment)
+        if named is None:
+            detail = f"there is no segment {condition.in_segment!r}; there are {_listed(segments)}"
+            yield _finding(one, "error", place, detail)
+        elif named.subject != one.subject:
+            detail = f"{named.segment!r} is a segment of {named.subject}s, and this is about {one.subject}s"
+            yield _finding(one, "error", place, detail)
+
+
+def _reached_in(segment: Segment) -> Iterator[Finding]:
+    """Belonging lasts; to reach a number is an instant."""
+    for location, condition in _located_conditions(segment):
+        if isinstance(condition, PerformedCondition) and condition.reaches is not None:
+            detail = "reaches is true for one event, and a segment holds for a while: say at_least"
+            yield _finding(segment, "error", (*location, "reaches"), detail)
+
+
+def _circles(segments: Mapping[str, Segment]) -> Iterator[Finding]:
+    """Segments that use each other have no order in which they could be decided."""
+    graph = {name: segment.uses() & segments.keys() for name, segment in sorted(segments.items())}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        circle = list(dict.fromkeys(error.args[1]))
+        detail = f"segments use each other in a circle: {', '.join(circle)}"
+        first = segments[circle[0]]
+        for location, condition in _located_conditions(first):
+            if isinstance(condition, SegmentCondition) and condition.in_segment in circle:
+                yield _finding(first, "error", (*location, "in_segment"), detail)
+                return
+
+
+def _missing_values(one: Definition) -> Iterator[Finding]:
     """A negative condition says what a missing value means."""
-    for location, condition in _located_conditions(journey):
+    for location, condition in _located_conditions(one):
         if isinstance(condition, NotCondition):
             compared, place = _comparison(condition.not_, (*location, "not"))
             negative = compared is not None and "exists" not in compared.operators()
@@ -122,15 +178,15 @@ def _missing_values(journey: Journey) -> Iterator[Finding]:
                 "where the value is missing this is not true; say `if_missing: pass` or `if_missing: fail` "
                 "to show that this is meant"
             )
-            yield Finding(journey.journey, "warning", place, detail)
+            yield _finding(one, "warning", place, detail)
 
 
-def _unanswerable(journey: Journey) -> Iterator[Finding]:
+def _unanswerable(one: Definition) -> Iterator[Finding]:
     """What no row keeps cannot be asked."""
-    for location, condition in _located_conditions(journey):
+    for location, condition in _located_conditions(one):
         asked = NOT_KEPT.get(type(condition))
         if asked is not None:
-            yield Finding(journey.journey, "error", location, f"the engine does not keep {asked}")
+            yield _finding(one, "error", location, f"the engine does not keep {asked}")
 
 
 def _crossings(journey: Journey) -> Iterator[Finding]:
@@ -153,7 +209,7 @@ def _crossings(journey: Journey) -> Iterator[Finding]:
                 f"entry.require (or `all` there) of a journey entered on that event, not on "
                 f"{journey.entry.on.event!r}"
             )
-            yield Finding(journey.journey, "error", (*location, "reaches"), detail)
+            yield Finding("journeys", journey.journey, "error", (*location, "reaches"), detail)
 
 
 def _leaving(journey: Journey) -> Iterator[Finding]:
@@ -161,7 +217,7 @@ def _leaving(journey: Journey) -> Iterator[Finding]:
     exits = {leaving.when.event for leaving in journey.exit if isinstance(leaving.when, ExitEvent)}
     if journey.goal is not None and journey.goal.event not in exits:
         detail = f"who reaches the goal stays inside: add `- when: {{event: {journey.goal.event}}}` to exit"
-        yield Finding(journey.journey, "warning", ("goal", "event"), detail)
+        yield Finding("journeys", journey.journey, "warning", ("goal", "event"), detail)
 
 
 def _comparison(condition: Condition, location: Location) -> tuple[Operators | None, Location]:
@@ -180,12 +236,14 @@ def _located_steps(steps: tuple[Step, ...], location: Location) -> Iterator[tupl
                 yield from _located_steps(inner_steps(arm), (*place, "branch", number, key))
 
 
-def _located_conditions(journey: Journey) -> Iterator[tuple[Location, Condition]]:
+def _located_conditions(one: Definition) -> Iterator[tuple[Location, Condition]]:
     tops: list[tuple[Location, Condition]] = []
+    holder, prefix = (one, ()) if isinstance(one, Segment) else (one.entry, ("entry",))
     for part in ("require", "exclude"):
-        conditions: tuple[Condition, ...] = getattr(journey.entry, part)
-        tops += [(("entry", part, index), condition) for index, condition in enumerate(conditions)]
-    for location, step in _located_steps(journey.steps, ("steps",)):
+        conditions: tuple[Condition, ...] = getattr(holder, part)
+        tops += [((*prefix, part, index), condition) for index, condition in enumerate(conditions)]
+    steps = () if isinstance(one, Segment) else one.steps
+    for location, step in _located_steps(steps, ("steps",)):
         if isinstance(step, BranchStep):
             tops += [
                 ((*location, "branch", number, "when"), arm.when)

@@ -77,7 +77,7 @@ def test_properties_that_cannot_be_read_cost_their_event_alone() -> None:
     )
     good = event(context={"groupId": "acme"})
     view = engine.run(EVENTS, [record(good, 0), Rec(1, odd, b"u1"), record({**good, "messageId": "x"}, 2)])
-    assert dead(view) == [(1, "handler_error")]
+    assert dead(view) == [(1, "unreadable")]
     engine.forward(view)
     assert engine.count("acme", account=True) == 2
 
