@@ -37,10 +37,11 @@ from schemas.workspace.journeys import (
     Step,
     WaitStep,
 )
+from schemas.workspace.tracking_plan import PlannedEvent, PlannedTraits, Property, TrackingPlan
 
 
 class Workspace(Model):
-    """All journeys and templates that are published together.
+    """All journeys and templates that are published together, and the tracking plan where there is one.
 
     ``templates`` holds each template as a record ``{channel, fields}`` by its name.
     """
@@ -48,6 +49,7 @@ class Workspace(Model):
     name: Identifier
     journeys: Annotated[tuple[Journey, ...], AsList] = ()
     templates: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    tracking_plan: TrackingPlan | None = None
 
 
 __all__ = [
@@ -69,11 +71,15 @@ __all__ = [
     "OnEvent",
     "Otherwise",
     "PerformedCondition",
+    "PlannedEvent",
+    "PlannedTraits",
+    "Property",
     "ReceivedCondition",
     "Recipients",
     "Send",
     "SendStep",
     "Step",
+    "TrackingPlan",
     "TraitCondition",
     "WaitStep",
     "Where",

@@ -20,11 +20,13 @@ PURE = (
     "dataclasses",
     "datetime",  # arithmetic; what reads the clock is refused below
     "decimal",
+    "difflib",
     "enum",
     "functools",
     "hashlib",
     "html",
     "inspect",  # asks what parameters a filter has, once, when a template is compiled
+    "itertools",
     "jinja2",
     "json",
     "math",
