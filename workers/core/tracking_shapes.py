@@ -49,8 +49,9 @@ def compile_shape(rules: Mapping[str, Property], *, closed: bool) -> Callable[[A
     """
     try:
         return msgspec.json.Decoder(_struct(rules, closed=closed)).decode
-    except (_InexpressibleError, TypeError):
-        # msgspec refuses some unions that the plan allows, with a TypeError: the rules alone decide there.
+    except (ValueError, TypeError, NotImplementedError, OverflowError):
+        # msgspec refuses some unions, names (with a quote) and numbers (of 64 bits) that the plan allows, and
+        # _value() refuses what it cannot say: there the rules alone decide.
         return None
 
 
