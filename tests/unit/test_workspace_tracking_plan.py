@@ -307,11 +307,12 @@ def test_what_is_shipped_is_a_plan_in_every_way(path: Path) -> None:
 def test_the_json_schema_refuses_what_the_models_refuse() -> None:
     """An editor shows it while it is written."""
     validator = jsonschema.Draft202012Validator(file_schema("tracking_plan", TrackingPlan))
-    for wrong in (
+    refused: tuple[dict[str, Any], ...] = (
         {"on_violation": "drop"},
         {"events": {"x": {"propertys": {}}}},
         {"events": {"x": {"properties": {"y": {"type": "text"}}}}},
         {"events": {"x": {"properties": {"y": {"enum": [None]}}}}},
-    ):
+    )
+    for wrong in refused:
         assert list(validator.iter_errors(wrong)), wrong
     validator.validate({"events": {"x": {"properties": {"y": {"type": ["string", "integer"]}}}}})

@@ -38,7 +38,7 @@ def broken(rules: dict[str, Any], values: Any) -> list[tuple[str, str]]:
     return [(violation.rule, violation.property) for violation in found]
 
 
-TYPES = {
+TYPES: dict[str, list[Any]] = {
     "string": ["", "text", "2026-03-14T10:02:00Z"],
     "number": [0, -1.5, 5.0, 10**30],
     "integer": [0, -7, 5.0, 2**70],
@@ -205,12 +205,12 @@ def test_traits_of_identify_and_group_are_checked() -> None:
     )
     bad = msgspec.Raw(b'{"x":"a"}')
     for call in ("identify", "group", "page", "screen"):
-        (violation,) = compiled.check(call, None, bad)  # type: ignore[arg-type]  # one of the calls
+        (violation,) = compiled.check(call, None, bad)
         part = "traits" if call in ("identify", "group") else "properties"
         assert violation.detail == f"{part}.x is string, not integer"
         values = wire.ABSENT if part == "properties" else bad
         event = wire.ProductEvent(
-            call,  # type: ignore[arg-type]  # one of the calls
+            call,
             "m",
             wire._EPOCH,
             traits=values,
