@@ -23,7 +23,7 @@ from workers.core.tracking_proposal import proposal
 from workers.errors import Misconfigured
 from workers.event_source import Events, read_file, read_topic
 from workers.settings import from_env
-from workers.workspace import BadWorkspace, load_tracking_plan
+from workers.workspace import TRACKING_PLAN_MAX_BYTES, BadWorkspace, load_tracking_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -89,6 +89,10 @@ def infer(
         raise Misconfigured(f"there is no event in {_source(file, topic)}: nothing can be proposed")
     about = (f"{_source(file, topic)}: {events.read} records, {_day(span[0])} to {_day(span[1])}.",)
     text = proposal(seen, samples, about)
+    size = len(text.encode())
+    if size > TRACKING_PLAN_MAX_BYTES:
+        detail = f"{size} bytes, and a tracking plan may have {TRACKING_PLAN_MAX_BYTES}: take some events out"
+        typer.echo(f"warning: {detail}", err=True)
     if out is None:
         typer.echo(text, nl=False)
         return

@@ -114,16 +114,14 @@ def count(events: Events, until_ms: int | None) -> tuple[Counts, int]:
     """Counts per hour by event and producer, and the time of the latest event (ms), 0 without any.
 
     Producers are taken without their version: a new version of one is no other producer. What is dated after
-    ``until_ms`` (a clock that is off) counts as happening then.
+    ``until_ms``, None for no end, is left out: it had not happened, or a clock is off.
     """
     counts: Counts = {}
     last_ms = 0
     for found, event in events:
-        if event.type == "alias":
-            continue
         at_ms = wire.at_ms(event)
-        if until_ms is not None:
-            at_ms = min(at_ms, until_ms)
+        if event.type == "alias" or (until_ms is not None and at_ms > until_ms):
+            continue
         last_ms = max(last_ms, at_ms)
         producer = library_of(found.value)[0]
         is_call = event.type != "track"

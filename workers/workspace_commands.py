@@ -35,6 +35,9 @@ def lint(folder: Folder, strict: Strict = False) -> None:
         typer.echo(
             f"{journey.name}  version {journey.version}  {journey.subject}  {len(journey.steps)} step(s)"
         )
+    tracking = loaded.workspace.tracking_plan
+    if tracking is not None:
+        typer.echo(f"tracking plan  version {tracking.version}  {len(tracking.events)} event(s)")
     typer.echo(
         f"{folder}: {len(loaded.workspace.journeys)} journey(s), {len(loaded.templates)} template(s), "
         f"{len(loaded.warnings)} warning(s); version {plan.version}"

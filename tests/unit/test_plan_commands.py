@@ -196,6 +196,14 @@ def test_health_at_a_later_time_finds_what_stopped(tmp_path: Path) -> None:
     assert told["at_ms"] == 1_773_662_400_000
 
 
+def test_health_at_an_earlier_time_knows_nothing_of_what_came_later(tmp_path: Path) -> None:
+    """A look back is what one would have seen then."""
+    path = stream(tmp_path, *weeks(amount=1, plan=None), event("brand_new", 13 * 24 + 5))
+    of = plan(tmp_path, "events: {paid: {}}")
+    result = run("health", of, "--file", path, "--at", "2026-03-14T23:59:59Z")
+    assert result.stdout == "0 finding(s) at 2026-03-14 23:59 UTC, from 337 record(s)\n"
+
+
 def test_a_new_version_of_a_producer_is_no_other_producer(tmp_path: Path) -> None:
     """An upgrade of an SDK is not an event that stopped."""
     events = weeks(amount=1, plan="a")

@@ -8,12 +8,19 @@ from typing import Any
 
 import jsonschema
 import pytest
+from typer.testing import CliRunner
 
 from schemas.export import file_schema
 from schemas.workspace import TrackingPlan, Workspace
 from workers.core.compile import compile_workspace
-from workers.workspace import BadWorkspace, load_tracking_plan, load_workspace
-from workers.workspace_yaml import read_document
+from workers.workspace import (
+    TRACKING_PLAN_MAX_BYTES,
+    BadWorkspace,
+    load_tracking_plan,
+    load_workspace,
+)
+from workers.workspace_commands import cli
+from workers.workspace_yaml import MAX_VALUES, read_document
 
 SHIPPED = sorted((Path(__file__).parents[2] / "deploy" / "workspaces").glob("*/tracking_plan.yaml"))
 
@@ -302,6 +309,34 @@ def test_what_is_shipped_is_a_plan_in_every_way(path: Path) -> None:
     workspace = Workspace(name="test", tracking_plan=plan)
     plain = json.loads(json.dumps(workspace.model_dump(mode="json", exclude_defaults=True)))
     assert Workspace.model_validate(plain) == workspace
+
+
+def test_the_example_of_the_documentation_is_a_plan(tmp_path: Path) -> None:
+    """Whoever copies it can use it; an unquoted day is a text."""
+    text = (Path(__file__).parents[2] / "docs" / "tracking-plan.md").read_text()
+    path = tmp_path / "tracking_plan.yaml"
+    path.write_text(text.split("```yaml\n")[1].split("```")[0])
+    plan = load_tracking_plan(path)
+    assert plan.events["plan_limit_reached"].since == "2026-03-02"
+    assert plan.events["Limit Hit"].deprecated
+
+
+def test_a_large_plan_is_read_and_a_larger_one_refused(tmp_path: Path) -> None:
+    """One file holds all events of a product: more values than a journey may have."""
+    path = tmp_path / "tracking_plan.yaml"
+    names = [f"p{number}" for number in range(MAX_VALUES // 50)]
+    properties = ", ".join(f"{name}: {{enum: [{', '.join(['1'] * 60)}]}}" for name in names)
+    path.write_text(f"events: {{e: {{properties: {{{properties}}}}}}}")
+    assert set(load_tracking_plan(path).events["e"].properties) == set(names)
+    path.write_text("#" * (TRACKING_PLAN_MAX_BYTES + 1))
+    with pytest.raises(BadWorkspace, match=f"larger than {TRACKING_PLAN_MAX_BYTES} bytes"):
+        load_tracking_plan(path)
+
+
+def test_lint_tells_of_the_plan(tmp_path: Path) -> None:
+    """That it was found, and how much is in it."""
+    result = CliRunner().invoke(cli, [str(folder(tmp_path))])
+    assert (result.exit_code, "tracking plan  version 1  4 event(s)\n" in result.output) == (0, True)
 
 
 def test_the_json_schema_refuses_what_the_models_refuse() -> None:
