@@ -17,11 +17,16 @@ if TYPE_CHECKING:
     from schemas.workspace.tracking_plan import PlannedEvent, PlannedTraits, Property
     from workers.core.lint import Location
 
-_EVENT_FIELDS: Final = ("event", "performed")
+_EVENT_FIELDS: Final = ("event", "performed", "count", "members", "of", "first", "last")
 """Fields of a journey's models that hold the name of an event."""
+
+_AGGREGATED: Final = ("sum", "average", "min", "max", "distinct")
+"""Fields that hold the path of a property of the event that stands beside them."""
 
 _TRAIT_FIELDS: Final = ("trait", "changed")
 """Fields that hold the path of a trait."""
+
+_OF_EVENT: Final = "properties."
 
 _ENGAGEMENTS: Final = frozenset(
     f"{channel}_{kind}" for channel in get_args(Channel) for kind in get_args(EngagementType)
@@ -66,40 +71,55 @@ def lint_plan(plan: TrackingPlan) -> Iterator[tuple[Location, str]]:
 def _of_model(
     model: Model, journey: Journey, plan: TrackingPlan, location: Location
 ) -> Iterator[tuple[Location, str]]:
+    """What one model names, by the fields that its file has: journeys come to say more with every version."""
+    fields = {info.alias or name: getattr(model, name) for name, info in type(model).model_fields.items()}
+    said = {name: value for name, value in fields.items() if isinstance(value, str)}
     for field in _EVENT_FIELDS:
-        event = getattr(model, field, None)
-        if isinstance(event, str):
-            yield from _event(event, field, model, plan, location)
-    for field in _TRAIT_FIELDS:
-        path = getattr(model, field, None)
-        call = "group" if "account" in location or journey.subject == "account" else "identify"
-        planned = plan.calls().get(call)
-        if isinstance(path, str) and planned is not None and plan.rules(planned):
-            for detail in _path(path, plan.rules(planned), f"{call} call", "trait"):
-                yield (*location, field), detail
+        if field in said:
+            for place, detail in _event(said[field], field, fields, plan):
+                yield (*location, *place), detail
+    if "property" in said and "where" not in location:
+        for detail in _property(said["property"], journey.entry.on.event, plan):
+            yield (*location, "property"), detail
+    for field in (*_TRAIT_FIELDS, "account"):
+        if field in said:
+            of_account = field == "account" or "account" in location or journey.subject == "account"
+            call = "group" if of_account else "identify"
+            planned = plan.calls().get(call)
+            if planned is not None and plan.rules(planned):
+                for detail in _path(said[field], plan.rules(planned), f"{call} call", "trait"):
+                    yield (*location, field), detail
 
 
 def _event(
-    event: str, field: str, model: Model, plan: TrackingPlan, location: Location
+    event: str, field: str, beside: Mapping[str, Any], plan: TrackingPlan
 ) -> Iterator[tuple[Location, str]]:
+    """What is wrong with an event, and with its properties in the fields ``beside`` it."""
     planned = plan.events.get(event)
     if planned is None:
         if event not in _ENGAGEMENTS and event not in plan.calls():
-            detail = f"the tracking plan has no event {event!r}{_nearest(event, plan.events)}"
-            yield (*location, field), detail
+            yield (field,), f"the tracking plan has no event {event!r}{_nearest(event, plan.events)}"
         return
     if planned.deprecated:
-        yield (*location, field), f"the tracking plan calls the event {event!r} deprecated"
-    if not planned.properties:
-        return
-    for path in getattr(model, "where", None) or ():
-        for detail in _path(path, planned.properties, f"event {event!r}", "property"):
-            yield (*location, "where", path), detail
-    revenue = getattr(model, "revenue", None)
+        yield (field,), f"the tracking plan calls the event {event!r} deprecated"
+    for path in beside.get("where") or ():
+        for detail in _property(path, event, plan):
+            yield ("where", path), detail
+    revenue = beside.get("revenue")
     if isinstance(revenue, str):
-        path = revenue.removeprefix("properties.")
-        for detail in _path(path, planned.properties, f"event {event!r}", "property"):
-            yield (*location, "revenue"), detail
+        for detail in _property(revenue.removeprefix(_OF_EVENT), event, plan):
+            yield ("revenue",), detail
+    for name in _AGGREGATED:
+        path = beside.get(name)
+        if isinstance(path, str):
+            for detail in _property(path, event, plan):
+                yield (name,), detail
+
+
+def _property(path: str, event: str, plan: TrackingPlan) -> Iterator[str]:
+    planned = plan.events.get(event)
+    if planned is not None and planned.properties:
+        yield from _path(path, planned.properties, f"event {event!r}", "property")
 
 
 def _path(path: str, rules: Mapping[str, Property], owner: str, word: str) -> Iterator[str]:
