@@ -102,18 +102,18 @@ def _event(
         return
     if planned.deprecated:
         yield (field,), f"the tracking plan calls the event {event!r} deprecated"
-    for path in beside.get("where") or ():
+    for place, path in _paths(beside):
         for detail in _property(path, event, plan):
-            yield ("where", path), detail
-    revenue = beside.get("revenue")
-    if isinstance(revenue, str):
-        for detail in _property(revenue.removeprefix(_OF_EVENT), event, plan):
-            yield ("revenue",), detail
-    for name in _AGGREGATED:
-        path = beside.get(name)
-        if isinstance(path, str):
-            for detail in _property(path, event, plan):
-                yield (name,), detail
+            yield place, detail
+
+
+def _paths(beside: Mapping[str, Any]) -> Iterator[tuple[Location, str]]:
+    """The properties of an event that the fields beside its name ask for."""
+    for path in beside.get("where") or ():
+        yield ("where", path), path
+    for name in ("revenue", *_AGGREGATED):
+        if isinstance(beside.get(name), str):
+            yield (name,), beside[name].removeprefix(_OF_EVENT)
 
 
 def _property(path: str, event: str, plan: TrackingPlan) -> Iterator[str]:
