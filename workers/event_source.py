@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 FETCH_RECORDS: Final = 2_000
 FETCH_SECONDS: Final = 0.5
+FIRST_ANSWER_SECONDS: Final = 10.0
+"""How long the brokers may take for their first answer: a person waits, who may have mistyped the address."""
+
 TIMEOUT_SECONDS: Final = 30.0
 """How long the brokers may say nothing before reading gives up."""
 
@@ -138,6 +141,7 @@ def read_topic(
             "isolation.level": "read_committed",
             "enable.partition.eof": True,
             "auto.offset.reset": "earliest",
+            "log_level": 2,  # what fails is told once, by an exception, and not by each attempt
         }
     )
     try:
@@ -146,7 +150,9 @@ def read_topic(
         consumer.assign([TopicPartition(topic, number, starts[number]) for number in sorted(reading.left)])
         yield from _until_the_ends(consumer, topic, reading, progress)
     except KafkaException as error:
-        raise Retryable(f"cannot read {topic}: {error.args[0].str()}") from error
+        raise Retryable(
+            f"cannot read {topic} at {options['bootstrap.servers']}: {error.args[0].str()}"
+        ) from error
     finally:
         consumer.close()
 
@@ -155,7 +161,7 @@ def _bounds(
     consumer: Consumer, options: Mapping[str, Any], topic: str, since_ms: int | None
 ) -> tuple[dict[int, int], dict[int, int]]:
     """First offset to read, and the offset where to stop, of every partition."""
-    known = consumer.list_topics(topic, timeout=TIMEOUT_SECONDS).topics[topic]
+    known = consumer.list_topics(topic, timeout=FIRST_ANSWER_SECONDS).topics[topic]
     if known.error is not None or not known.partitions:
         raise Misconfigured(f"there is no topic {topic}; `brimful topics apply` creates the declared ones")
     admin = AdminClient(dict(options))

@@ -312,3 +312,34 @@ def test_the_shape_accepts_the_usual_rules_and_no_dictionary_is_built() -> None:
     assert shape is not None
     shape(b'{"a":"x","b":1,"c":null,"d":[{"e":[]}],"f":"2026-03-14T10:02:00Z","more":{}}')
     assert compile_shape(model.events["odd"].properties, closed=False) is None
+
+
+@pytest.mark.parametrize(
+    ("limits", "good", "bad"),
+    [
+        ({"minimum": 0.5}, [1, 0.5, 2**70], [0, 0.4, -1]),
+        ({"maximum": 1.5}, [1, 1.5, -(2**70)], [2, 1.6]),
+        ({"minimum": -1.5, "maximum": -0.5}, [-1, -1.5], [-2, 0]),
+    ],
+)
+def test_limits_with_a_fraction_have_a_shape(
+    limits: dict[str, float], good: list[float], bad: list[float]
+) -> None:
+    """Of whole numbers too: the next one inside."""
+    rules = {"x": {"type": "number", **limits}}
+    shape = compile_shape(plan(events={"e": {"properties": rules}}).events["e"].properties, closed=False)
+    assert shape is not None
+    for value in good:
+        shape(msgspec.json.encode({"x": value}))
+    for value in bad:
+        with pytest.raises(msgspec.ValidationError):
+            shape(msgspec.json.encode({"x": value}))
+
+
+def test_a_pattern_beside_a_list_has_no_shape() -> None:
+    """The library that decodes would spoil the memory of the process."""
+    rules = {"x": {"type": ["string", "array"], "pattern": "a"}}
+    properties = plan(events={"e": {"properties": rules}}).events["e"].properties
+    assert compile_shape(properties, closed=False) is None
+    assert broken(rules, {"x": ["b"]}) == broken(rules, {"x": "a"}) == []
+    assert broken(rules, {"x": "b"}) == [("pattern_mismatch", "x")]
