@@ -15,9 +15,12 @@ from ruamel.yaml import YAML
 
 from schemas.asyncapi import document
 from schemas.catalog import SCHEMAS, RecordSchema
+from schemas.workspace import TrackingPlan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from pydantic import BaseModel
 
     from schemas.topics import Topic
 
@@ -25,6 +28,9 @@ PACKAGE_DIR = Path(__file__).parent
 EXAMPLES_DIR = PACKAGE_DIR / "examples"
 JSON_DIR = "json"
 ASYNCAPI_FILE = "asyncapi.yaml"
+
+WORKSPACE_FILES: dict[str, type[BaseModel]] = {"tracking_plan": TrackingPlan}
+"""Files of a workspace that have a JSON Schema of their own, by name without ending."""
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -40,6 +46,15 @@ def json_schema(schema: RecordSchema) -> dict[str, Any]:
         "$id": f"urn:brimful:schema:{schema.name}:v{schema.version}",
         "title": schema.name,
     }
+    body.pop("title", None)
+    plain: dict[str, Any] = without_discriminators(body)
+    return named | plain
+
+
+def file_schema(name: str, model: type[BaseModel]) -> dict[str, Any]:
+    """The JSON Schema of a file of the workspace, for editors that complete and check it."""
+    body = model.model_json_schema(mode="validation")
+    named = {"$schema": _DIALECT, "$id": f"urn:brimful:workspace:{name}", "title": name}
     body.pop("title", None)
     plain: dict[str, Any] = without_discriminators(body)
     return named | plain
@@ -72,6 +87,8 @@ def load_examples(folder: Path = EXAMPLES_DIR) -> dict[str, dict[str, Any]]:
 def exports(topics: Iterable[Topic], examples: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """Every exported file: its path below the package, and its text."""
     files = {f"{JSON_DIR}/{schema.file_name}": json_text(json_schema(schema)) for schema in SCHEMAS}
+    for name, model in WORKSPACE_FILES.items():
+        files[f"{JSON_DIR}/{name}.schema.json"] = json_text(file_schema(name, model))
     files[ASYNCAPI_FILE] = yaml_text(document(topics, examples))
     return files
 

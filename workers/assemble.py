@@ -33,6 +33,7 @@ from workers.stream.admin import partitions_of
 from workers.stream.app import AppSpec, GroupTimeouts, create_app
 from workers.stream.metrics import KernelMetrics
 from workers.stream.partition import KernelConfig
+from workers.tracking import TrackingPlanGuard
 from workers.workspace import load_workspace
 
 if TYPE_CHECKING:
@@ -110,7 +111,9 @@ class Assembly:
         """The engine: signals, scheduler and timers on one state per partition of its topics."""
         metrics = SignalMetrics(self.registry)
         plan = compile_workspace(self.workspace.workspace)
-        parts = EngineParts(plan, partitions, self.topic, metrics)
+        tracking_plan = self.workspace.workspace.tracking_plan
+        tracking = None if tracking_plan is None else TrackingPlanGuard(tracking_plan, self.registry)
+        parts = EngineParts(plan, partitions, self.topic, metrics, tracking)
         return self._spec("brimful-engine", ENGINE_AGENTS, lambda number: EngineLogic(number, parts))
 
     def _partitions(self) -> int:

@@ -13,6 +13,7 @@ import typer
 
 import schemas.commands
 import workers.local.commands
+import workers.plan_commands
 import workers.propensity_commands
 import workers.workspace_commands
 from workers import processes, telemetry
@@ -33,6 +34,7 @@ cli: typer.Typer = typer.Typer(
 cli.add_typer(workers.local.commands.cli)
 cli.add_typer(workers.workspace_commands.cli)
 cli.add_typer(workers.propensity_commands.cli, name="propensity")
+cli.add_typer(workers.plan_commands.cli, name="plan")
 cli.add_typer(schemas.commands.cli, name="schemas")
 
 ALL = "all"

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from workers.engine_metrics import SignalMetrics
     from workers.state import SubjectTables
     from workers.stream.view import View
+    from workers.tracking import TrackingPlanGuard
 
 
 class TimerPayload(msgspec.Struct, array_like=True, frozen=True):
@@ -66,6 +67,8 @@ class EngineParts:
     partitions: int
     topics: Callable[[str], str]
     metrics: SignalMetrics
+    tracking: TrackingPlanGuard | None = None
+    """Checks events against the tracking plan, where the workspace has one."""
 
 
 class Subject:

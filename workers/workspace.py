@@ -1,4 +1,7 @@
-"""Reads a workspace: a folder with ``journeys/``, ``scores/`` and ``templates/``, checked as a whole."""
+"""Reads a workspace: ``journeys/``, ``segments/``, ``scores/`` and ``templates/``, checked as a whole.
+
+``tracking_plan.yaml`` beside them is checked with it; a workspace need not have one.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import ValidationError
 
-from schemas.workspace import Journey, Score, Segment, Workspace
+from schemas.workspace import Journey, Score, Segment, TrackingPlan, Workspace
 from schemas.workspace.base import UNKNOWN_FIELD
 from workers.core.lint import lint
+from workers.core.lint_tracking import lint_plan, lint_tracking
 from workers.core.templates import BadTemplates, Templates, compile_templates
 from workers.errors import Misconfigured
 from workers.template_files import read_templates
@@ -26,6 +30,11 @@ JOURNEYS: Final = "journeys"
 SEGMENTS: Final = "segments"
 SCORES: Final = "scores"
 TEMPLATES: Final = "templates"
+TRACKING_PLAN: Final = "tracking_plan.yaml"
+TRACKING_PLAN_MAX_BYTES: Final = 1024 * 1024
+"""Some 2,000 events: one file holds all of them. Reading so much takes 10 seconds."""
+
+TRACKING_PLAN_MAX_VALUES: Final = 100_000
 
 Defined = TypeVar("Defined", Journey, Segment, Score)
 
@@ -91,6 +100,7 @@ def load_workspace(folder: Path) -> LoadedWorkspace:
     journeys, documents = _read_models(folder, JOURNEYS, Journey, problems)
     segments, segment_documents = _read_models(folder, SEGMENTS, Segment, problems)
     scores, _ = _read_models(folder, SCORES, Score, problems)
+    tracking_plan = _read_tracking_plan(folder / TRACKING_PLAN, problems)
     # Templates that do not compile are there all the same: journeys that name them are not at fault.
     records = {source.name: source.record() for source in sources}
     workspace = Workspace(
@@ -99,6 +109,7 @@ def load_workspace(folder: Path) -> LoadedWorkspace:
         segments=tuple(segments),
         scores=tuple(scores),
         templates=records,
+        tracking_plan=tracking_plan,
     )
     refused = any(problem.file.startswith((JOURNEYS, SEGMENTS)) for problem in problems)
     found_in = {JOURNEYS: documents, SEGMENTS: segment_documents}
@@ -107,6 +118,42 @@ def load_workspace(folder: Path) -> LoadedWorkspace:
     if errors:
         raise BadWorkspace(errors)
     return LoadedWorkspace(workspace, templates, tuple(sorted(problems)))
+
+
+def load_tracking_plan(path: Path) -> TrackingPlan:
+    """The tracking plan of a file, or of a workspace's folder. Its journeys are not looked at.
+
+    Raises:
+        BadWorkspace: with every problem of the file, each with its line, column and field.
+    """
+    problems: list[Problem] = []
+    file = path / TRACKING_PLAN if path.is_dir() else path
+    plan = _read_tracking_plan(file, problems)
+    errors = [problem for problem in problems if problem.severity == "error"]
+    if plan is None and not errors:
+        detail = "there is no such file: `brimful plan infer` proposes one from the events that come"
+        errors = [Problem(str(file), 1, 1, "file", detail)]
+    if plan is None or errors:
+        raise BadWorkspace(errors)
+    return plan
+
+
+def _read_tracking_plan(path: Path, problems: list[Problem]) -> TrackingPlan | None:
+    """The plan of a file; None where there is no file or it is wrong, which is added to ``problems``."""
+    if not path.exists():
+        return None
+    try:
+        document = read_document(path, max_bytes=TRACKING_PLAN_MAX_BYTES, max_values=TRACKING_PLAN_MAX_VALUES)
+        plan = TrackingPlan.model_validate(document.content)
+    except UnreadableError as error:
+        problems.append(Problem(path.name, error.line, error.column, "yaml", error.detail))
+        return None
+    except ValidationError as error:
+        problems.extend(_refusals(path.name, document, error, "tracking_plan"))
+        return None
+    for location, detail in lint_plan(plan):
+        problems.append(Problem(path.name, *document.place(location), _dotted(location), detail, "warning"))
+    return plan
 
 
 def _read_models(
@@ -144,7 +191,7 @@ def _findings(
 ) -> list[Problem]:
     """What the linter finds. Where some files were refused, references to what they define prove nothing."""
     problems = []
-    for finding in lint(workspace):
+    for finding in (*lint(workspace), *lint_tracking(workspace)):
         if not complete and not _REFERENCES.isdisjoint(finding.location):
             continue
         file, document = documents[finding.kind][finding.name]

@@ -47,6 +47,9 @@ def lint(folder: Folder, strict: Strict = False) -> None:
             f"{score.score}  score of {score.subject}s  half-life {format_duration(score.half_life)}  "
             f"{len(score.contributions)} contribution(s), {len(score.thresholds)} threshold(s)"
         )
+    tracking = loaded.workspace.tracking_plan
+    if tracking is not None:
+        typer.echo(f"tracking plan  version {tracking.version}  {len(tracking.events)} event(s)")
     typer.echo(
         f"{folder}: {len(loaded.workspace.journeys)} journey(s), {len(loaded.templates)} template(s), "
         f"{len(loaded.warnings)} warning(s); version {plan.version}"

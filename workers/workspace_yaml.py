@@ -54,15 +54,15 @@ class Document:
         return line + 1, column + 1
 
 
-def read_document(path: Path) -> Document:
-    """The mapping that a file holds.
+def read_document(path: Path, *, max_bytes: int = MAX_FILE_BYTES, max_values: int = MAX_VALUES) -> Document:
+    """The mapping that a file of at most ``max_bytes`` and ``max_values`` holds.
 
     Raises:
         UnreadableError: the file cannot be read, is too large, is not YAML, or holds no mapping.
     """
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise UnreadableError(f"the file is larger than {MAX_FILE_BYTES} bytes")
+        if path.stat().st_size > max_bytes:
+            raise UnreadableError(f"the file is larger than {max_bytes} bytes")
         root = YAML(typ="rt").load(path.read_text(encoding="utf-8"))
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -74,14 +74,15 @@ def read_document(path: Path) -> Document:
         raise UnreadableError(_one_line(getattr(error, "strerror", None) or str(error))) from error
     if not isinstance(root, CommentedMap):
         raise UnreadableError("a mapping is expected, such as `journey: plan_limit_upsell`")
-    return Document(_Plain().mapping(root, 0), root)
+    return Document(_Plain(max_values).mapping(root, 0), root)
 
 
 class _Plain:
     """Turns ruamel's types into Python's own, counting as it goes."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_values: int) -> None:
         self._count = 0
+        self._max_values = max_values
 
     def mapping(self, node: CommentedMap, depth: int) -> dict[str, Any]:
         plain: dict[str, Any] = {}
@@ -94,9 +95,10 @@ class _Plain:
 
     def _value(self, value: Any, depth: int) -> Any:
         self._count += 1
-        if self._count > MAX_VALUES or depth > MAX_DEPTH:
+        if self._count > self._max_values or depth > MAX_DEPTH:
             raise UnreadableError(
-                f"a file holds at most {MAX_VALUES} values, nested at most {MAX_DEPTH} deep, aliases included"
+                f"a file holds at most {self._max_values} values, nested at most {MAX_DEPTH} deep, aliases "
+                f"included"
             )
         if isinstance(value, CommentedMap):
             return self.mapping(value, depth)

@@ -165,3 +165,4 @@ class PublishedWorkspace(Record):
     published_at_ms: Millis
     journeys: list[dict[str, Any]]
     templates: Values
+    tracking_plan: Values | None = Field(None, description="The tracking plan, where the workspace has one.")

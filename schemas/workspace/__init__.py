@@ -49,11 +49,12 @@ from schemas.workspace.journeys import (
 from schemas.workspace.scores import Score
 from schemas.workspace.segments import Segment
 from schemas.workspace.spans import BillingPeriod, SpanValue
+from schemas.workspace.tracking_plan import PlannedEvent, PlannedTraits, Property, TrackingPlan
 from schemas.workspace.values import FieldRef, TimeZone
 
 
 class Workspace(Model):
-    """All journeys, segments, scores and templates that are published together.
+    """All that is published together: journeys, segments, scores, templates, and the tracking plan if any.
 
     ``templates`` holds each template as a record ``{channel, fields}`` by its name. ``timezone`` is the zone
     of subjects of which none is known.
@@ -65,6 +66,7 @@ class Workspace(Model):
     segments: Annotated[tuple[Segment, ...], AsList] = ()
     scores: Annotated[tuple[Score, ...], AsList] = ()
     templates: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    tracking_plan: TrackingPlan | None = None
 
 
 __all__ = [
@@ -96,6 +98,9 @@ __all__ = [
     "Operators",
     "Otherwise",
     "PerformedCondition",
+    "PlannedEvent",
+    "PlannedTraits",
+    "Property",
     "PropertyCondition",
     "ReceivedCondition",
     "Recipients",
@@ -109,6 +114,7 @@ __all__ = [
     "SpanValue",
     "Step",
     "SustainedCondition",
+    "TrackingPlan",
     "TraitCondition",
     "WaitStep",
     "Where",

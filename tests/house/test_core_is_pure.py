@@ -22,6 +22,7 @@ PURE = (
     "graphlib",
     "datetime",  # arithmetic; what reads the clock is refused below
     "decimal",
+    "difflib",
     "enum",
     "functools",
     "hashlib",

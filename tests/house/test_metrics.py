@@ -17,6 +17,7 @@ from workers.insights.metrics import JourneyMetrics
 from workers.intake.metrics import GatewayMetrics
 from workers.senders.metrics import SenderMetrics
 from workers.stream.metrics import KernelMetrics, LagCollector, StreamMetrics
+from workers.tracking import TrackingPlanMetrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -52,6 +53,7 @@ def families() -> list[Metric]:
     GatewayMetrics(registry)
     SenderMetrics(registry)
     SignalMetrics(registry)
+    TrackingPlanMetrics(registry)
     registry.register(JourneyMetrics())
     registry.register(LagCollector("app", list, lambda _: None))
     return [metric for metric in registry.collect() if not metric.name.startswith(("process_", "python_"))]

@@ -17,6 +17,7 @@ from schemas.workspace import (
     NotCondition,
     Operators,
     PerformedCondition,
+    PropertyCondition,
     RelatedCondition,
     ScoreCondition,
     Segment,
@@ -84,7 +85,8 @@ def lint(workspace: Workspace) -> list[Finding]:
     return found
 
 
-def _finding(one: Definition, severity: Severity, location: Location, detail: str) -> Finding:
+def finding(one: Definition, severity: Severity, location: Location, detail: str) -> Finding:
+    """What is found in the file of a journey or of a segment."""
     if isinstance(one, Segment):
         return Finding("segments", one.segment, severity, location, detail)
     return Finding("journeys", one.journey, severity, location, detail)
@@ -120,11 +122,11 @@ def _references(one: Definition, names: set[str], tags: set[str]) -> Iterator[Fi
         for name in named.journey or ():
             if name not in names:
                 detail = f"there is no journey {name!r}; there are {_listed(names)}"
-                yield _finding(one, "error", (*place, "journey"), detail)
+                yield finding(one, "error", (*place, "journey"), detail)
         for tag in named.tag or ():
             if tag not in tags:
                 detail = f"no journey has the tag {tag!r}: this is never true"
-                yield _finding(one, "warning", (*place, "tag"), detail)
+                yield finding(one, "warning", (*place, "tag"), detail)
 
 
 def _segments_named(one: Definition, segments: Mapping[str, Segment]) -> Iterator[Finding]:
@@ -135,18 +137,21 @@ def _segments_named(one: Definition, segments: Mapping[str, Segment]) -> Iterato
         place, named = (*location, "in_segment"), segments.get(condition.in_segment)
         if named is None:
             detail = f"there is no segment {condition.in_segment!r}; there are {_listed(segments)}"
-            yield _finding(one, "error", place, detail)
+            yield finding(one, "error", place, detail)
         elif named.subject != one.subject:
             detail = f"{named.segment!r} is a segment of {named.subject}s, and this is about {one.subject}s"
-            yield _finding(one, "error", place, detail)
+            yield finding(one, "error", place, detail)
 
 
 def _reached_in(segment: Segment) -> Iterator[Finding]:
-    """Belonging lasts; to reach a number is an instant."""
+    """Belonging lasts; to reach a number is an instant, and so is an event with its properties."""
     for location, condition in _located_conditions(segment):
+        if isinstance(condition, PropertyCondition):
+            detail = "a segment is not about one event: say performed, with where"
+            yield finding(segment, "error", location, detail)
         if isinstance(condition, PerformedCondition) and condition.reaches is not None:
             detail = "reaches is true for one event, and a segment holds for a while: say at_least"
-            yield _finding(segment, "error", (*location, "reaches"), detail)
+            yield finding(segment, "error", (*location, "reaches"), detail)
 
 
 def _circles(segments: Mapping[str, Segment]) -> Iterator[Finding]:
@@ -160,7 +165,7 @@ def _circles(segments: Mapping[str, Segment]) -> Iterator[Finding]:
         first = segments[circle[0]]
         for location, condition in _located_conditions(first):
             if isinstance(condition, SegmentCondition) and condition.in_segment in circle:
-                yield _finding(first, "error", (*location, "in_segment"), detail)
+                yield finding(first, "error", (*location, "in_segment"), detail)
                 return
 
 
@@ -178,7 +183,7 @@ def _missing_values(one: Definition) -> Iterator[Finding]:
                 "where the value is missing this is not true; say `if_missing: pass` or `if_missing: fail` "
                 "to show that this is meant"
             )
-            yield _finding(one, "warning", place, detail)
+            yield finding(one, "warning", place, detail)
 
 
 def _unanswerable(one: Definition) -> Iterator[Finding]:
@@ -186,7 +191,7 @@ def _unanswerable(one: Definition) -> Iterator[Finding]:
     for location, condition in _located_conditions(one):
         asked = NOT_KEPT.get(type(condition))
         if asked is not None:
-            yield _finding(one, "error", location, f"the engine does not keep {asked}")
+            yield finding(one, "error", location, f"the engine does not keep {asked}")
 
 
 def _crossings(journey: Journey) -> Iterator[Finding]:

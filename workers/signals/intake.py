@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from workers.engine_metrics import SignalMetrics
     from workers.stream.batch import Batch
     from workers.stream.view import View
+    from workers.tracking import TrackingPlanGuard
 
 FUTURE_TOLERANCE_MS = 3_600_000
 """An event dated up to an hour ahead is a clock that is off; beyond, a mistake worth a person's look."""
@@ -23,14 +24,22 @@ Taken: TypeAlias = "tuple[Any, ProductEvent, bytes, int]"
 one is made for every event, and a named one costs three times as much."""
 
 
-def take(batch: Batch, view: View, now_ms: int, metrics: SignalMetrics) -> list[Taken]:
+def take(
+    batch: Batch,
+    view: View,
+    now_ms: int,
+    metrics: SignalMetrics,
+    tracking: TrackingPlanGuard | None = None,
+) -> list[Taken]:
     """The usable events of a batch. What is not usable is dead-lettered or, with a wrong key, re-keyed.
 
-    An event dated at most :data:`FUTURE_TOLERANCE_MS` ahead happened now.
+    An event dated at most :data:`FUTURE_TOLERANCE_MS` ahead happened now. What the tracking plan refuses is
+    dead-lettered too.
     """
     taken: list[Taken] = []
     append, decode, problem_of, to_ms = taken.append, wire.decode_product_event, wire.problem, wire.to_ms
     latest_ms = now_ms + FUTURE_TOLERANCE_MS
+    check = None if tracking is None else tracking.check
     for record in batch.records:
         try:
             event = decode(record.value)
@@ -54,6 +63,11 @@ def take(batch: Batch, view: View, now_ms: int, metrics: SignalMetrics) -> list[
                 view.dead_letter(batch.tp, record, "future", detail)
                 continue
             at_ms = now_ms
+        if check is not None and (violations := check(event)):
+            refusal = tracking.refusal(event, record.value, violations)  # type: ignore[union-attr]  # as check
+            if refusal is not None:
+                view.dead_letter(batch.tp, record, "invalid", refusal)
+                continue
         append((record, event, key, at_ms))
     return taken
 

@@ -71,7 +71,7 @@ class UserSignals:
 
     def prepare(self, batch: Batch, view: View, now_ms: int) -> tuple[list[Taken], list[bytes]]:
         """The usable events, and their subjects' rows."""
-        taken = take(batch, view, now_ms, self._parts.metrics)
+        taken = take(batch, view, now_ms, self._parts.metrics, self._parts.tracking)
         prefix = USERS.activity.prefix
         keys = [prefix + key for _, _, key, _ in taken]
         for _, event, key, _ in taken:
