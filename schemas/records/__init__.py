@@ -29,6 +29,7 @@ from schemas.records.events import (
     check_product_event,
     parse_product_event,
 )
+from schemas.records.imports import AccountTraits, ImportCheckpoint
 from schemas.records.outcomes import (
     Conversion,
     DeadLetter,
@@ -41,6 +42,7 @@ from schemas.wire import subject
 
 __all__ = [
     "AccountFacts",
+    "AccountTraits",
     "Alias",
     "Conversion",
     "DeadLetter",
@@ -53,6 +55,7 @@ __all__ = [
     "FeedItem",
     "Group",
     "Identify",
+    "ImportCheckpoint",
     "Message",
     "MessageContext",
     "MessageRequest",
