@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 import schemas.commands
+import workers.imports.commands
 import workers.local.commands
 import workers.workspace_commands
 from workers import telemetry
@@ -26,6 +27,7 @@ cli: typer.Typer = typer.Typer(
 cli.add_typer(workers.local.commands.cli)
 cli.add_typer(workers.workspace_commands.cli)
 cli.add_typer(schemas.commands.cli, name="schemas")
+cli.add_typer(workers.imports.commands.cli, name="import")
 
 ALL = "all"
 BUNDLED = Path(__file__).resolve().parent.parent / "deploy" / "workspaces" / "plan_limits"
