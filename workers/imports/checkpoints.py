@@ -98,28 +98,23 @@ class KafkaCheckpoints:
         self._output.send([Sent(TOPIC, checkpoint.name.encode(), wire.encode(checkpoint))])
 
     def _newest(self, consumer: Consumer, key: bytes) -> bytes | None:
+        try:
+            found = consumer.list_topics(self._topic, timeout=READ_SECONDS).topics[self._topic]
+        except KafkaException as error:
+            raise Retryable(f"Kafka at {self._bootstrap} does not answer: {error.args[0].str()}") from error
+        if found.error is not None:
+            told = "run `brimful topics apply` first"
+            raise Misconfigured(f"topic {self._topic}: {found.error.str()}: {told}")
         consumer.assign([TopicPartition(self._topic, 0, OFFSET_BEGINNING)])
         newest: bytes | None = None
         while True:
-            messages = consumer.consume(1_000, READ_SECONDS)
-            if not messages:
+            message = consumer.poll(READ_SECONDS)
+            if message is None:
                 raise Retryable(f"Kafka at {self._bootstrap} did not answer within {READ_SECONDS:.0f} s")
-            for message in messages:
-                error = message.error()
-                if error is None:
-                    newest = message.value() if message.key() == key else newest
-                elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - it has no other name
-                    return newest
-                elif error.code() in _ABSENT:
-                    raise Misconfigured(f"there is no topic {self._topic}: run `brimful topics apply` first")
-                else:
-                    raise Retryable(f"topic {self._topic} cannot be read: {KafkaException(error)}")
-
-
-_ABSENT = frozenset(
-    {
-        KafkaError.UNKNOWN_TOPIC_OR_PART,
-        KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001 - librdkafka's own codes have no other names
-        KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001
-    }
-)
+            error = message.error()
+            if error is None:
+                newest = message.value() if message.key() == key else newest
+            elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - it has no other name
+                return newest
+            else:
+                raise Retryable(f"topic {self._topic} cannot be read: {error.str()}")

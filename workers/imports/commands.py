@@ -216,7 +216,6 @@ def _run(mapping: ImportMapping, source: Source, mapper: RowMapper, options: Opt
             told = f"{end.rows_read:,} rows read, {end.rows_sent:,} sent, {end.rows_rejected:,} rejected"
             told += f" ({rejects.path})" if end.rows_rejected else ""
         finally:
-            rejects.close()
             if options.metrics is not None:
                 metrics.write(options.metrics)
     typer.echo(f"{mapping.name}: {told}", err=code != 0)

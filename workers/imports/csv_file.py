@@ -37,6 +37,7 @@ class CsvFile:
         self.name = path.name
         self._path = path
         self._form = form
+        self._read = 0.0
         self._raw: IO[bytes] | None = None
         self._text: io.TextIOWrapper | None = None
         try:
@@ -49,6 +50,8 @@ class CsvFile:
             raise Misconfigured(f"{path}: there is no encoding {form.encoding!r}") from None
         except (csv.Error, UnicodeError) as error:
             raise Misconfigured(f"{path}:1: the header is not readable: {error}") from error
+        finally:
+            self.close()
 
     def fingerprint(self) -> str:
         """Of size, time of change and the first 64 KiB."""
@@ -62,9 +65,15 @@ class CsvFile:
         """See :class:`workers.imports.sources.Source`; a position is the number of rows up to it."""
         del columns, since_ms
         self._open()
+        try:
+            yield from self._rows(int(after) if after else 0)
+        finally:
+            self._read = self.progress()[0]
+            self.close()
+
+    def _rows(self, skip: int) -> Iterator[Row]:
         reader = self._reader()
         names, width, number = self.columns, len(self.columns), 0
-        skip = int(after) if after else 0
         next(reader)
         while True:
             line = reader.line_num + 1
@@ -92,7 +101,8 @@ class CsvFile:
 
     def progress(self) -> tuple[float, float | None]:
         """In bytes on disk."""
-        return (self._raw.tell() if self._raw is not None and not self._raw.closed else 0), self._size
+        is_open = self._raw is not None and not self._raw.closed
+        return (self._raw.tell() if self._raw is not None and is_open else self._read), self._size
 
     def close(self) -> None:
         """Close the file."""

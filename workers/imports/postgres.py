@@ -55,24 +55,22 @@ class PostgresSource:
         self._number = 0
         self._last: str | None = None
         named: dict[str, Any] = {"service": asked.service} if asked.service else {}
+        options = f"{_OPTIONS} -c TimeZone={zone}"
         try:
             self._connection: Any = psycopg.connect(
                 "",
                 **named,
                 connect_timeout=CONNECT_SECONDS,
-                options=f"{_OPTIONS} -c TimeZone={zone}",
+                options=options,
                 application_name="brimful-import",
             )
-            self._connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-            self._connection.read_only = True
-            self.columns: Sequence[str] = self._columns()
         except psycopg.Error as error:
             raise Misconfigured(f"postgres: {_told(error)}") from None
-        missing = [column for column in self._order if column not in self.columns]
-        if missing:
-            raise Misconfigured(
-                f"postgres: the query has no column {missing[0]!r}: {', '.join(self.columns)}"
-            )
+        try:
+            self.columns: Sequence[str] = self._begin()
+        except BaseException:
+            self._connection.close()
+            raise
 
     def fingerprint(self) -> str:
         """Of the query and its order: the rows themselves may change, a position holds all the same."""
@@ -86,7 +84,7 @@ class PostgresSource:
         try:
             with self._connection.cursor(name="brimful_import") as cursor:
                 cursor.itersize = FETCH_ROWS
-                cursor.execute(statement, parameters)
+                cursor.execute(statement, parameters or None)
                 for values in cursor:
                     self._number += 1
                     row = dict(zip(wanted, values, strict=True))
@@ -104,11 +102,21 @@ class PostgresSource:
         """Close the connection."""
         self._connection.close()
 
-    def _columns(self) -> tuple[str, ...]:
+    def _begin(self) -> tuple[str, ...]:
+        """Begin the snapshot; the columns of the query."""
+        self._connection.isolation_level = self._psycopg.IsolationLevel.REPEATABLE_READ
+        self._connection.read_only = True
         statement = self._sql.SQL("SELECT * FROM (\n{}\n) AS imported LIMIT 0").format(self._query())
-        with self._connection.cursor() as cursor:
-            cursor.execute(statement)
-            return once(self.name, [column.name for column in cursor.description or ()])
+        try:
+            with self._connection.cursor() as cursor:
+                cursor.execute(statement)
+                columns = once(self.name, [column.name for column in cursor.description or ()])
+        except self._psycopg.Error as error:
+            raise Misconfigured(f"postgres: {_told(error)}") from None
+        missing = [column for column in self._order if column not in columns]
+        if missing:
+            raise Misconfigured(f"postgres: the query has no column {missing[0]!r}: {', '.join(columns)}")
+        return columns
 
     def _statement(
         self, wanted: Sequence[str], after: str | None, since_ms: int | None
@@ -124,12 +132,14 @@ class PostgresSource:
             *moment, key = json.loads(after)
             if moment and moment[0] is not None:
                 both = [names[column] for column in self._order]
-                conditions.append(sql.SQL("(({0}, {1}) > (%s, %s) OR {0} IS NULL)").format(*both))
+                conditions.append(
+                    sql.SQL("(({0}, {1}) > (%s, %s) OR {0} IS NULL OR {1} IS NULL)").format(*both)
+                )
                 parameters += [moment[0], key]
             else:
                 if self._updated_at is not None:
                     conditions.append(sql.SQL("{} IS NULL").format(names[self._updated_at]))
-                conditions.append(sql.SQL("{} > %s").format(names[self._asked.key]))
+                conditions.append(sql.SQL("({0} > %s OR {0} IS NULL)").format(names[self._asked.key]))
                 parameters.append(key)
         where = sql.SQL(" WHERE ") + sql.SQL(" AND ").join(conditions) if conditions else sql.SQL("")
         statement = sql.SQL("SELECT {} FROM (\n{}\n) AS imported{} ORDER BY {}").format(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -26,45 +26,45 @@ class Rejects:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file: IO[bytes] | None = None
+        self._lines: list[bytes] = []
 
     def add(self, run: int, source: str, row: Row, rejected: Rejected) -> None:
-        """Write one row down.
-
-        Raises:
-            Misconfigured: the file cannot be written.
-        """
+        """One row, written by the next :meth:`flush`."""
         told = {
             "run": run,
             "source": source,
             "line": row.line,
             "column": rejected.column or None,
             "reason": rejected.reason,
-            "row": {str(name): _plain(value) for name, value in row.values.items()},
+            "row": {_text(name): _plain(value) for name, value in row.values.items()},
         }
-        try:
-            if self._file is None:
-                self._file = os.fdopen(
-                    os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, OWNER_ONLY), "ab"
-                )
-            self._file.write(msgspec.json.encode(told) + b"\n")
-        except OSError as error:
-            raise Misconfigured(f"{self.path}: rejected rows cannot be written: {error.strerror}") from error
+        self._lines.append(msgspec.json.encode(told) + b"\n")
 
     def flush(self) -> None:
-        """Bring what was added to the disk."""
-        if self._file is not None:
-            self._file.flush()
-            os.fsync(self._file.fileno())
+        """Bring what was added to the disk.
 
-    def close(self) -> None:
-        """Close the file, if there is one."""
-        if self._file is not None:
-            self._file.close()
+        Raises:
+            Misconfigured: the file cannot be written.
+        """
+        if not self._lines:
+            return
+        try:
+            opened = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, OWNER_ONLY)
+            with os.fdopen(opened, "ab") as file:
+                file.writelines(self._lines)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise Misconfigured(f"{self.path}: rejected rows cannot be written: {error.strerror}") from error
+        self._lines.clear()
 
 
 def _plain(value: object) -> object:
     """A value as JSON can hold it; bytes that are no text in an escaped form."""
     if value is None or isinstance(value, bool | int | float):
         return value
+    return _text(value)
+
+
+def _text(value: object) -> str:
     return str(value).encode("utf-8", "backslashreplace").decode()

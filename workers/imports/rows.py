@@ -154,9 +154,9 @@ class RowMapper:
         account = self._id(row, mapping.account)
         role = row.values.get(mapping.role) if mapping.role else None
         membership = {} if is_empty(role) else {"role": str(role).strip()}
-        said = stable_id("group", message_id, account, membership.get("role", ""))
-        group = event | {"type": "group", "messageId": said, "groupId": account, "traits": membership}
         try:
+            said = stable_id("group", message_id, account, membership.get("role", ""))
+            group = event | {"type": "group", "messageId": said, "groupId": account, "traits": membership}
             return (identify, Sent("product-events", key, _encode(group)))
         except UnicodeEncodeError:
             raise _BadRow(
