@@ -100,8 +100,8 @@ class KafkaCheckpoints:
     def _newest(self, consumer: Consumer, key: bytes) -> bytes | None:
         try:
             found = consumer.list_topics(self._topic, timeout=READ_SECONDS).topics[self._topic]
-        except KafkaException as error:
-            raise Retryable(f"Kafka at {self._bootstrap} does not answer: {error.args[0].str()}") from error
+        except KafkaException as away:
+            raise Retryable(f"Kafka at {self._bootstrap} does not answer: {away.args[0].str()}") from away
         if found.error is not None:
             told = "run `brimful topics apply` first"
             raise Misconfigured(f"topic {self._topic}: {found.error.str()}: {told}")

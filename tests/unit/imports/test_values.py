@@ -122,4 +122,5 @@ def test_a_moments_text_reads_back(at_ms: int) -> None:
 def test_only_null_and_blanks_are_empty() -> None:
     """0 and false say something."""
     assert [is_empty(value) for value in (None, "", " \t")] == [True, True, True]
-    assert [is_empty(value) for value in (0, False, "0", {})] == [False, False, False, False]
+    full: list[Any] = [0, False, "0", {}]
+    assert [is_empty(value) for value in full] == [False, False, False, False]
