@@ -51,10 +51,10 @@ def limits_of(thing: Subscription | Product) -> dict[str, Any]:
 
 
 def iso(at_s: Any) -> str | None:
-    """``2026-03-01T09:30:00Z``; None for None, and for what is no moment."""
+    """``2026-03-01T09:30:00.000Z``; None for None, and for what is no moment."""
     if not isinstance(at_s, int) or isinstance(at_s, bool):
         return None
-    return datetime.fromtimestamp(at_s, UTC).isoformat().replace("+00:00", "Z")
+    return datetime.fromtimestamp(at_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _named(item: Item) -> str | None:

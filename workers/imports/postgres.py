@@ -82,7 +82,7 @@ class PostgresSource:
         wanted = list(dict.fromkeys((*columns, *self._order)))
         statement, parameters = self._statement(wanted, after, since_ms)
         try:
-            with self._connection.cursor(name="brimful_import") as cursor:
+            with self._connection.cursor(name="import_rows") as cursor:
                 cursor.itersize = FETCH_ROWS
                 cursor.execute(statement, parameters or None)
                 for values in cursor:

@@ -76,7 +76,7 @@ def moment_ms(value: Any, spec: TraitColumn) -> int:
 
 
 def iso_of_ms(at_ms: int) -> str:
-    """The text of a moment: ``2026-03-01T09:30:00.250Z``, without the fraction where it is zero."""
+    """The text of a moment: ``2026-03-01T09:30:00.250Z``."""
     return _iso(_EPOCH + timedelta(milliseconds=at_ms))
 
 
@@ -195,11 +195,8 @@ def _parsed(value: Any, spec: TraitColumn) -> datetime:
 
 
 def _iso(moment: datetime) -> str:
-    """``2026-03-01T09:30:00.250Z``, without the fraction where it is zero."""
-    utc = moment.astimezone(UTC)
-    return utc.isoformat(timespec="milliseconds" if utc.microsecond >= 1000 else "seconds").replace(  # noqa: PLR2004
-        "+00:00", "Z"
-    )
+    """UTC with milliseconds, always: of texts of one form the order is that of the moments."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _bounded(value: int) -> int:

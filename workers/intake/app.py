@@ -118,10 +118,7 @@ def create_gateway(
     if unsubscribe is not None:
         paths += UnsubscribePages(unsubscribe, publisher=publisher, clock=clock, topics=topics).routes()
     if stripe is not None:
-        route = StripeRoute(
-            stripe, publisher=publisher, clock=clock, limits=limits, topics=topics, metrics=metrics
-        )
-        paths += route.routes()
+        paths += StripeRoute(stripe, publisher, clock, limits, topics, metrics).routes()
     app = Starlette(
         routes=paths,
         middleware=_middleware(metrics, cors_origins),

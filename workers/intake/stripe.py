@@ -51,7 +51,6 @@ class StripeRoute:
     def __init__(
         self,
         settings: StripeWebhooks,
-        *,
         publisher: Publisher,
         clock: Clock,
         limits: Limits,

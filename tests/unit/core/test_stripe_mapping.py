@@ -77,7 +77,7 @@ TRAITS: dict[str, Any] = {
     "subscription_id": "sub_1",
     "subscription_status": "active",
     "cancel_at_period_end": False,
-    "current_period_end": "2026-04-14T10:02:00Z",
+    "current_period_end": "2026-04-14T10:02:00.000Z",
     "trial_end": None,
     "limit_seats": 5,
     "limit_exports": 10,
@@ -130,7 +130,7 @@ def test_a_new_subscription_sets_the_accounts_traits() -> None:
 @pytest.mark.parametrize(
     ("more", "expected"),
     [
-        ({"status": "trialing", "trial_end": END_S}, {"mrr": 0.0, "trial_end": "2026-04-14T10:02:00Z"}),
+        ({"status": "trialing", "trial_end": END_S}, {"mrr": 0.0, "trial_end": "2026-04-14T10:02:00.000Z"}),
         (
             {"pause_collection": {"behavior": "void", "resumes_at": None}},
             {"mrr": 0.0, "subscription_status": "paused"},
@@ -158,7 +158,7 @@ def test_a_new_subscription_sets_the_accounts_traits() -> None:
             {"items": items(({**STARTER, "product": {"id": "p", "metadata": {"limit_api": "1.5"}}}, 1))},
             {"limit_api": 1.5},
         ),
-        ({"current_period_end": AT_S}, {"current_period_end": "2026-03-14T10:02:00Z"}),
+        ({"current_period_end": AT_S}, {"current_period_end": "2026-03-14T10:02:00.000Z"}),
     ],
 )
 def test_what_a_subscription_says(more: dict[str, Any], expected: dict[str, Any]) -> None:
@@ -280,7 +280,7 @@ def test_invoices_are_told(kind: str, name: str, status: str, amount: float) -> 
     found = mapped(kind, INVOICE)
     assert isinstance(found, Mapped)
     assert found.subject == "acme"
-    assert traits(found) == {"last_invoice_status": status, "last_invoice_at": "2026-03-14T10:02:00Z"}
+    assert traits(found) == {"last_invoice_status": status, "last_invoice_at": "2026-03-14T10:02:00.000Z"}
     assert [(one.event, one.properties["amount"]) for one in found.happenings] == [(name, amount)]
 
 

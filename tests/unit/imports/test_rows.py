@@ -39,7 +39,11 @@ def test_a_person_becomes_an_identify_event() -> None:
     (record,) = records({"id": "u1", "plan": "pro", "seats": 5})
     event = json.loads(record.value)
     assert (record.topic, record.key) == ("product-events", b"u1")
-    assert (event["type"], event["userId"], event["timestamp"]) == ("identify", "u1", "2026-03-14T10:02:00Z")
+    assert (event["type"], event["userId"], event["timestamp"]) == (
+        "identify",
+        "u1",
+        "2026-03-14T10:02:00.000Z",
+    )
     assert event["traits"] == {"plan": "pro", "seats": 5}
 
 
@@ -92,8 +96,8 @@ def test_the_row_says_when_it_was_so() -> None:
     assert isinstance(found, Mapped)
     assert isinstance(ahead, Mapped)
     assert found.updated_ms == NOW_MS - HOUR_MS - 120_000
-    assert json.loads(found.records[0].value)["timestamp"] == "2026-03-14T09:00:00Z"
-    assert json.loads(ahead.records[0].value)["timestamp"] == "2026-03-14T10:02:00Z"
+    assert json.loads(found.records[0].value)["timestamp"] == "2026-03-14T09:00:00.000Z"
+    assert json.loads(ahead.records[0].value)["timestamp"] == "2026-03-14T10:02:00.000Z"
 
 
 def test_the_same_row_of_the_same_run_has_the_same_ids() -> None:
