@@ -97,6 +97,14 @@ SCHEMAS: Final[tuple[RecordSchema, ...]] = (
     _schema("engagement", records.Engagement, (records.Engagement,), wire.decode_engagement),
     _schema("feeds", records.Feed, (records.Feed,), wire.decode_feed),
     _schema("dead-letters", records.DeadLetter, (records.DeadLetter,), wire.decode_dead_letter),
+    _schema(
+        "account-traits",
+        records.AccountTraits,
+        (records.AccountTraits,),
+        wire.decode_account_traits,
+        written_by_us=False,
+    ),
+    _schema("imports", records.ImportCheckpoint, (records.ImportCheckpoint,), wire.decode_import_checkpoint),
     _schema("workspace", records.PublishedWorkspace, (records.PublishedWorkspace,), None),
 )
 

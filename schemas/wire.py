@@ -416,6 +416,33 @@ class DeadLetter(Record, frozen=True, kw_only=True):
     at_ms: Millis
 
 
+class AccountTraits(Record, frozen=True, kw_only=True):
+    """Traits of an account, from a system that knows the account and not who acts for it."""
+
+    id: Text
+    account: Text
+    traits: Values
+    source: Text
+    at_ms: Millis
+
+
+class ImportCheckpoint(Record, frozen=True, kw_only=True):
+    """How far an import came; the newest record of a name replaces the older ones."""
+
+    name: Text
+    run: Count
+    source: Text
+    position: str | None = None
+    rows_read: Count
+    rows_sent: Count
+    rows_rejected: Count
+    mark_ms: Millis | None = None
+    newest_ms: Millis | None = None
+    done: bool
+    started_at_ms: Millis
+    at_ms: Millis
+
+
 SchedulerRecord = Eligible | AccountFacts | MessageRequest | ListEntry
 
 
@@ -450,3 +477,5 @@ decode_segment_change: Callable[[bytes], SegmentChange] = _decoder(SegmentChange
 decode_engagement: Callable[[bytes], Engagement] = _decoder(Engagement)
 decode_feed: Callable[[bytes], Feed] = _decoder(Feed)
 decode_dead_letter: Callable[[bytes], DeadLetter] = _decoder(DeadLetter)
+decode_account_traits: Callable[[bytes], AccountTraits] = _decoder(AccountTraits)
+decode_import_checkpoint: Callable[[bytes], ImportCheckpoint] = _decoder(ImportCheckpoint)

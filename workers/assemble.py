@@ -11,6 +11,7 @@ from schemas.topics import load_topics
 from workers import telemetry
 from workers.clock import parse_clock
 from workers.core.compile import compile_workspace
+from workers.core.stripe_mapping import StripeOptions
 from workers.engine import EngineLogic
 from workers.engine_metrics import SignalMetrics
 from workers.errors import Misconfigured
@@ -20,7 +21,7 @@ from workers.intake.app import create_gateway
 from workers.intake.kafka_feed import KafkaFeed
 from workers.intake.kafka_publisher import KafkaPublisher
 from workers.intake.metrics import GatewayMetrics
-from workers.intake.settings import Topics, Unsubscribe
+from workers.intake.settings import StripeWebhooks, Topics, Unsubscribe
 from workers.intake.tokens import make_unsubscribe_token
 from workers.parts import GatewayPart, KernelPart
 from workers.senders.channels.email import EmailChannel
@@ -53,7 +54,10 @@ if TYPE_CHECKING:
 Role = Literal["engine", "senders", "insights", "gateway"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
-ENGINE_AGENTS = {"scheduler": ("scheduler",), "signals": ("account-events", "engagement", "product-events")}
+ENGINE_AGENTS = {
+    "scheduler": ("scheduler",),
+    "signals": ("account-events", "account-traits", "engagement", "product-events"),
+}
 """The engine's agents and their topics. A transaction takes the topics in this order: what was decided
 already before what is new, so that a burst of events does not hold up the messages it causes."""
 
@@ -170,6 +174,7 @@ class Assembly:
         metrics = GatewayMetrics(self.registry)
         topics = Topics(
             product_events=self.topic("product-events"),
+            account_traits=self.topic("account-traits"),
             engagement=self.topic("engagement"),
             dead_letters=self.topic("dead-letters"),
         )
@@ -192,6 +197,7 @@ class Assembly:
             feed=feed,
             feed_key=key,
             unsubscribe=Unsubscribe(key, parseaddr(settings.mail_from)[0]),
+            stripe=stripe_webhooks(settings),
             cors_origins=settings.cors_origins,
         )
         return GatewayPart(app, publisher, feed, settings.gateway_host, settings.gateway_port)
@@ -239,6 +245,13 @@ class Assembly:
     def app(self, spec: AppSpec, on_step: Callable[[Step, int], None] | None = None) -> KernelApp:
         """A kernel application of its own, for benchmarks and fault tests; needs a running loop."""
         return self._app(spec, on_step)()
+
+
+def stripe_webhooks(settings: Settings) -> StripeWebhooks | None:
+    """The Stripe webhook of these settings; None where no secret is set."""
+    secrets = tuple(one.get_secret_value().encode() for one in settings.stripe_webhook_secrets)
+    options = StripeOptions(settings.stripe_subject, settings.stripe_account_from)
+    return StripeWebhooks(secrets, options) if secrets else None
 
 
 def smtp_settings(address: str) -> SmtpSettings:

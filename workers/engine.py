@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from workers.scheduler.agent import Scheduler
+from workers.signals.account_traits import AccountTraitSignals
 from workers.signals.accounts import AccountSignals
 from workers.signals.engagement import Engagements
 from workers.signals.sweep import Sweep
@@ -43,6 +44,7 @@ class EngineLogic(Quiet):
         self._handlers: dict[str, Handler] = {
             topics("scheduler"): self._scheduler,
             topics("account-events"): AccountSignals(parts),
+            topics("account-traits"): AccountTraitSignals(partition, parts),
             topics("engagement"): Engagements(),
             topics("product-events"): UserSignals(partition, parts),
         }

@@ -79,6 +79,17 @@ class Settings(BaseModel):
     public_url: str = Field("http://127.0.0.1:8080", description="How recipients reach the gateway.")
     secret: SecretStr | None = Field(None, description="Signs links and feed tokens: at least 32 bytes.")
 
+    stripe_webhook_secrets: tuple[SecretStr, ...] = Field(
+        (), description="Signing secrets of the Stripe webhook, separated by commas; none: no webhook."
+    )
+    stripe_subject: Literal["account", "user"] = Field(
+        "account", description="What a Stripe customer is: an account, or a user."
+    )
+    stripe_account_from: tuple[str, ...] = Field(
+        ("metadata.account_id", "client_reference_id", "customer"),
+        description="Where a Stripe object says whose it is, in order, separated by commas.",
+    )
+
     smtp: str = Field(
         "smtp://127.0.0.1:1025",
         description="smtp://[user:password@]host:port, smtps:// for TLS, ?starttls=1.",
@@ -104,7 +115,7 @@ class Settings(BaseModel):
             pairs[source.strip()] = key.strip()
         return pairs
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "stripe_webhook_secrets", "stripe_account_from", mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:
         return (
@@ -112,6 +123,16 @@ class Settings(BaseModel):
             if isinstance(value, str)
             else value
         )
+
+    @field_validator("stripe_account_from")
+    @classmethod
+    def _places(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for place in value:
+            if place not in {"client_reference_id", "customer"} and not re.fullmatch(r"metadata\..+", place):
+                raise ValueError(f"{place!r} is none of metadata.KEY, client_reference_id, customer")
+        if not value:
+            raise ValueError("must name at least one place")
+        return value
 
     @field_validator("kafka")
     @classmethod

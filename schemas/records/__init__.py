@@ -30,6 +30,7 @@ from schemas.records.events import (
     check_product_event,
     parse_product_event,
 )
+from schemas.records.imports import AccountTraits, ImportCheckpoint
 from schemas.records.outcomes import (
     Conversion,
     DeadLetter,
@@ -45,6 +46,7 @@ from schemas.wire import subject
 
 __all__ = [
     "AccountFacts",
+    "AccountTraits",
     "Alias",
     "Conversion",
     "DeadLetter",
@@ -57,6 +59,7 @@ __all__ = [
     "FeedItem",
     "Group",
     "Identify",
+    "ImportCheckpoint",
     "ListEntry",
     "Message",
     "MessageContext",

@@ -37,6 +37,10 @@ FORBIDDEN = (
         for other in AGENTS
         if own != other
     ),
+    *(
+        ("workers.imports", f"workers.{agent}", "imports write public topics and know no agent")
+        for agent in AGENTS
+    ),
     ("workers", "tests", "what is shipped imports no tests"),
     ("schemas", "tests", "what is shipped imports no tests"),
 )
@@ -78,6 +82,7 @@ def test_imports_point_inwards() -> None:
         ("workers.shell", "if TYPE_CHECKING:\n    from workers.scheduler.agent import Scheduler"),
         ("workers.insights.logic", "from workers.assemble import Assembly"),
         ("workers.senders.logic", "import workers.local.mailsink"),
+        ("workers.imports.output", "from workers.intake.publisher import Record"),
         ("workers.clock", "from tests.support import kafka"),
     ],
 )

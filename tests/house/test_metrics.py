@@ -13,6 +13,7 @@ from tests.house.code import ROOT, source_of, sources
 from workers import telemetry
 from workers.clock import FixedClock
 from workers.engine_metrics import SignalMetrics
+from workers.imports.metrics import ImportMetrics
 from workers.insights.metrics import JourneyMetrics
 from workers.intake.metrics import GatewayMetrics
 from workers.senders.metrics import SenderMetrics
@@ -54,6 +55,7 @@ def families() -> list[Metric]:
     SenderMetrics(registry)
     SignalMetrics(registry)
     TrackingPlanMetrics(registry)
+    ImportMetrics("name", registry)
     registry.register(JourneyMetrics())
     registry.register(LagCollector("app", list, lambda _: None))
     return [metric for metric in registry.collect() if not metric.name.startswith(("process_", "python_"))]

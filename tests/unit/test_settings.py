@@ -31,6 +31,8 @@ def test_what_is_set_is_read_in_its_type() -> None:
             "BRIMFUL_DEAD_LETTER_SHARE": "0.25",
             "BRIMFUL_CORS_ORIGINS": "https://a.example, https://b.example,",
             "BRIMFUL_WRITE_KEYS": "web=abc, backend=d=e",
+            "BRIMFUL_STRIPE_WEBHOOK_SECRETS": "whsec_a, whsec_b",
+            "BRIMFUL_STRIPE_ACCOUNT_FROM": "metadata.org,customer",
             "BRIMFUL_SECRET": SECRET,
             "BRIMFUL_TEST_REQUIRE": "1",
         }
@@ -43,6 +45,8 @@ def test_what_is_set_is_read_in_its_type() -> None:
         "web": "abc",
         "backend": "d=e",
     }
+    assert [one.get_secret_value() for one in settings.stripe_webhook_secrets] == ["whsec_a", "whsec_b"]
+    assert settings.stripe_account_from == ("metadata.org", "customer")
     assert settings.secret_bytes() == SECRET.encode()
 
 
@@ -70,6 +74,9 @@ def test_what_is_set_is_read_in_its_type() -> None:
         ("WRITE_KEYS", "=key", "SOURCE=KEY"),
         ("SECRET", "short", "at least 32 bytes"),
         ("SMTP", "mail.example.com:25", "must be smtp://"),
+        ("STRIPE_SUBJECT", "company", "account"),
+        ("STRIPE_ACCOUNT_FROM", "metadata", "is none of metadata.KEY"),
+        ("STRIPE_ACCOUNT_FROM", ",", "must name at least one place"),
         ("LOG_LEVEL", "loud", "debug"),
     ],
 )
@@ -109,12 +116,14 @@ def test_secrets_are_not_shown() -> None:
             "BRIMFUL_SECRET": SECRET,
             "BRIMFUL_KAFKA_PASSWORD": "hunter2",
             "BRIMFUL_WRITE_KEYS": "web=wk-123",
+            "BRIMFUL_STRIPE_WEBHOOK_SECRETS": "whsec_a",
         }
     )
     for shown in (repr(settings), str(settings), settings.model_dump_json()):
         assert SECRET not in shown
         assert "hunter2" not in shown
         assert "wk-123" not in shown
+        assert "whsec_a" not in shown
 
 
 def test_settings_do_not_change() -> None:

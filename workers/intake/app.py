@@ -24,6 +24,7 @@ from workers.intake.problems import (
     answer_wrong_method,
 )
 from workers.intake.settings import Topics
+from workers.intake.stripe import StripeRoute
 from workers.intake.tracking import STRICT_HEADER, Tracking
 from workers.intake.unsubscribe import UnsubscribePages
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from workers.intake.feed import FeedReader
     from workers.intake.metrics import GatewayMetrics
     from workers.intake.publisher import Publisher
-    from workers.intake.settings import Unsubscribe
+    from workers.intake.settings import StripeWebhooks, Unsubscribe
 
 log = structlog.get_logger(__name__)
 
@@ -66,6 +67,7 @@ def create_gateway(
     feed: FeedReader | None = None,
     feed_key: bytes | None = None,
     unsubscribe: Unsubscribe | None = None,
+    stripe: StripeWebhooks | None = None,
     cors_origins: Sequence[str] = (),
     routes: Sequence[BaseRoute] = (),
 ) -> Starlette:
@@ -81,6 +83,7 @@ def create_gateway(
         feed: started and closed by the caller; None leaves the in-app routes out.
         feed_key: signs feed tokens, at least 32 bytes; required with ``feed``.
         unsubscribe: None leaves ``/u/{token}`` out.
+        stripe: None leaves ``/v1/webhooks/stripe`` out.
         cors_origins: origins of pages that may call ``/v1`` from a browser; ``("*",)`` for all.
         routes: more routes, such as health and metrics.
 
@@ -114,6 +117,8 @@ def create_gateway(
         paths += in_app.routes()
     if unsubscribe is not None:
         paths += UnsubscribePages(unsubscribe, publisher=publisher, clock=clock, topics=topics).routes()
+    if stripe is not None:
+        paths += StripeRoute(stripe, publisher, clock, limits, topics, metrics).routes()
     app = Starlette(
         routes=paths,
         middleware=_middleware(metrics, cors_origins),

@@ -41,6 +41,13 @@ class GatewayMetrics:
             "Bytes of request bodies as they came over the wire.",
             registry=registry,
         )
+        self.webhooks = Counter(
+            "brimful_gateway_webhooks_total",
+            "Webhooks by provider, type and outcome: accepted, ignored, no_subject, dead, refused, "
+            "unavailable.",
+            ("provider", "type", "outcome"),
+            registry=registry,
+        )
         self.in_work = Gauge(
             "brimful_gateway_requests_in_work",
             "Event requests that are being read, checked or published now.",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from workers.core.stripe_mapping import StripeOptions
+from workers.errors import Misconfigured
 from workers.intake.tokens import check_key
 
 
@@ -12,6 +14,7 @@ class Topics:
     """Full names of the topics that the gateway writes, prefix included."""
 
     product_events: str = "product-events"
+    account_traits: str = "account-traits"
     engagement: str = "engagement"
     dead_letters: str = "dead-letters"
 
@@ -26,3 +29,15 @@ class Unsubscribe:
 
     def __post_init__(self) -> None:
         check_key(self.key, "the unsubscribe key")
+
+
+@dataclass(frozen=True, slots=True)
+class StripeWebhooks:
+    """Switches ``/v1/webhooks/stripe`` on. ``secrets`` are the endpoint's, several while they are rolled."""
+
+    secrets: tuple[bytes, ...] = field(repr=False)
+    options: StripeOptions = field(default_factory=StripeOptions)
+
+    def __post_init__(self) -> None:
+        if not self.secrets or not all(self.secrets):
+            raise Misconfigured("the Stripe webhook needs its signing secret, and none may be empty")

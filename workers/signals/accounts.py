@@ -14,9 +14,10 @@ from workers.core.journeys import Happened
 from workers.core.plan import EventPlan
 from workers.shell import Subject
 from workers.signals.account_events import Counted, Described, Item, Occurred, decode
+from workers.signals.account_traits import tell
 from workers.signals.reactions import react, traits_changed
 from workers.signals.traits import merge_traits
-from workers.state import ACCOUNTS, Profile
+from workers.state import ACCOUNTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -133,31 +134,9 @@ class AccountSignals:
         if changed:
             traits_changed(before, message_id, item.at_ms, subject, now_ms)
         if changed:
-            self._tell(profile.members, profile, key, message_id, view, now_ms)
+            tell(profile.members, profile, key, message_id, view, self._parts, now_ms)
         elif known is None:
-            self._tell((item.user,), profile, key, message_id, view, now_ms)
-
-    def _tell(
-        self,
-        members: Sequence[str] | dict[str, str],
-        profile: Profile,
-        key: bytes,
-        message_id: str,
-        view: View,
-        now_ms: int,
-    ) -> None:
-        """Send the account's traits to members: to all when they change, to a new one when it comes."""
-        topic = self._parts.topics("scheduler")
-        account = key.decode()
-        for user in members:
-            facts = wire.AccountFacts(
-                id=stable_id("facts", account, user, message_id),
-                subject=user,
-                account=account,
-                facts=profile.traits,
-                at_ms=now_ms,
-            )
-            view.send(topic, user.encode(), wire.encode(facts))
+            tell((item.user,), profile, key, message_id, view, self._parts, now_ms)
 
 
 def _count(row: Activity, gathered: dict[Slot, list[int]], now_ms: int) -> None:

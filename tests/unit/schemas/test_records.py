@@ -155,6 +155,8 @@ def test_every_public_topic_has_one_shape() -> None:
     channels = {f"messages.{channel}" for channel in ("email", "sms", "push", "in_app", "webhook")}
     assert set(TOPICS) == channels | {
         "product-events",
+        "account-traits",
+        "imports",
         "scheduler",
         "deliveries",
         "decisions",

@@ -8,6 +8,7 @@ from schemas.topics import DAY_MS, ERASURE_LIMIT_MS, Topic, load_topics, parse_t
 
 SHARED = {
     "product-events",
+    "account-traits",
     "account-events",
     "scheduler",
     "engagement",
@@ -43,7 +44,7 @@ def declared(name: str) -> Topic:
 
 def test_every_topic_of_the_design_is_declared() -> None:
     """A worker never meets a topic that `topics apply` does not create."""
-    assert {topic.name for topic in load_topics()} == SHARED | {"dead-letters", "workspace"}
+    assert {topic.name for topic in load_topics()} == SHARED | {"dead-letters", "imports", "workspace"}
 
 
 def test_co_partitioned_topics_have_the_same_number_of_partitions() -> None:
@@ -62,6 +63,7 @@ def test_erased_values_leave_compacted_topics_within_a_day() -> None:
         "brimful-engine-changelog",
         "brimful-senders-changelog",
         "brimful-insights-changelog",
+        "imports",
         "workspace",
     }
     for topic in compacted:

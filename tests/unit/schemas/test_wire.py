@@ -33,6 +33,8 @@ PAIRS: list[tuple[type[BaseModel], type[msgspec.Struct]]] = [
     (records.FeedItem, wire.FeedItem),
     (records.Feed, wire.Feed),
     (records.DeadLetter, wire.DeadLetter),
+    (records.AccountTraits, wire.AccountTraits),
+    (records.ImportCheckpoint, wire.ImportCheckpoint),
 ]
 
 

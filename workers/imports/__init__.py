@@ -1,0 +1,1 @@
+"""Imports: rows of files and databases as records on the public topics, restartable and incremental."""
