@@ -35,6 +35,12 @@ class SignalMetrics:
             ("segment", "change"),
             registry=registry,
         )
+        self._thresholds = Counter(
+            "brimful_score_crossings",
+            "Thresholds of scores that were reached (up) or left (down).",
+            ("score", "threshold", "direction"),
+            registry=registry,
+        )
         # Looking a label up costs as much as deciding an entry; journeys and outcomes are few.
         self._entries: dict[tuple[str, str], Counter] = {}
         self._refused = Counter(
@@ -58,6 +64,10 @@ class SignalMetrics:
     def crossed(self, segment: str, change: str) -> None:
         """Count a subject that ``entered`` or ``left``."""
         self._crossings.labels(segment, change).inc()
+
+    def scored(self, score: str, threshold: str, direction: str) -> None:
+        """Count a threshold that was crossed ``up`` or ``down``."""
+        self._thresholds.labels(score, threshold, direction).inc()
 
     def entry(self, journey: str, outcome: str) -> None:
         """Count a candidate entry: ``eligible``, or why not."""

@@ -13,7 +13,7 @@ import msgspec
 
 from schemas import wire
 from schemas.fields import SubjectType  # noqa: TC001  msgspec reads it at run time
-from workers.core import segments
+from workers.core import scores, segments
 from workers.core.activity import Activity
 from workers.core.commands import (
     CancelTimer,
@@ -28,6 +28,7 @@ from workers.core.facts import Moment, SubjectFacts
 from workers.core.ids import stable_id
 from workers.core.progress import Progress
 from workers.core.recipients import Member, route
+from workers.core.scores import Scored, Scores
 from workers.core.segments import Memberships
 from workers.core.slots import follow
 from workers.state import TABLES, Profile
@@ -45,15 +46,15 @@ if TYPE_CHECKING:
 
 
 class TimerPayload(msgspec.Struct, array_like=True, frozen=True):
-    """What a timer carries: whose it is, and which enrollment it wakes; ``""``: the subject's segments."""
+    """What a timer carries: whose it is, and the enrollment that it wakes, or what else (below)."""
 
     subject_type: SubjectType
     subject: str
     enrollment: str
 
 
-SEGMENTS = ""
-"""In the place of an enrollment: the timer is for the subject's segments."""
+SEGMENTS, SCORES = "segments", "scores"
+"""In the place of an enrollment, whose id is never so short: the timer is for all segments, or scores."""
 
 _encode_payload = msgspec.msgpack.Encoder().encode
 decode_payload = msgspec.msgpack.Decoder(TimerPayload).decode
@@ -122,6 +123,7 @@ class Subject:
             retentions_ms=self.plan.retentions_ms,
             event=event,
             segments=frozenset(self.memberships.since_ms if self.plan.segments.ordered else ()),
+            scored=self._scored(profile) if self.plan.scores.scores else None,
         )
 
     def take(self, transition: Transition, now_ms: int) -> None:
@@ -134,6 +136,41 @@ class Subject:
         if self.plan.segments.ordered:
             # Messages, enrollments and goals are things that segments ask about.
             self.settle(now_ms, None)
+
+    def _scored(self, profile: Profile) -> Scored:
+        row = self._view.table(self._tables.scores).get(self.key) or Scores()
+        return Scored(row, self.plan.scores, profile.traits)
+
+    def score(
+        self, event: str, message_id: str, properties: Mapping[str, Any], at_ms: int, now_ms: int
+    ) -> None:
+        """Count an event in its scores, and tell of thresholds that are crossed by that."""
+        plans, table = self.plan.scores, self._view.table(self._tables.scores)
+        row = table.get(self.key) or Scores()
+        if scores.record(row, plans, event, properties, at_ms):
+            self._rate(row, (event, message_id), now_ms)
+
+    def rescore(self, now_ms: int) -> None:
+        """After traits changed, or time passed: tell of thresholds that are crossed by that."""
+        if self.plan.scores.scores:
+            row = self._view.table(self._tables.scores).get(self.key)
+            self._rate(row or Scores(), None, now_ms)
+
+    def _rate(self, row: Scores, event: tuple[str, str] | None, now_ms: int) -> None:
+        """Store the row, one timer for when time alone crosses something, a record of each crossing."""
+        plans, profile = self.plan.scores, self.profile
+        crossings = scores.cross(row, plans, profile.traits, now_ms)
+        due_ms = scores.next_change_ms(row, plans, profile.traits, now_ms)
+        if due_ms != row.timer_ms:
+            timer_id = stable_id("scores", self.kind, self.id)
+            self.execute(CancelTimer(timer_id) if due_ms is None else SetTimer(timer_id, due_ms, SCORES))
+            row.timer_ms = due_ms
+        if row.states:
+            self._view.table(self._tables.scores).put(self.key, row)
+        for crossing in crossings:
+            record = scores.crossed_record(crossing, self.kind, self.id, self.account, event, now_ms)
+            self._parts.metrics.scored(record.score, record.threshold, record.direction)
+            self._view.send(self._parts.topics("scores"), self.key, wire.encode(record))
 
     def follow(self, at_ms: int, now_ms: int) -> None:
         """Note since when conditions on traits are true, after traits of it or of its account changed."""

@@ -13,6 +13,7 @@ import msgspec
 
 from workers.core.activity import Activity
 from workers.core.progress import Progress
+from workers.core.scores import Scores
 from workers.core.segments import Memberships
 from workers.stream.tables import Table
 
@@ -42,14 +43,16 @@ class SubjectTables:
     profiles: Table[Profile]
     progress: Table[Progress]
     memberships: Table[Memberships]
+    scores: Table[Scores]
 
-    def rows_of(self, key: bytes) -> tuple[bytes, bytes, bytes, bytes]:
+    def rows_of(self, key: bytes) -> tuple[bytes, bytes, bytes, bytes, bytes]:
         """The storage keys of all of a subject's rows: what a decision on it reads."""
         return (
             self.activity.prefix + key,
             self.profiles.prefix + key,
             self.progress.prefix + key,
             self.memberships.prefix + key,
+            self.scores.prefix + key,
         )
 
 
@@ -58,12 +61,14 @@ USERS = SubjectTables(
     Table("user_profiles", b"p", Profile),
     Table("user_progress", b"e", Progress),
     Table("user_memberships", b"s", Memberships),
+    Table("user_scores", b"c", Scores),
 )
 ACCOUNTS = SubjectTables(
     Table("account_activity", b"A", Activity),
     Table("account_profiles", b"P", Profile),
     Table("account_progress", b"E", Progress),
     Table("account_memberships", b"S", Memberships),
+    Table("account_scores", b"C", Scores),
 )
 
 TABLES: dict[SubjectType, SubjectTables] = {"user": USERS, "account": ACCOUNTS}

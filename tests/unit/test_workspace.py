@@ -228,9 +228,9 @@ def test_a_good_workspace_loads(tmp_path: Path) -> None:
         (
             "steps:",
             "  require: [{score: pql, gte: 50}]\nsteps:",
-            (5, 13),
-            "entry.require[0]",
-            "does not keep scores",
+            (5, 14),
+            "entry.require[0].score",
+            "there is no score 'pql'; there are none",
         ),
         (
             "steps:",

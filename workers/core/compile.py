@@ -15,6 +15,7 @@ from schemas.workspace import (
     ExitChange,
     ExitEvent,
     ReceivedCondition,
+    ScoreCondition,
     SendStep,
     WaitStep,
 )
@@ -38,6 +39,7 @@ from workers.core.plan import (
     SubjectPlan,
     WaitStepPlan,
 )
+from workers.core.score_plan import compile_scores
 from workers.core.zones import Zones
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from schemas.workspace import Journey, Segment, Step, SustainedCondition, Where, Workspace
     from workers.core.conditions import Names
     from workers.core.needs import Need
+    from workers.core.scores import ScorePlans
 
 __all__ = ["SlotCollisionError", "compile_workspace", "journey_version"]
 
@@ -82,6 +85,7 @@ def _compile_subject(subject: SubjectType, workspace: Workspace, zones: Callable
     )
     groups = [segment for segment in workspace.segments if segment.subject == subject]
     slots = SlotLayout(ours, groups)
+    scores = compile_scores(workspace.scores, subject)
     asking: tuple[Journey | Segment, ...] = (*ours, *groups)
     names = _Names(slots, ours, zones)
     plans = [_compile_journey(journey, names, slots) for journey in ours]
@@ -97,21 +101,23 @@ def _compile_subject(subject: SubjectType, workspace: Workspace, zones: Callable
     ]
     return SubjectPlan(
         subject,
-        _events(plans, slots),
+        _events(plans, slots, scores),
         {trait: tuple(leaving) for trait, leaving in trait_exits.items()},
         {plan.name: plan for plan in plans},
         {slot.id: slot.retention_ms for slot in slots.plain},
         max(memories_ms, default=0),
         {slot.id: slot for slot in slots.measures},
         slots.truths(names),
-        compile_segments(groups, names),
+        compile_segments(groups, names, scores),
+        scores,
     )
 
 
-def _events(plans: list[JourneyPlan], slots: SlotLayout) -> dict[str, EventPlan]:
+def _events(plans: list[JourneyPlan], slots: SlotLayout, scores: ScorePlans) -> dict[str, EventPlan]:
     concerned = {plan.entry_event for plan in plans} | {event for plan in plans for event in plan.exit_events}
     concerned |= {plan.goal.event for plan in plans if plan.goal is not None}
     concerned |= {slot.event for slot in slots.plain} | {slot.event for slot in slots.measures}
+    concerned |= scores.events.keys()
     return {
         event: EventPlan(
             slots=tuple(slot for slot in slots.plain if slot.event == event),
@@ -119,6 +125,7 @@ def _events(plans: list[JourneyPlan], slots: SlotLayout) -> dict[str, EventPlan]
             entries=tuple(plan for plan in plans if plan.entry_event == event),
             exits=tuple(plan for plan in plans if event in plan.exit_events),
             goals=tuple(plan for plan in plans if plan.goal is not None and plan.goal.event == event),
+            scored=event in scores.events,
         )
         for event in sorted(concerned)
     }
@@ -225,7 +232,7 @@ class _Names:
         return frozenset(names).union(*tagged)
 
 
-def compile_segments(segments: Iterable[Segment], names: Names) -> SegmentsPlan:
+def compile_segments(segments: Iterable[Segment], names: Names, scores: ScorePlans) -> SegmentsPlan:
     """The segments of one kind of subject; what others use comes before these.
 
     Raises:
@@ -243,6 +250,10 @@ def compile_segments(segments: Iterable[Segment], names: Names) -> SegmentsPlan:
         for condition in segment.top_conditions():
             for need in needs(condition):
                 by_event[need.event].add(name)
+        for condition in segment.conditions():
+            if isinstance(condition, ScoreCondition) and condition.score in scores.scores:
+                for event in scores.scores[condition.score].events:
+                    by_event[event].add(name)
     return SegmentsPlan(
         version=_hash("segments", sorted((one.name, one.version) for one in ordered)) if ordered else "",
         ordered=ordered,

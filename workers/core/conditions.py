@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, assert_never
 
 from schemas.workspace import (
@@ -89,8 +89,7 @@ def compile_condition(condition: Condition, names: Names) -> CompiledCondition: 
         case TraitCondition() | PropertyCondition() | AccountCondition():
             return _field(condition, names)
         case ScoreCondition():
-            score = condition.score
-            return _compared(f"score {score}", lambda moment: moment.facts.score(score), condition, names)
+            return _score(condition, names)
         case PerformedCondition():
             return counting.performed(condition, names)
         case MeasureCondition():
@@ -134,6 +133,19 @@ def _field(
     else:
         field, compared = FieldRef(trait=condition.trait), condition
     return _compared(field.label, compile_field(field), compared, names)
+
+
+def _score(condition: ScoreCondition, names: Names) -> CompiledCondition:
+    """A score fades, so time alone may take it over one of the numbers that it is compared with."""
+    score = condition.score
+    compared = _compared(f"score {score}", lambda moment: moment.facts.score(score), condition, names)
+    levels = tuple(float(one) for one in condition.operators().values() if isinstance(one, int | float))
+
+    def changes(moment: Moment) -> int | None:
+        crossings = (moment.facts.score_crosses_ms(score, level) for level in levels)
+        return earliest(crossings, moment.now_ms)
+
+    return replace(compared, changes_at_ms=changes)
 
 
 def _compared(

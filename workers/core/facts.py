@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from workers.core.progress import Progress
+    from workers.core.scores import Scored
 
 
 class Facts(Protocol):
@@ -46,7 +47,10 @@ class Facts(Protocol):
         """Whether the subject is in the segment now."""
 
     def score(self, name: str) -> float | None:
-        """The subject's score, constant until it is written anew; None where it has none."""
+        """The subject's score now; None where there is none of that name."""
+
+    def score_crosses_ms(self, name: str, level: float) -> int | None:
+        """When, after now, time alone takes the score to the other side of ``level``; None: never."""
 
     def consent(self, channel: str, topic: str | None) -> bool | None:
         """Whether the subject consents; ``topic`` None: to the channel. None where it never said."""
@@ -63,7 +67,7 @@ class SubjectFacts:
     """The :class:`Facts` made of a subject's state rows.
 
     ``windows`` are those of its :class:`workers.core.activity.Activity`; ``retentions_ms`` is
-    ``SubjectPlan.retentions_ms``: the retention of each plain slot by its id. ``segments``, ``scores``,
+    ``SubjectPlan.retentions_ms``: the retention of each plain slot by its id. ``segments``, ``scored``,
     ``consents`` by (channel, topic), ``conversions_ms`` by journey and ``objects`` by (type, relationship)
     are what rows know of those; empty where no row keeps them.
     """
@@ -76,7 +80,7 @@ class SubjectFacts:
     retentions_ms: Mapping[int, int] = field(default_factory=dict)
     event: tuple[str, int] | None = None
     segments: frozenset[str] = frozenset()
-    scores: Mapping[str, float] = field(default_factory=dict)
+    scored: Scored | None = None
     consents: Mapping[tuple[str, str | None], bool] = field(default_factory=dict)
     conversions_ms: Mapping[str, int] = field(default_factory=dict)
     objects: Mapping[tuple[str, str], Sequence[Mapping[str, Any]]] = field(default_factory=dict)
@@ -104,7 +108,11 @@ class SubjectFacts:
 
     def score(self, name: str) -> float | None:
         """See :meth:`Facts.score`."""
-        return self.scores.get(name)
+        return self.scored.value(name, self.now_ms) if self.scored is not None else None
+
+    def score_crosses_ms(self, name: str, level: float) -> int | None:
+        """See :meth:`Facts.score_crosses_ms`."""
+        return self.scored.crosses_ms(name, level, self.now_ms) if self.scored is not None else None
 
     def consent(self, channel: str, topic: str | None) -> bool | None:
         """See :meth:`Facts.consent`."""

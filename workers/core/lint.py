@@ -19,6 +19,7 @@ from schemas.workspace import (
     PerformedCondition,
     PropertyCondition,
     RelatedCondition,
+    Score,
     ScoreCondition,
     Segment,
     SegmentCondition,
@@ -44,7 +45,6 @@ Location: TypeAlias = tuple[str | int, ...]
 _SHOWN_NAMES: Final = 8
 
 NOT_KEPT: Final[dict[type[Any], str]] = {
-    ScoreCondition: "scores",
     ConvertedCondition: "who reached the goals of journeys",
     ConsentCondition: "consent by channel and topic (the trait `consent` is checked before each message)",
     RelatedCondition: "objects",
@@ -73,10 +73,12 @@ def lint(workspace: Workspace) -> list[Finding]:
         found += _crossings(journey)
         found += _leaving(journey)
     segments = {segment.segment: segment for segment in workspace.segments}
+    scores = {score.score: score for score in workspace.scores}
     asking: tuple[Definition, ...] = (*workspace.journeys, *workspace.segments)
     for one in asking:
         found += _references(one, names, tags)
         found += _segments_named(one, segments)
+        found += _scores_named(one, scores)
         found += _missing_values(one)
         found += _unanswerable(one)
     for segment in workspace.segments:
@@ -143,15 +145,37 @@ def _segments_named(one: Definition, segments: Mapping[str, Segment]) -> Iterato
             yield finding(one, "error", place, detail)
 
 
+def _scores_named(one: Definition, scores: Mapping[str, Score]) -> Iterator[Finding]:
+    """Scores that conditions name are in the workspace, and of the same kind of subject."""
+    for location, condition in _located_conditions(one):
+        if not isinstance(condition, ScoreCondition):
+            continue
+        place, named = (*location, "score"), scores.get(condition.score)
+        if named is None:
+            detail = f"there is no score {condition.score!r}; there are {_listed(scores)}"
+            yield finding(one, "error", place, detail)
+        elif named.subject != one.subject:
+            detail = f"{named.score!r} is a score of {named.subject}s, and this is about {one.subject}s"
+            yield finding(one, "error", place, detail)
+
+
 def _reached_in(segment: Segment) -> Iterator[Finding]:
     """Belonging lasts; to reach a number is an instant, and so is an event with its properties."""
     for location, condition in _located_conditions(segment):
+        if isinstance(condition, ScoreCondition) and not _fades_plainly(condition):
+            detail = "a score fades: in a segment compare it with numbers, by gt, gte, lt or lte"
+            yield finding(segment, "error", location, detail)
         if isinstance(condition, PropertyCondition):
             detail = "a segment is not about one event: say performed, with where"
             yield finding(segment, "error", location, detail)
         if isinstance(condition, PerformedCondition) and condition.reaches is not None:
             detail = "reaches is true for one event, and a segment holds for a while: say at_least"
             yield finding(segment, "error", (*location, "reaches"), detail)
+
+
+def _fades_plainly(condition: ScoreCondition) -> bool:
+    """Whether the instants are known at which time changes the outcome."""
+    return not condition.references() and set(condition.operators()) <= {"gt", "gte", "lt", "lte"}
 
 
 def _circles(segments: Mapping[str, Segment]) -> Iterator[Finding]:

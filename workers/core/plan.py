@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from workers.core.scores import ScorePlans
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -121,6 +123,7 @@ class EventPlan:
 
     ``slots`` are plain windows. ``measures`` are all other slots that keep something of the event: they need
     its properties, in an account's row also who did it, and are written by ``workers.core.slots.record``.
+    ``scored``: some score counts it.
     """
 
     slots: tuple[Slot, ...] = ()
@@ -128,6 +131,7 @@ class EventPlan:
     entries: tuple[JourneyPlan, ...] = ()
     exits: tuple[JourneyPlan, ...] = ()
     goals: tuple[JourneyPlan, ...] = ()
+    scored: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,6 +160,7 @@ class SegmentsPlan:
 
 
 NO_SEGMENTS = SegmentsPlan()
+NO_SCORES = ScorePlans({}, {}, frozenset())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -165,8 +170,8 @@ class SubjectPlan:
     ``trait_exits`` is keyed by the trait as exits name it, dots included.
     ``retentions_ms`` is the retention of each plain slot by its id. ``message_memory_ms`` is the longest time
     that a condition looks back for messages. ``measures`` are the slots that are not plain, by their ids;
-    ``truths`` are to be followed (``workers.core.slots.follow``) whenever traits change. ``segments`` are
-    those of subjects of this kind.
+    ``truths`` are to be followed (``workers.core.slots.follow``) whenever traits change. ``segments`` and
+    ``scores`` are those of subjects of this kind.
     """
 
     subject: SubjectType
@@ -178,6 +183,7 @@ class SubjectPlan:
     measures: Mapping[int, MeasureSlot] = field(default_factory=dict)
     truths: tuple[TruthSlot, ...] = ()
     segments: SegmentsPlan = NO_SEGMENTS
+    scores: ScorePlans = NO_SCORES
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -37,7 +37,7 @@ def compile_scores(scores: Iterable[Score], subject: SubjectType) -> ScorePlans:
         for part in one.contributions
         if isinstance(part, TraitContribution)
     )
-    return ScorePlans(subject, plans, {event: tuple(held) for event, held in events.items()}, traits)
+    return ScorePlans(plans, {event: tuple(held) for event, held in events.items()}, traits)
 
 
 def _of(scores: Iterable[Score], subject: SubjectType) -> list[Score]:

@@ -26,6 +26,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import msgspec
 
+from schemas import wire
+from workers.core.ids import stable_id
 from workers.core.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -122,7 +124,6 @@ class ScorePlans:
     at, as their first step: a change of any other cannot change a score.
     """
 
-    subject: SubjectType
     scores: Mapping[str, ScorePlan]
     events: Mapping[str, tuple[ScorePlan, ...]]
     traits: frozenset[str]
@@ -233,6 +234,57 @@ def next_change_ms(row: Scores, plans: ScorePlans, traits: Mapping[str, Any], no
         for threshold in plan.thresholds
     )
     return min((moment for moment in moments if moment is not None), default=None)
+
+
+def crossed_record(
+    crossing: Crossing,
+    kind: SubjectType,
+    subject: str,
+    account: str | None,
+    event: tuple[str, str] | None,
+    now_ms: int,
+) -> wire.ScoreCrossed:
+    """The record of a crossing; ``event``: name and message id of what did it, None: a trait, or time."""
+    cause = event[1] if event is not None else str(now_ms)
+    return wire.ScoreCrossed(
+        id=stable_id("score", kind, subject, crossing.score, crossing.threshold, crossing.direction, cause),
+        score=crossing.score,
+        version=crossing.version,
+        subject_type=kind,
+        subject=subject,
+        account=account,
+        threshold=crossing.threshold,
+        level=crossing.level,
+        direction=crossing.direction,
+        value=crossing.value,
+        contributions=[wire.ScorePart(name=part.name, points=part.points) for part in crossing.parts],
+        event=event[0] if event is not None else None,
+        message_id=event[1] if event is not None else None,
+        at_ms=now_ms,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """The scores of one subject, as conditions ask for them."""
+
+    row: Scores
+    plans: ScorePlans
+    traits: Mapping[str, Any]
+
+    def value(self, name: str, now_ms: int) -> float | None:
+        """The score at ``now_ms``; None where there is no score of that name."""
+        plan = self.plans.scores.get(name)
+        return None if plan is None else value(self.row.states.get(name), plan, self.traits, now_ms)
+
+    def crosses_ms(self, name: str, level: float, now_ms: int) -> int | None:
+        """The first millisecond after ``now_ms`` at which time alone takes it over ``level``; None: never."""
+        plan, state = self.plans.scores.get(name), self.row.states.get(name)
+        if plan is None or state is None:
+            return None
+        reached = {"": now_ms} if value(state, plan, self.traits, now_ms) >= level else {}
+        asked = ScoreState(state.at_ms, state.weights, state.counted, reached)
+        return crosses_at_ms(asked, plan, ThresholdPlan("", level, level), self.traits, now_ms)
 
 
 def crosses_at_ms(

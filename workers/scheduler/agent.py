@@ -11,7 +11,7 @@ from workers.core.entry import enroll
 from workers.core.journeys import resume
 from workers.core.segments import due_segments
 from workers.core.sending import answer_request
-from workers.shell import SEGMENTS, Subject, decode_payload
+from workers.shell import SCORES, SEGMENTS, Subject, decode_payload
 from workers.state import TABLES
 
 if TYPE_CHECKING:
@@ -88,6 +88,9 @@ class Scheduler:
         for timer in timers:
             payload = decode_payload(timer.payload)
             subject = Subject(payload.subject_type, payload.subject.encode(), view, self._parts)
+            if payload.enrollment == SCORES:
+                subject.rescore(now_ms)
+                continue
             if payload.enrollment == SEGMENTS:
                 subject.settle(now_ms, due_segments(subject.memberships, now_ms))
                 continue

@@ -109,6 +109,8 @@ class AccountSignals:
                     gathered.setdefault(slot, []).append(item.at_ms)
             if plan.measures:
                 windows.measure(row, plan.measures, item.at_ms, now_ms, _properties(item), item.user)
+            if plan.scored:
+                subject.score(item.event, item.message_id, _properties(item), item.at_ms, now_ms)
             if plan.entries or plan.exits or plan.goals:
                 _count(row, gathered, now_ms)
                 gathered = {}

@@ -54,6 +54,7 @@ def traits_changed(
 ) -> None:
     """What changed traits bring: exits, and segments; ``before`` are the traits as they were."""
     subject.follow(at_ms, now_ms)
+    subject.rescore(now_ms)
     changed = changed_traits(subject.plan, before, subject.profile.traits)
     subject.follow(at_ms, now_ms)
     if changed:

@@ -40,7 +40,8 @@ class EventUse:
 
     ``decides``: it can start, end or convert a user's enrollment. ``segments``: those of users that it may
     change. ``for_accounts``: accounts count it; with ``account_decides`` each occurrence goes there by
-    itself, with its properties. ``other``: there is more to it than counting.
+    itself, with its properties. ``reads``: it needs all rows of its user. ``other``: there is more to it than
+    counting.
     """
 
     plan: EventPlan
@@ -49,11 +50,19 @@ class EventUse:
     decides: bool
     for_accounts: bool
     account_decides: bool
+    reads: bool
     other: bool
 
 
 UNUSED = EventUse(
-    NOTHING, (), frozenset(), decides=False, for_accounts=False, account_decides=False, other=True
+    NOTHING,
+    (),
+    frozenset(),
+    decides=False,
+    for_accounts=False,
+    account_decides=False,
+    reads=False,
+    other=True,
 )
 
 
@@ -67,7 +76,7 @@ class UserSignals:
         names = user.keys() | account.keys()
         plan = parts.plan
         self._uses = {name: _use(name, plan.user, plan.account) for name in names}
-        self._deciding = frozenset(name for name, use in self._uses.items() if use.decides or use.segments)
+        self._deciding = frozenset(name for name, use in self._uses.items() if use.reads)
 
     def prepare(self, batch: Batch, view: View, now_ms: int) -> tuple[list[Taken], list[bytes]]:
         """The usable events, and their subjects' rows."""
@@ -155,6 +164,9 @@ class UserSignals:
         if event.type in DESCRIBING:
             self._describe(one, row, outbox, view, now_ms)
         name = event.event or event.type
+        subject = Subject("user", key, view, self._parts)
+        if use.plan.scored:
+            subject.score(name, event.message_id, wire.values(event.properties), at_ms, now_ms)
         account = wire.account(event) or (row.accounts[-1] if row.accounts else None)
         if use.for_accounts and account is not None:
             if use.account_decides:
@@ -163,7 +175,6 @@ class UserSignals:
                 outbox.occurred(account, event, at_ms)
             else:
                 outbox.times(name).setdefault(account, []).append(at_ms)
-        subject = Subject("user", key, view, self._parts)
         subject.settle(now_ms, use.segments)
         if use.decides:
             happened = Happened(name, wire.values(event.properties), event.message_id, at_ms)
@@ -204,6 +215,7 @@ def _use(name: str, users: SubjectPlan, accounts: SubjectPlan) -> EventUse:
     decides = bool(user.entries or user.exits or user.goals)
     concerned = users.segments.by_event.get(name, frozenset())
     account_decides = account is not None and _needs_each(account)
+    reads = bool(decides or concerned or user.scored)
     return EventUse(
         plan=user,
         slots=user.slots,
@@ -211,11 +223,12 @@ def _use(name: str, users: SubjectPlan, accounts: SubjectPlan) -> EventUse:
         decides=decides,
         for_accounts=account is not None,
         account_decides=account_decides,
-        other=bool(decides or account_decides or name in DESCRIBING or concerned or user.measures),
+        reads=reads,
+        other=bool(reads or account_decides or name in DESCRIBING or user.measures),
     )
 
 
 def _needs_each(plan: EventPlan) -> bool:
     """Whether accounts must see each occurrence with its properties, and not only when it happened."""
     decides = plan.entries or plan.exits or plan.goals
-    return bool(decides or plan.measures) or any(slot.where for slot in plan.slots)
+    return bool(decides or plan.measures or plan.scored) or any(slot.where for slot in plan.slots)

@@ -162,6 +162,7 @@ def test_every_public_topic_has_one_shape() -> None:
         "decisions",
         "conversions",
         "segments",
+        "scores",
         "engagement",
         "feeds",
         "dead-letters",

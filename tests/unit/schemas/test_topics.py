@@ -21,6 +21,7 @@ SHARED = {
     "decisions",
     "conversions",
     "segments",
+    "scores",
     "feeds",
     "brimful-engine-changelog",
     "brimful-senders-changelog",

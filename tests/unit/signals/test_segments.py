@@ -53,17 +53,31 @@ WELCOME = {
 class Whole:
     """The engine of the only partition, on a store of its own; what it sends itself comes back to it."""
 
-    def __init__(self, folder: Path, *segments: dict[str, Any], journeys: Sequence[Any] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *segments: dict[str, Any],
+        journeys: Sequence[Any] = (),
+        scores: Sequence[Any] = (),
+    ) -> None:
         self._folder = folder
         self.now_ms = NOW
         self.told: list[tuple[str, str, str, int]] = []
+        self.crossed: list[wire.ScoreCrossed] = []
         self.store = PartitionStore(folder / "db")
         self._offset = 0
-        self.publish(*segments, journeys=journeys)
+        self.publish(*segments, journeys=journeys, scores=scores)
 
-    def publish(self, *segments: dict[str, Any], journeys: Sequence[Any] = ()) -> None:
+    def publish(
+        self, *segments: dict[str, Any], journeys: Sequence[Any] = (), scores: Sequence[Any] = ()
+    ) -> None:
         """Begin anew with another workspace."""
-        content = {"name": "w", "segments": list(segments), "journeys": list(journeys)}
+        content = {
+            "name": "w",
+            "segments": list(segments),
+            "journeys": list(journeys),
+            "scores": list(scores),
+        }
         plan = compile_workspace(Workspace.model_validate(content))
         metrics = SignalMetrics(CollectorRegistry())
         self.logic = EngineLogic(0, EngineParts(plan, 1, lambda name: name, metrics))
@@ -107,6 +121,8 @@ class Whole:
                 change = wire.decode_segment_change(output.value or b"")
                 assert output.key == change.subject.encode()
                 self.told.append((change.subject, change.segment, change.change, change.at_ms))
+            if output.topic == "scores":
+                self.crossed.append(wire.decode_score_crossed(output.value or b""))
         for topic in ("account-events", "scheduler"):
             again = [Rec(0, one.value or b"", one.key) for one in view.outputs if one.topic == topic]
             if again:
@@ -245,3 +261,79 @@ def test_a_segment_that_is_gone_is_forgotten(tmp_path: Path) -> None:
     assert len(engine.told) == 1
     engine.publish(LIMITED)
     assert engine.told[1:] == [("u1", "limited", "entered", NOW)]
+
+
+PQL = {
+    "score": "pql",
+    "subject": "user",
+    "half_life": "7d",
+    "contributions": [
+        {"event": "invite_sent", "points": 40},
+        {"trait": "plan", "eq": "starter", "points": 10},
+    ],
+    "thresholds": {"hot": {"reaches": 60, "falls_below": 40}},
+}
+TEAM_PQL = {
+    "score": "team",
+    "subject": "account",
+    "half_life": "7d",
+    "contributions": [{"event": "invite_sent", "where": {"kind": "admin"}, "points": 30}],
+    "thresholds": {"warm": 60},
+}
+HOT = {"segment": "hot", "require": [{"score": "pql", "gte": 60}]}
+
+
+def test_a_score_tells_of_thresholds_and_of_what_made_it(tmp_path: Path) -> None:
+    """Up with the event that did it, down by time alone, at the millisecond, with hysteresis."""
+    engine = Whole(tmp_path, scores=[PQL])
+    engine.events(identify("u1", plan="starter"))
+    engine.events(event("invite_sent"))
+    assert engine.crossed == []
+    engine.events(event("invite_sent", messageId="second"))
+    (up,) = engine.crossed
+    assert (up.threshold, up.direction, up.value, up.message_id) == ("hot", "up", 90.0, "second")
+    assert [(part.name, part.points) for part in up.contributions] == [
+        ("invite_sent", 80.0),
+        ("trait plan eq starter", 10.0),
+    ]
+    engine.waits(NOW + 40 * DAY)
+    down = engine.crossed[1]
+    # 10 stand, and 80 fade to 30 in 7 d * log2(80 / 30).
+    assert (down.direction, down.event, down.at_ms) == ("down", None, NOW + 855_814_680)
+    assert down.value < 40
+    assert len(engine.crossed) == 2
+
+
+def test_a_trait_moves_a_score(tmp_path: Path) -> None:
+    """Without an event."""
+    engine = Whole(tmp_path, scores=[PQL])
+    engine.events(event("invite_sent", at_ms=NOW), event("invite_sent", at_ms=NOW - 3 * DAY))
+    engine.waits(NOW + DAY)
+    engine.events(identify("u1", plan="starter"))
+    assert [one.direction for one in engine.crossed] == ["up", "down", "up"][: len(engine.crossed)]
+    assert engine.crossed[0].value >= 60
+
+
+def test_an_account_s_score_counts_all_members(tmp_path: Path) -> None:
+    """And only the events that it asks for."""
+    engine = Whole(tmp_path, scores=[TEAM_PQL])
+    for user, kind in (("u1", "admin"), ("u2", "guest"), ("u3", "admin")):
+        one = event("invite_sent", user, context={"groupId": "acme"}, properties={"kind": kind})
+        engine.events(one)
+    (up,) = engine.crossed
+    assert (up.subject_type, up.subject, up.value) == ("account", "acme", 60.0)
+
+
+def test_a_segment_of_a_score_is_left_as_the_score_fades(tmp_path: Path) -> None:
+    """At any number, whether or not it is a threshold."""
+    segment = {"segment": "warm", "require": [{"score": "pql", "gte": 25}]}
+    engine = Whole(tmp_path, HOT, segment, scores=[PQL])
+    engine.events(event("invite_sent"), event("invite_sent"))
+    engine.waits(NOW + 99 * DAY)
+    # 80 fade to 60 in 7 d * log2(80 / 60), to 25 in 7 d * log2(80 / 25).
+    assert engine.told == [
+        ("u1", "warm", "entered", NOW),
+        ("u1", "hot", "entered", NOW),
+        ("u1", "hot", "left", NOW + 251_014_680),
+        ("u1", "warm", "left", NOW + 1_014_897_889),
+    ]
