@@ -170,7 +170,7 @@ def _read_settings(path: Path, problems: list[Problem]) -> Settings:
     except UnreadableError as error:
         problems.append(Problem(path.name, error.line, error.column, "yaml", error.detail))
     except ValidationError as error:
-        problems.extend(_refusals(path.name, document, error))
+        problems.extend(_refusals(path.name, document, error, "settings"))
     return Settings()
 
 
