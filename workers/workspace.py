@@ -1,6 +1,7 @@
 """Reads a workspace: ``journeys/``, ``segments/``, ``scores/`` and ``templates/``, checked as a whole.
 
-``tracking_plan.yaml`` beside them is checked with it; a workspace need not have one.
+``tracking_plan.yaml`` and ``workspace.yaml`` (settings) beside them are checked with it; a workspace need not
+have them.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import ValidationError
 
-from schemas.workspace import Journey, Score, Segment, TrackingPlan, Workspace
+from schemas.workspace import Journey, Score, Segment, Settings, TrackingPlan, Workspace
 from schemas.workspace.base import UNKNOWN_FIELD
 from workers.core.lint import lint
 from workers.core.lint_tracking import lint_plan, lint_tracking
@@ -30,6 +31,7 @@ JOURNEYS: Final = "journeys"
 SEGMENTS: Final = "segments"
 SCORES: Final = "scores"
 TEMPLATES: Final = "templates"
+SETTINGS: Final = "workspace.yaml"
 TRACKING_PLAN: Final = "tracking_plan.yaml"
 TRACKING_PLAN_MAX_BYTES: Final = 1024 * 1024
 """Some 2,000 events: one file holds all of them. Reading so much takes 10 seconds."""
@@ -101,10 +103,12 @@ def load_workspace(folder: Path) -> LoadedWorkspace:
     segments, segment_documents = _read_models(folder, SEGMENTS, Segment, problems)
     scores, _ = _read_models(folder, SCORES, Score, problems)
     tracking_plan = _read_tracking_plan(folder / TRACKING_PLAN, problems)
+    settings = _read_settings(folder / SETTINGS, problems)
     # Templates that do not compile are there all the same: journeys that name them are not at fault.
     records = {source.name: source.record() for source in sources}
     workspace = Workspace(
         name=_identifier(folder.resolve().name),
+        timezone=settings.timezone,
         journeys=tuple(journeys),
         segments=tuple(segments),
         scores=tuple(scores),
@@ -154,6 +158,20 @@ def _read_tracking_plan(path: Path, problems: list[Problem]) -> TrackingPlan | N
     for location, detail in lint_plan(plan):
         problems.append(Problem(path.name, *document.place(location), _dotted(location), detail, "warning"))
     return plan
+
+
+def _read_settings(path: Path, problems: list[Problem]) -> Settings:
+    """The settings of a file; all defaults where there is none. What is wrong is added to ``problems``."""
+    if not path.exists():
+        return Settings()
+    try:
+        document = read_document(path)
+        return Settings.model_validate(document.content)
+    except UnreadableError as error:
+        problems.append(Problem(path.name, error.line, error.column, "yaml", error.detail))
+    except ValidationError as error:
+        problems.extend(_refusals(path.name, document, error, "settings"))
+    return Settings()
 
 
 def _read_models(

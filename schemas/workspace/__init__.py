@@ -53,6 +53,12 @@ from schemas.workspace.tracking_plan import PlannedEvent, PlannedTraits, Propert
 from schemas.workspace.values import FieldRef, TimeZone
 
 
+class Settings(Model):
+    """The file ``workspace.yaml``: what holds for all journeys."""
+
+    timezone: TimeZone = Field("UTC", description="The zone of subjects of which none is known.")
+
+
 class Workspace(Model):
     """All that is published together: journeys, segments, scores, templates, and the tracking plan if any.
 
@@ -111,6 +117,7 @@ __all__ = [
     "SegmentCondition",
     "Send",
     "SendStep",
+    "Settings",
     "SpanValue",
     "Step",
     "SustainedCondition",

@@ -58,6 +58,19 @@ def test_a_window_that_ends_now_is_exact_up_to_128_and_never_too_large(
 
 
 @settings(max_examples=60)
+@given(arrivals())
+def test_nothing_is_kept_beyond_the_retention_and_nothing_out_of_order(found: list[Arrival]) -> None:
+    """Whatever form it is kept in, after each arrival that is not itself too late."""
+    held: bytes | None = None
+    for now_ms, at_ms in found:
+        held = series.add(held, at_ms, 1, now_ms, RETENTION_MS, "sum")
+        if at_ms > now_ms - RETENTION_MS:
+            times = [entry[0] for entry in series.entries(held)]
+            assert times[0] > now_ms - RETENTION_MS
+            assert times == sorted(times)
+
+
+@settings(max_examples=60)
 @given(arrivals(), st.integers(0, 900), st.integers(1, 200))
 def test_what_begins_and_ends_at_a_quarter_of_an_hour_is_exact(
     found: list[Arrival], back: int, quarters: int

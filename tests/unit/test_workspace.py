@@ -448,3 +448,31 @@ def test_lint_fails_with_every_problem(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "journeys/j0.yaml:2:1: subject:" in result.output
     assert "1 problem(s)" in result.output
+
+
+def test_settings_hold_for_all_journeys(tmp_path: Path) -> None:
+    """The zone of those of whom none is known; without the file it is UTC."""
+    assert load_workspace(folder(tmp_path, GOOD)).workspace.timezone == "UTC"
+    (tmp_path / "workspace.yaml").write_text("timezone: Europe/Oslo\n")
+    assert load_workspace(tmp_path).workspace.timezone == "Europe/Oslo"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "field", "says"),
+    [
+        ("timezone: Oslo", 1, "timezone", "such as Europe/Oslo"),
+        ("\nzone: Europe/Oslo", 2, "zone", "allowed: timezone"),
+        ("timezone: [", 1, "yaml", ""),
+    ],
+)
+def test_settings_are_refused_at_their_place(
+    tmp_path: Path, text: str, line: int, field: str, says: str
+) -> None:
+    """As journeys are."""
+    folder(tmp_path, GOOD)
+    (tmp_path / "workspace.yaml").write_text(text)
+    with pytest.raises(BadWorkspace) as refused:
+        load_workspace(tmp_path)
+    (problem,) = refused.value.problems
+    assert (problem.file, problem.line, problem.field) == ("workspace.yaml", line, field)
+    assert says in problem.detail

@@ -40,13 +40,19 @@ def performed(condition: PerformedCondition, names: Names) -> CompiledCondition:
         name = f"{name}, each of the last {condition.each_of_last}"
     windows = range(condition.windows)
 
-    def test(moment: Moment, values: Values) -> Outcome:
-        counts = [count(moment, back) for back in windows]
-        values[name] = counts[0] if len(counts) == 1 else counts
+    def test_one(moment: Moment, values: Values) -> Outcome:
+        found = values[name] = count(moment, 0)
+        if found is None:
+            return Outcome.MISSING
+        return Outcome.TRUE if found >= least and (most is None or found <= most) else Outcome.FALSE
+
+    def test_each(moment: Moment, values: Values) -> Outcome:
+        counts = values[name] = [count(moment, back) for back in windows]
         if None in counts:
             return Outcome.MISSING
         return of(all(one >= least and (most is None or one <= most) for one in cast("list[int]", counts)))
 
+    test = test_one if condition.each_of_last is None else test_each
     return CompiledCondition(f"{name} {bounds_text(least, most)}", COUNT, test, changes)
 
 

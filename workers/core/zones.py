@@ -34,7 +34,7 @@ _MS: Final = timedelta(milliseconds=1)
 @cache
 def zone_table() -> Mapping[str, ZoneInfo]:
     """Every zone by its name."""
-    return {name: ZoneInfo(name) for name in available_timezones()}
+    return {name: ZoneInfo(name) for name in sorted(available_timezones())}
 
 
 def to_ms(moment: datetime) -> int:

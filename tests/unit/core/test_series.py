@@ -71,6 +71,21 @@ def test_one_that_is_late_joins_the_day_or_the_quarter_it_belongs_to() -> None:
     assert starts == sorted(starts)
 
 
+def test_days_are_told_from_quarters_also_after_late_ones() -> None:
+    """A late one may begin a day before all others, or join the last day; never a quarter inside a day."""
+    times_ms = [MIDNIGHT + number * QUARTER_MS for number in range(30 * 96)]
+    held = filled(times_ms)
+    known = series._decode(held)
+    last_day = known.buckets[known.days - 1][0]
+    for late_ms, days in ((MIDNIGHT - 40 * DAY, 1), (last_day * QUARTER_MS + 3 * HOUR, 1)):
+        held = series.add(held, late_ms, 2, times_ms[-1], 400 * DAY, "sum")
+        after = series._decode(held)
+        assert after.days == known.days + days
+        starts = [start for start, _, _ in after.buckets[: after.days]]
+        assert all(start % 96 == 0 for start in starts)
+        assert after.buckets[after.days][0] >= starts[-1] + 96
+
+
 def test_a_series_stays_small() -> None:
     """The largest that a subject can make it: what docs/conditions.md states."""
     times_ms = [MIDNIGHT + number * DAY for number in range(700)]
@@ -164,6 +179,14 @@ def test_distinct_values_are_told_apart_by_kind() -> None:
     assert one == distinct.digest_of(1.0)
     assert len({one, distinct.digest_of(True), distinct.digest_of("1"), distinct.digest_of("True")}) == 4
     assert distinct.digest_of([1]) is None
+
+
+def test_distinct_values_are_told_apart_at_their_own_places() -> None:
+    """Eight bytes that begin in one digest and end in the next are no digest."""
+    held: bytes | None = None
+    for digest in (b"AAAABBBB", b"CCCCDDDD", b"CCCCDDDD", b"BBBBCCCC"):
+        held = distinct.add(held, START, digest, START, None)
+    assert distinct.count(held, START, START + 1) == 3
 
 
 def test_distinct_values_are_bounded_and_keep_the_latest() -> None:

@@ -169,9 +169,9 @@ def test_a_skipped_midnight_begins_the_day_at_the_skip() -> None:
 
 
 def test_days_follow_each_other_in_zones_everywhere() -> None:
-    """No gap and no overlap, and each instant lies in its day, through a year's changes of clocks."""
+    """No gap and no overlap, each instant in its day, though clocks change by up to two hours (Troll)."""
     first = datetime(2026, 1, 1, tzinfo=UTC).date()
-    for zone in list(zone_table().values())[::7]:
+    for zone in zone_table().values():
         before_ms = day_start_ms(first, zone)
         for number in range(1, 365, 2):
             day = first.fromordinal(first.toordinal() + number)
