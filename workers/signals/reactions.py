@@ -56,7 +56,6 @@ def traits_changed(
     subject.follow(at_ms, now_ms)
     subject.rescore(now_ms)
     changed = changed_traits(subject.plan, before, subject.profile.traits)
-    subject.follow(at_ms, now_ms)
     if changed:
         happened = Changed(changed, message_id, at_ms)
         subject.take(observe(subject.plan, happened, subject.progress, now_ms), now_ms)

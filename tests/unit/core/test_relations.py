@@ -7,14 +7,26 @@ from typing import Any
 
 import pytest
 
+from schemas.workspace import Score
 from tests.unit.core.condition_kit import Someone, compiled, moment
 from tests.unit.core.kit import DAY, START
 from workers.core.outcome import Outcome
+from workers.core.score_plan import compile_scores
+from workers.core.scores import Scored, Scores
 
 TRUE, FALSE, MISSING = Outcome.TRUE, Outcome.FALSE, Outcome.MISSING
+PQL = Score.model_validate(
+    {
+        "score": "pql",
+        "subject": "user",
+        "half_life": "7d",
+        "contributions": [{"trait": "plan", "eq": "starter", "points": 50}],
+        "thresholds": {"hot": 60},
+    }
+)
 KNOWN: dict[str, Any] = {
     "segments": frozenset({"power_users"}),
-    "scores": {"pql": 50.0},
+    "scored": Scored(Scores(), compile_scores([PQL], "user"), {"plan": "starter"}),
     "consents": {("sms", None): True, ("email", "offers"): False},
     "conversions_ms": {"prior": START - 7 * DAY, "other": START - DAY},
     "objects": {
