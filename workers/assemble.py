@@ -62,7 +62,7 @@ ENGINE_AGENTS = {
 already before what is new, so that a burst of events does not hold up the messages it causes."""
 
 SENDER_AGENTS = {"in_app": ("messages.in_app",), "email": ("messages.email",)}
-INSIGHTS_AGENTS = {"tallies": ("decisions", "deliveries", "conversions")}
+INSIGHTS_AGENTS = {"tallies": ("decisions", "deliveries", "conversions", "segments")}
 
 
 class Assembly:

@@ -92,7 +92,7 @@ class SegmentChange(Record):
 
     id: Text
     segment: Text
-    version: Text = Field(description="Hash of the segment's definition.")
+    version: Text = Field(description="Hash of the segment's definition; gone: the workspace has it no more.")
     subject_type: SubjectType
     subject: Text
     change: Crossing

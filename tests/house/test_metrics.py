@@ -32,7 +32,7 @@ OPERATIONS = ROOT / "docs" / "operations.md"
 SUFFIXES = {"counter": "_total", "info": "_info"}
 """What Prometheus shows after the name of some kinds."""
 
-UNITS = ("_total", "_info", "_seconds", "_bytes", "_records", "_ratio")
+UNITS = ("_total", "_info", "_seconds", "_bytes", "_records", "_members", "_ratio")
 
 COUNTS_OF_THINGS = {
     "brimful_partitions_running": "partitions",

@@ -42,9 +42,13 @@ class Memberships(msgspec.Struct, frozen=True, array_like=True):
 
 @dataclass(frozen=True, slots=True)
 class Crossing:
-    """A subject came into a segment, or left it; ``values`` are those that its conditions saw."""
+    """A subject came into a segment, or left it; ``values`` are those that its conditions saw.
 
-    segment: SegmentPlan
+    ``version`` is the segment's; ``""`` for one that the plan has no more.
+    """
+
+    segment: str
+    version: str
     change: Change
     values: dict[str, Any]
 
@@ -67,16 +71,16 @@ def settle(
 ) -> Settled:
     """Look at the segments that are concerned (None: at all), and at those that use one that was crossed.
 
-    Where all are looked at, those that the plan has no more are forgotten without a record: there is nothing
-    left that could be left.
+    Where all are looked at, those that the plan has no more are left.
     """
     since, due = dict(held.since_ms), dict(held.due_ms)
-    if concerned is None:
-        names = {segment.name for segment in plan.ordered}
-        since = {name: at_ms for name, at_ms in since.items() if name in names}
-        due = {name: at_ms for name, at_ms in due.items() if name in names}
     crossed: set[str] = set()
     crossings: list[Crossing] = []
+    if concerned is None:
+        names = {segment.name for segment in plan.ordered}
+        crossings += [Crossing(name, "", "left", {}) for name in since if name not in names]
+        since = {name: at_ms for name, at_ms in since.items() if name in names}
+        due = {name: at_ms for name, at_ms in due.items() if name in names}
     for segment in plan.ordered:
         asked = concerned is None or segment.name in concerned or not crossed.isdisjoint(segment.uses)
         if segment.static or not asked:
@@ -90,7 +94,8 @@ def settle(
             due[segment.name] = due_ms
         if is_in is not (segment.name in since):
             crossed.add(segment.name)
-            crossings.append(Crossing(segment, "entered" if is_in else "left", values))
+            change: Change = "entered" if is_in else "left"
+            crossings.append(Crossing(segment.name, segment.version, change, values))
             if is_in:
                 since[segment.name] = now_ms
             else:
@@ -111,17 +116,16 @@ def enlist(
     since = {**held.since_ms, name: now_ms}
     if not member:
         del since[name]
-    crossing = Crossing(segment, "entered" if member else "left", {})
+    crossing = Crossing(name, segment.version, "entered" if member else "left", {})
     return _row(held, since, held.due_ms), crossing
 
 
 def change_record(crossing: Crossing, kind: SubjectType, subject: str, now_ms: int) -> wire.SegmentChange:
     """The record that others may follow; the same crossing at the same instant has the same id."""
-    segment = crossing.segment
     return wire.SegmentChange(
-        id=stable_id("segment", kind, subject, segment.name, crossing.change, str(now_ms)),
-        segment=segment.name,
-        version=segment.version,
+        id=stable_id("segment", kind, subject, crossing.segment, crossing.change, str(now_ms)),
+        segment=crossing.segment,
+        version=crossing.version or "gone",
         subject_type=kind,
         subject=subject,
         change=crossing.change,

@@ -1,4 +1,4 @@
-"""What became of each journey, counted exactly once: the numbers behind funnels and rates.
+"""What became of each journey, and how large segments are, counted exactly once.
 
 One row per journey, version, kind and outcome and partition; their sum over the partitions is the
 number. They are counts of records, so a replay of the same history gives the same numbers.
@@ -6,6 +6,7 @@ number. They are counts of records, so a replay of the same history gives the sa
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -38,12 +39,31 @@ class Tally(msgspec.Struct, array_like=True):
 TALLIES = Table("tallies", b"n", Tally)
 
 
+class SegmentSize(msgspec.Struct, array_like=True):
+    """How many subjects of a partition are in a segment, and how that changed by the day (UTC, ISO).
+
+    ``days`` holds for each day how many entered, how many left, and the size at its end.
+    """
+
+    segment: str
+    subject_type: str
+    members: int = 0
+    days: dict[str, tuple[int, int, int]] = msgspec.field(default_factory=dict)
+
+
+SIZES = Table("segment_sizes", b"z", SegmentSize)
+
+DAYS_KEPT = 400
+"""Days of a segment's size that are kept: a year, and a month to compare it with."""
+
+
 class InsightsLogic(Quiet):
     """See :class:`workers.stream.logic.PartitionLogic`."""
 
     def __init__(self, partition: int, topics: Callable[[str], str], metrics: JourneyMetrics) -> None:
         self._partition = partition
         self._metrics = metrics
+        self._segments = topics("segments")
         self._readers: dict[str, Callable[[bytes], tuple[str, str, str, str, float]]] = {
             topics("decisions"): _decision,
             topics("deliveries"): _delivery,
@@ -54,17 +74,25 @@ class InsightsLogic(Quiet):
         """Show what was counted before."""
         for _, stored in store.scan(TALLIES.prefix):
             self._metrics.show(self._partition, TALLIES.decode(stored))
+        for _, stored in store.scan(SIZES.prefix):
+            self._metrics.show_size(self._partition, SIZES.decode(stored))
         return ()
 
     def prepare(self, batch: Batch, view: View, now_ms: int) -> tuple[Sequence[Any], Sequence[bytes]]:
         """Decode records; those that cannot be read are dead-lettered."""
         del now_ms
+        if batch.tp.topic == self._segments:
+            changes = decoded(batch, view, wire.decode_segment_change)
+            return changes, [SIZES.key(_size_key(change)) for _, change in changes]
         items = decoded(batch, view, self._readers[batch.tp.topic])
         return items, [TALLIES.key(_key(counted)) for _, counted in items]
 
     def apply(self, tp: TP, items: Sequence[Any], view: View, now_ms: int) -> None:
         """Count."""
-        del tp, now_ms
+        del now_ms
+        if tp.topic == self._segments:
+            self._resize(items, view)
+            return
         tallies = view.table(TALLIES)
         for _, counted in items:
             key = _key(counted)
@@ -75,11 +103,29 @@ class InsightsLogic(Quiet):
             tallies.put(key, tally)
             view.after_commit(tally)
 
+    def _resize(self, items: Sequence[Any], view: View) -> None:
+        sizes = view.table(SIZES)
+        for _, change in items:
+            key = _size_key(change)
+            size = sizes.get(key) or SegmentSize(change.segment, change.subject_type)
+            step = 1 if change.change == "entered" else -1
+            size.members += step
+            day = datetime.fromtimestamp(change.at_ms / 1000, UTC).date().isoformat()
+            entered, left, _ = size.days.get(day, (0, 0, 0))
+            size.days[day] = (entered + (step > 0), left + (step < 0), size.members)
+            if len(size.days) > DAYS_KEPT:
+                del size.days[min(size.days)]
+            sizes.put(key, size)
+            view.after_commit(size)
+
     async def act(self, effects: Sequence[Any], notify: Any) -> None:
         """Show the committed counts."""
         del notify
-        for tally in {id(tally): tally for tally in effects}.values():
-            self._metrics.show(self._partition, tally)
+        for counted in {id(counted): counted for counted in effects}.values():
+            if isinstance(counted, SegmentSize):
+                self._metrics.show_size(self._partition, counted)
+            else:
+                self._metrics.show(self._partition, counted)
 
     async def close(self) -> None:
         """Show no counts of a partition that is no longer ours."""
@@ -88,6 +134,10 @@ class InsightsLogic(Quiet):
 
 def _key(counted: tuple[str, str, str, str, float]) -> bytes:
     return "\0".join(counted[:4]).encode()
+
+
+def _size_key(change: wire.SegmentChange) -> bytes:
+    return f"{change.subject_type}\0{change.segment}".encode()
 
 
 def _decision(payload: bytes) -> tuple[str, str, str, str, float]:

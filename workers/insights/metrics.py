@@ -1,8 +1,8 @@
-"""Journeys in numbers, for Prometheus: gauges of exact counts, computed when asked for."""
+"""Journeys and segments in numbers, for Prometheus: gauges of exact counts, computed when asked for."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client.core import GaugeMetricFamily
@@ -10,7 +10,7 @@ from prometheus_client.core import GaugeMetricFamily
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from workers.insights.logic import Tally
+    from workers.insights.logic import SegmentSize, Tally
 
 _LABELS = ("journey", "version", "kind", "outcome")
 
@@ -20,22 +20,28 @@ class JourneyMetrics:
 
     def __init__(self) -> None:
         self._counts: dict[int, dict[tuple[str, ...], tuple[int, float]]] = defaultdict(dict)
+        self._sizes: dict[int, dict[tuple[str, str], int]] = defaultdict(dict)
 
     def show(self, partition: int, tally: Tally) -> None:
         """Take over a count."""
         key = (tally.journey, tally.version, tally.kind, tally.outcome)
         self._counts[partition][key] = (tally.count, tally.revenue)
 
+    def show_size(self, partition: int, size: SegmentSize) -> None:
+        """Take over the size of a segment."""
+        self._sizes[partition][size.segment, size.subject_type] = size.members
+
     def drop(self, partition: int) -> None:
         """Forget a partition's counts."""
         self._counts.pop(partition, None)
+        self._sizes.pop(partition, None)
 
     def describe(self) -> list[Any]:
         """Nothing in advance: journeys come and go."""
         return []
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
-        """One sample per journey, version, kind and outcome."""
+        """One sample per journey, version, kind and outcome, and one per segment."""
         records = GaugeMetricFamily(
             "brimful_journey_records", "Decisions, deliveries and conversions of a journey.", labels=_LABELS
         )
@@ -51,4 +57,12 @@ class JourneyMetrics:
             records.add_metric(key, count)
             if key[2] == "conversion":
                 revenue.add_metric(key, amount)
-        return (records, revenue)
+        members = GaugeMetricFamily(
+            "brimful_segment_members", "Subjects in a segment.", labels=("segment", "subject")
+        )
+        sizes: Counter[tuple[str, str]] = Counter()
+        for partition in list(self._sizes.values()):
+            sizes.update(dict(partition))
+        for labels, size in sorted(sizes.items()):
+            members.add_metric(labels, size)
+        return (records, revenue, members)

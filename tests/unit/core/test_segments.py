@@ -78,7 +78,7 @@ class Person:
         )
         settled = settle(self.plan.segments, self.row, facts, Progress("u"), now_ms, concerned)
         self.row = settled.memberships
-        self.told += [(one.segment.name, one.change, now_ms) for one in settled.crossings]
+        self.told += [(one.segment, one.change, now_ms) for one in settled.crossings]
         return settled
 
 
@@ -134,7 +134,7 @@ def test_a_list_is_kept_from_outside_and_others_may_use_it() -> None:
     plan = plan_of(BETA, INVITED, LIMITED)
     row, crossing = enlist(plan.segments, Memberships(), "beta", NOW, member=True)
     assert crossing is not None
-    assert (crossing.segment.name, crossing.change) == ("beta", "entered")
+    assert (crossing.segment, crossing.change) == ("beta", "entered")
     assert enlist(plan.segments, row, "beta", NOW + 1, member=True) == (row, None)
     person = Person(plan, row)
     person.settles(NOW, using(plan.segments, "beta"))
@@ -161,14 +161,18 @@ def test_what_changed_nothing_gives_the_very_row() -> None:
 
 
 def test_a_new_workspace_has_other_segments() -> None:
-    """What is gone is forgotten in silence, what is new is entered, what stays stays."""
+    """What is gone is left, what is new is entered, what stays stays."""
     person = Person(plan_of(LIMITED, STARTER), traits={"plan": "starter"})
     person.settles(NOW, None)
     scale = {"segment": "not_pro", "require": [{"trait": "plan", "ne": "pro", "if_missing": "pass"}]}
     person.plan = plan_of(LIMITED, scale)
     person.settles(NOW + 5, None)
     assert person.row.since_ms == {"not_pro": NOW + 5}
-    assert person.told == [("starter", "entered", NOW), ("not_pro", "entered", NOW + 5)]
+    assert person.told == [
+        ("starter", "entered", NOW),
+        ("starter", "left", NOW + 5),
+        ("not_pro", "entered", NOW + 5),
+    ]
 
 
 def test_segments_that_use_each_other_are_refused() -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from schemas import wire
 from tests.unit.stream.kit import Rec
-from workers.insights.logic import TALLIES, InsightsLogic
+from workers.insights.logic import DAYS_KEPT, SIZES, TALLIES, InsightsLogic
 from workers.insights.metrics import JourneyMetrics
 from workers.stream.batch import TP, Batch
 from workers.stream.store import PartitionStore
@@ -185,3 +185,43 @@ async def test_what_cannot_be_read_is_put_aside(insights: Insights) -> None:
     await insights.take("decisions", decision(), b"{", b"{}", decision())
     assert insights.dead == [(1, "unreadable"), (2, "invalid")]
     assert insights.number("entry", "eligible") == 2
+
+
+def change(subject: str, change: str, at_ms: int, segment: str = "ready") -> bytes:
+    """A subject came into a segment, or left it."""
+    return wire.encode(
+        wire.SegmentChange(
+            id="s",
+            segment=segment,
+            version="v1",
+            subject_type="user",
+            subject=subject,
+            change=cast("Any", change),
+            values={},
+            at_ms=at_ms,
+        )
+    )
+
+
+async def test_the_size_of_a_segment_is_kept_by_the_day(insights: Insights) -> None:
+    """What Prometheus sees is the size now; the row has each day's comings and goings."""
+    day_ms = 86_400_000
+    await insights.take("segments", change("u1", "entered", NOW), change("u2", "entered", NOW))
+    await insights.take("segments", change("u1", "left", NOW + day_ms), change("u9", "entered", NOW, "other"))
+    insights.begin()
+    labels = {"segment": "ready", "subject": "user"}
+    assert insights.registry.get_sample_value("brimful_segment_members", labels) == 1
+    (stored,) = [row for key, row in insights.store.scan(SIZES.prefix) if key.endswith(b"ready")]
+    assert SIZES.decode(stored).days == {"2026-03-14": (2, 0, 2), "2026-03-15": (0, 1, 1)}
+    await insights.logic.close()
+    assert insights.registry.get_sample_value("brimful_segment_members", labels) is None
+
+
+async def test_days_of_a_segment_are_bounded(insights: Insights) -> None:
+    """The oldest are given up; the size is not."""
+    day_ms = 86_400_000
+    changes = [change(f"u{day}", "entered", NOW + day * day_ms) for day in range(DAYS_KEPT + 3)]
+    await insights.take("segments", *changes)
+    ((_, stored),) = insights.store.scan(SIZES.prefix)
+    size = SIZES.decode(stored)
+    assert (len(size.days), size.members, min(size.days)) == (DAYS_KEPT, DAYS_KEPT + 3, "2026-03-17")

@@ -252,15 +252,15 @@ def test_a_new_segment_is_filled_with_those_who_belong(tmp_path: Path) -> None:
     assert engine.told == []
 
 
-def test_a_segment_that_is_gone_is_forgotten(tmp_path: Path) -> None:
-    """So that it begins empty when the name comes back."""
+def test_a_segment_that_is_gone_is_left_by_all(tmp_path: Path) -> None:
+    """Who follows it elsewhere learns of that, and it begins empty when the name comes back."""
     engine = Whole(tmp_path, LIMITED)
     engine.events(event(), event())
     engine.publish()
+    assert engine.told[1:] == [("u1", "limited", "left", NOW)]
     engine.publish(PAYING)
-    assert len(engine.told) == 1
     engine.publish(LIMITED)
-    assert engine.told[1:] == [("u1", "limited", "entered", NOW)]
+    assert engine.told[2:] == [("u1", "limited", "entered", NOW)]
 
 
 PQL = {
