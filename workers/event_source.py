@@ -44,11 +44,12 @@ MAX_LINE_BYTES: Final = 16 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One record: its partition and offset, or -1 and the number of its line, from 1."""
+    """One record: its partition and offset, or -1 and the number of its line, from 1; and its key, if any."""
 
     partition: int
     offset: int
     value: bytes
+    key: bytes | None = None
 
     @property
     def place(self) -> str:
@@ -123,11 +124,14 @@ def read_topic(
     topic: str,
     since_ms: int | None,
     progress: Callable[[int, int], None],
+    *,
+    deletions: bool = False,
 ) -> Iterator[Found]:
     """The committed records of a topic that are there now, written at ``since_ms`` or later (None: all).
 
     Partitions come mixed, each in its order. ``options`` are librdkafka's: bootstrap servers and security.
-    ``progress`` is told how many records are read, of how many.
+    ``progress`` is told how many records are read, of how many. With ``deletions``, records without a value
+    come too, as empty ones.
 
     Raises:
         Misconfigured: there is no such topic.
@@ -146,7 +150,7 @@ def read_topic(
     )
     try:
         starts, ends = _bounds(consumer, options, topic, since_ms)
-        reading = _Reading(starts, ends)
+        reading = _Reading(starts, ends, deletions=deletions)
         consumer.assign([TopicPartition(topic, number, starts[number]) for number in sorted(reading.left)])
         yield from _until_the_ends(consumer, topic, reading, progress)
     except KafkaException as error:
@@ -189,8 +193,9 @@ def _offsets(admin: AdminClient, partitions: list[TopicPartition], spec: OffsetS
 class _Reading:
     """How far a topic is read, by partition; a partition is left until it has reached its end."""
 
-    def __init__(self, starts: Mapping[int, int], ends: Mapping[int, int]) -> None:
+    def __init__(self, starts: Mapping[int, int], ends: Mapping[int, int], *, deletions: bool) -> None:
         self._starts, self._ends = starts, ends
+        self._deletions = deletions
         self._reached = dict(starts)
         self.total = sum(ends[number] - starts[number] for number in ends)
         self.left = {number for number in ends if starts[number] < ends[number]}
@@ -210,7 +215,9 @@ class _Reading:
         self._reached[number] = min(offset + 1, end)
         if offset >= end - 1:
             self._end(number)
-        return Found(number, offset, value) if offset < end and value is not None else None
+        if offset >= end or (value is None and not self._deletions):
+            return None
+        return Found(number, offset, value or b"", message.key())
 
     def read(self) -> int:
         """How many of the records are read."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,13 +13,17 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
 from schemas.topics import load_topics
+from workers.cli import cli
 from workers.local.ports import free_port
 from workers.stream.admin import apply_topics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from typer.testing import Result
 
 pytestmark = pytest.mark.kafka
 
@@ -59,6 +64,48 @@ def test_a_worker_of_two_processes_shares_its_partitions(
         worker.kill()
         worker.wait()
     assert log.read_text().count("worker.stopped") == 2
+
+
+def test_a_list_is_kept_by_command(
+    kafka: str, topic_prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Put on and taken off by files of ids; who is in it is told from the changelog, to the last commit."""
+    apply_topics(kafka, load_topics(), prefix=topic_prefix, partitions=PARTITIONS)
+    workspace = shutil.copytree(WORKSPACE, tmp_path / "workspace")
+    (workspace / "segments").mkdir(exist_ok=True)
+    (workspace / "segments" / "beta.yaml").write_text("segment: beta\nstatic: true\n")
+    (workspace / "segments" / "asks.yaml").write_text(
+        "segment: asks\nrequire:\n  - in_segment: beta\nexclude:\n  - trait: plan\n    eq: pro\n"
+    )
+    settings = {
+        "BRIMFUL_KAFKA": kafka,
+        "BRIMFUL_TOPIC_PREFIX": topic_prefix,
+        "BRIMFUL_STATE_DIR": str(tmp_path / "state"),
+        "BRIMFUL_WORKSPACE": str(workspace),
+        "BRIMFUL_HTTP_PORT": "0",
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "ids.txt").write_text("\n".join(f"user-{number:03}" for number in range(50)) + "\n\n")
+    (tmp_path / "gone.txt").write_text("user-007\nuser-099\n")
+    log = tmp_path / "log.txt"
+    with log.open("wb") as errors:
+        worker = subprocess.Popen([sys.executable, "-m", "workers.cli", "worker", "engine"], stderr=errors)
+    try:
+        assert _segment("add", "beta", str(tmp_path / "ids.txt")).exit_code == 0
+        _until(lambda: len(_segment("members", "asks").stdout.split()) == 50, log)
+        assert _segment("remove", "beta", str(tmp_path / "gone.txt")).exit_code == 0
+        _until(lambda: len(_segment("members", "asks").stdout.split()) == 49, log)
+        assert "user-007" not in _segment("members", "beta").stdout.split()
+    finally:
+        worker.terminate()
+        assert worker.wait(LIMIT_S) == 0
+    assert "has conditions" in str(_segment("add", "asks", str(tmp_path / "ids.txt")).exception)
+    assert "there is no segment" in str(_segment("add", "alpha", str(tmp_path / "ids.txt")).exception)
+
+
+def _segment(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, ["segment", *arguments])
 
 
 def _running(port: int) -> int:
