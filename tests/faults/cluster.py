@@ -16,6 +16,7 @@ import msgspec
 
 from tests.faults.engine_worker import Order
 from tests.faults.history import LATER_MS, NOW_MS, History, publish
+from workers.assemble import ENGINE_AGENTS
 from workers.local.ports import free_port
 
 if TYPE_CHECKING:
@@ -111,6 +112,10 @@ class Worker:
         return "\n".join((self.folder / "log.txt").read_text(errors="replace").splitlines()[-25:])
 
 
+SOURCES = sum(map(len, ENGINE_AGENTS.values()))
+"""Topics that the engine reads."""
+
+
 def until(condition: Callable[[], bool], seconds: float, what: str) -> None:
     """Wait for a condition of the outside world."""
     deadline = time.monotonic() + seconds
@@ -129,7 +134,9 @@ def come_to_rest(workers: list[Worker], partitions: int) -> None:
         for worker in workers:
             assert worker.alive, worker.tail()
         lags = [lag for worker in workers for lag in worker.lags()]
-        at_rest = len(lags) == partitions * 4 and not any(lags) and all(worker.ready() for worker in workers)
+        at_rest = (
+            len(lags) == partitions * SOURCES and not any(lags) and all(worker.ready() for worker in workers)
+        )
         still = still + 1 if at_rest else 0
 
 
