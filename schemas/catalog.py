@@ -68,7 +68,18 @@ _EVENTS = (
     records.Page,
     records.Screen,
 )
-_SCHEDULED = (records.Eligible, records.AccountFacts, records.MessageRequest)
+_SCHEDULED = (
+    records.Eligible,
+    records.AccountFacts,
+    records.MessageRequest,
+    records.MergeRequest,
+    records.Merged,
+    records.Released,
+    records.Forwarded,
+    records.Erase,
+    records.MemberMoved,
+)
+_IDENTITY = (records.PersonMerged, records.FeedMoved, records.PersonErased)
 
 
 def _decode_product_event(payload: bytes) -> wire.ProductEvent:
@@ -94,6 +105,7 @@ SCHEMAS: Final[tuple[RecordSchema, ...]] = (
     _schema("decisions", records.Decision, (records.Decision,), wire.decode_decision),
     _schema("conversions", records.Conversion, (records.Conversion,), wire.decode_conversion),
     _schema("engagement", records.Engagement, (records.Engagement,), wire.decode_engagement),
+    _schema("identity", records.IdentityRecord, _IDENTITY, wire.decode_identity),
     _schema("feeds", records.Feed, (records.Feed,), wire.decode_feed),
     _schema("dead-letters", records.DeadLetter, (records.DeadLetter,), wire.decode_dead_letter),
     _schema("workspace", records.PublishedWorkspace, (records.PublishedWorkspace,), None),

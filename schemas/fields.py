@@ -54,6 +54,7 @@ EngagementType: TypeAlias = Literal[
     "unsubscribed",
     "converted_link",
 ]
+MergeCause: TypeAlias = Literal["identify", "alias"]
 FeedForm: TypeAlias = Literal["banner", "post", "modal", "tooltip", "checklist", "tour", "chat"]
 DeadLetterReason: TypeAlias = Literal[
     "unreadable", "invalid", "too_large", "future", "no_subject", "handler_error"

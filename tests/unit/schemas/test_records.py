@@ -160,6 +160,7 @@ def test_every_public_topic_has_one_shape() -> None:
         "decisions",
         "conversions",
         "engagement",
+        "identity",
         "feeds",
         "dead-letters",
         "workspace",

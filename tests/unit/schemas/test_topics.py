@@ -19,6 +19,7 @@ SHARED = {
     "deliveries",
     "decisions",
     "conversions",
+    "identity",
     "feeds",
     "brimful-engine-changelog",
     "brimful-senders-changelog",
