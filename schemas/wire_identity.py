@@ -34,6 +34,7 @@ class Released(Record, tag_field="type", tag="released", frozen=True, kw_only=Tr
     id: Text
     subject: Text
     source: Text
+    into: Text
     at_ms: Millis
 
 

@@ -45,18 +45,23 @@ class TimerPayload(msgspec.Struct, array_like=True, frozen=True):
     enrollment: str
 
 
-_encode_payload = msgspec.msgpack.Encoder().encode
+encode_payload = msgspec.msgpack.Encoder().encode
 decode_payload = msgspec.msgpack.Decoder(TimerPayload).decode
 
 
 @dataclass(frozen=True)
 class EngineParts:
-    """What the engine's partitions share. ``topics`` gives the full name of a topic."""
+    """What the engine's partitions share.
+
+    ``topics`` gives the full name of a topic. ``erasure_key`` goes into the hashes that erased people are
+    told by; with another key they are told no more.
+    """
 
     plan: Plan
     partitions: int
     topics: Callable[[str], str]
     metrics: SignalMetrics
+    erasure_key: bytes = b""
 
 
 class Subject:
@@ -116,7 +121,7 @@ class Subject:
         view, topics = self._view, self._parts.topics
         match command:
             case SetTimer(timer_id, due_ms, enrollment_id):
-                payload = _encode_payload(TimerPayload(self.kind, self.id, enrollment_id))
+                payload = encode_payload(TimerPayload(self.kind, self.id, enrollment_id))
                 view.set_timer(bytes.fromhex(timer_id), due_ms, payload)
             case CancelTimer(timer_id):
                 view.cancel_timer(bytes.fromhex(timer_id))

@@ -46,6 +46,7 @@ class Released(Record):
     id: Text
     subject: Text
     source: Text = Field(description="The id that is not this person's.")
+    into: Text = Field(description="Whose it is now; the same as ``source``: its own.")
     at_ms: Millis
 
 

@@ -10,6 +10,7 @@ from schemas import wire
 from workers.core.entry import enroll
 from workers.core.journeys import resume
 from workers.core.sending import answer_request
+from workers.identity.places import elsewhere, forward_record, move_member
 from workers.shell import Subject, decode_payload
 from workers.state import TABLES, USERS
 
@@ -50,14 +51,15 @@ class Scheduler:
                 view.dead_letter(batch.tp, record, "unreadable", str(error))
                 continue
             taken.append(Asked(record, asked))
-            kind = asked.subject_type if isinstance(asked, wire.Eligible) else "user"
-            keys += _row_keys(kind, asked.subject.encode())
+            keys += _row_keys(_kind(asked), asked.subject.encode())
         return taken, keys
 
     def apply(self, tp: TP, items: Sequence[Asked], view: View, now_ms: int) -> None:
-        """Decide each record."""
+        """Decide each record; of an id that was merged, it is for the person it belongs to."""
         del tp
         for _, asked in items:
+            if _kind(asked) == "user" and self._is_away(asked, view, now_ms):
+                continue
             match asked:
                 case wire.Eligible():
                     subject = Subject(asked.subject_type, asked.subject.encode(), view, self._parts)
@@ -69,6 +71,21 @@ class Scheduler:
                     subject = Subject("user", asked.subject.encode(), view, self._parts)
                     facts = subject.facts(now_ms, asked.context.event)
                     subject.take(answer_request(self._parts.plan, asked, facts, subject.progress, now_ms))
+
+    def _is_away(self, asked: Any, view: View, now_ms: int) -> bool:
+        """Whether the user has no row because they were merged or erased; the account then hears of it."""
+        key = asked.subject.encode()
+        if view.table(USERS.activity).get(key) is not None:
+            return False
+        happened_ms = asked.trigger.at_ms if isinstance(asked, wire.Eligible) else asked.at_ms
+        away = elsewhere(view, self._parts, key, happened_ms, now_ms)
+        if away is None:
+            return False
+        if away.into is not None:
+            forward_record(view, self._parts, asked, away.into)
+        if not isinstance(asked, wire.Eligible):
+            move_member(view, self._parts, asked.account, asked.subject, away.into, now_ms)
+        return True
 
     def timer_keys(self, timers: Sequence[Timer]) -> list[bytes]:
         """The rows of the subjects whose timers are due."""
@@ -93,6 +110,13 @@ class Scheduler:
         if profile.account == told.account:
             profile.account_traits = told.facts
             subject.put_profile(profile)
+
+
+def _kind(asked: wire.SchedulerRecord) -> str:
+    """Whose partition a record is for."""
+    if isinstance(asked, wire.Eligible):
+        return asked.subject_type
+    return "account" if isinstance(asked, wire.MemberMoved) else "user"
 
 
 def _row_keys(kind: str, key: bytes) -> tuple[bytes, bytes, bytes]:
