@@ -54,6 +54,7 @@ class Erase(Record, tag_field="type", tag="erase", frozen=True, kw_only=True):
     id: Text
     request: Text
     subject: Text
+    because_of: str | None = None
     only_if_merged_into: str | None = None
     accounts: list[str]
     reason: str | None = None

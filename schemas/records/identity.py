@@ -68,6 +68,7 @@ class Erase(Record):
     id: Text
     request: Text = Field(description="The same for all records that one request to erase brings about.")
     subject: Text
+    because_of: str | None = Field(None, description="The person whose erasure includes this id.")
     only_if_merged_into: str | None = Field(
         None, description="Where the merge was only asked for: erase the id only if it came about."
     )

@@ -41,9 +41,14 @@ def erase(asked: wire.Erase, view: View, parts: EngineParts, now_ms: int) -> Non
     _mark(asked, key, view, parts, now_ms)
     also: list[str] = []
     if identity is not None:
-        also = _ask_others(asked, identity.sources, identity.asked, view, parts, now_ms)
-        if merged_into is not None and asked.only_if_merged_into is None:
-            also += _ask_others(asked, [merged_into], [], view, parts, now_ms)
+        if merged_into is not None and asked.because_of is None:
+            _ask(asked, merged_into, view, parts, now_ms, because_of=None)
+            also.append(merged_into)
+        for came in identity.sources:
+            _ask(asked, came, view, parts, now_ms, because_of=person)
+        for coming in identity.asked:
+            _ask(asked, coming, view, parts, now_ms, because_of=person, only_if_merged_into=person)
+        also += [*identity.sources, *identity.asked]
     for account in accounts:
         move_member(view, parts, account, person, None, now_ms, asked.request)
     for channel in get_args(SendChannel):
@@ -113,23 +118,29 @@ def _mark(asked: wire.Erase, key: bytes, view: View, parts: EngineParts, now_ms:
     view.set_timer(digest, max(now_ms + MARK_KEPT_MS, suppressed_until_ms), _LIFT + digest)
 
 
-def _ask_others(
-    asked: wire.Erase, came: list[str], coming: list[str], view: View, parts: EngineParts, now_ms: int
-) -> list[str]:
-    """Erase the person's other ids in their partitions; those still coming only if they came about."""
-    for other in (*came, *coming):
-        record = wire.Erase(
-            id=stable_id("erase", asked.request, other),
-            request=asked.request,
-            subject=other,
-            only_if_merged_into=asked.subject if other in coming else None,
-            accounts=[],
-            reason=asked.reason,
-            suppress_until_ms=asked.suppress_until_ms,
-            at_ms=now_ms,
-        )
-        view.send(parts.topics("scheduler"), other.encode(), wire.encode(record))
-    return [*came, *coming]
+def _ask(
+    asked: wire.Erase,
+    other: str,
+    view: View,
+    parts: EngineParts,
+    now_ms: int,
+    *,
+    because_of: str | None,
+    only_if_merged_into: str | None = None,
+) -> None:
+    """Erase another id of the person, in its partition; one that was still coming only if it came about."""
+    record = wire.Erase(
+        id=stable_id("erase", asked.request, other),
+        request=asked.request,
+        subject=other,
+        because_of=because_of,
+        only_if_merged_into=only_if_merged_into,
+        accounts=[],
+        reason=asked.reason,
+        suppress_until_ms=asked.suppress_until_ms,
+        at_ms=now_ms,
+    )
+    view.send(parts.topics("scheduler"), other.encode(), wire.encode(record))
 
 
 def _answer(

@@ -161,6 +161,7 @@ def _erase_too(merged: wire.Merged, view: View, parts: EngineParts, now_ms: int)
             id=stable_id("erase", merged.id, source),
             request=merged.id,
             subject=source,
+            because_of=merged.subject,
             accounts=[],
             at_ms=now_ms,
         )
