@@ -68,7 +68,19 @@ _EVENTS = (
     records.Page,
     records.Screen,
 )
-_SCHEDULED = (records.Eligible, records.AccountFacts, records.MessageRequest, records.ListEntry)
+_SCHEDULED = (
+    records.Eligible,
+    records.AccountFacts,
+    records.MessageRequest,
+    records.ListEntry,
+    records.MergeRequest,
+    records.Merged,
+    records.Released,
+    records.Forwarded,
+    records.Erase,
+    records.MemberMoved,
+)
+_IDENTITY = (records.PersonMerged, records.FeedMoved, records.PersonErased)
 
 
 def _decode_product_event(payload: bytes) -> wire.ProductEvent:
@@ -96,6 +108,7 @@ SCHEMAS: Final[tuple[RecordSchema, ...]] = (
     _schema("segments", records.SegmentChange, (records.SegmentChange,), wire.decode_segment_change),
     _schema("scores", records.ScoreCrossed, (records.ScoreCrossed,), wire.decode_score_crossed),
     _schema("engagement", records.Engagement, (records.Engagement,), wire.decode_engagement),
+    _schema("identity", records.IdentityRecord, _IDENTITY, wire.decode_identity),
     _schema("feeds", records.Feed, (records.Feed,), wire.decode_feed),
     _schema("dead-letters", records.DeadLetter, (records.DeadLetter,), wire.decode_dead_letter),
     _schema(

@@ -57,6 +57,7 @@ EngagementType: TypeAlias = Literal[
     "converted_link",
 ]
 Crossing: TypeAlias = Literal["entered", "left"]
+MergeCause: TypeAlias = Literal["identify", "alias"]
 FeedForm: TypeAlias = Literal["banner", "post", "modal", "tooltip", "checklist", "tour", "chat"]
 DeadLetterReason: TypeAlias = Literal[
     "unreadable", "invalid", "too_large", "future", "no_subject", "handler_error"

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from msgspec.structs import replace
+
+from schemas import wire
+from workers.identity import erasing, merging
 from workers.scheduler.agent import Scheduler
 from workers.signals.account_traits import AccountTraitSignals
 from workers.signals.accounts import AccountSignals
 from workers.signals.engagement import Engagements
 from workers.signals.sweep import Sweep
 from workers.signals.users import UserSignals
+from workers.stream.batch import TP
 from workers.stream.logic import Quiet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from workers.scheduler.agent import Asked
     from workers.shell import EngineParts
-    from workers.stream.batch import TP, Batch
+    from workers.stream.batch import Batch
     from workers.stream.logic import Notify
     from workers.stream.store import PartitionStore, Timer
     from workers.stream.view import View
@@ -34,6 +40,49 @@ class Handler(Protocol):
         ...
 
 
+class Carried(NamedTuple):
+    """An event that came inside another record, as the signals read records."""
+
+    value: bytes
+
+
+class Asks:
+    """The scheduler topic, each record with whom it is for: the scheduler, the signals, or who is who."""
+
+    def __init__(self, partition: int, parts: EngineParts, scheduler: Scheduler, users: UserSignals) -> None:
+        self._parts = parts
+        self._scheduler = scheduler
+        self._users = users
+        self._events = TP(parts.topics("product-events"), partition)
+        self.prepare = scheduler.prepare
+
+    def apply(self, tp: TP, items: Sequence[Asked], view: View, now_ms: int) -> None:
+        """Decide each record, in order: what follows a merge finds the person merged."""
+        for item in items:
+            match item.asked:
+                case wire.MergeRequest():
+                    merging.give(item.asked, view, self._parts, now_ms)
+                case wire.Merged():
+                    merging.take(item.asked, view, self._parts, now_ms)
+                case wire.Released():
+                    merging.release(item.asked, view, self._parts)
+                case wire.Forwarded():
+                    self._count(item.asked, view, now_ms)
+                case wire.Erase():
+                    erasing.erase(item.asked, view, self._parts, now_ms)
+                case wire.MemberMoved():
+                    erasing.move(item.asked, view, self._parts, now_ms)
+                case _:
+                    self._scheduler.apply(tp, (item,), view, now_ms)
+
+    def _count(self, forwarded: wire.Forwarded, view: View, now_ms: int) -> None:
+        """Count an event of another id as the person's own; its account and its time stay what they were."""
+        value = forwarded.event.encode()
+        event = replace(wire.decode_product_event(value), user_id=forwarded.subject)
+        taken = (Carried(value), event, forwarded.subject.encode(), forwarded.event_at_ms)
+        self._users.apply(self._events, (taken,), view, now_ms)
+
+
 class EngineLogic(Quiet):
     """See :class:`workers.stream.logic.PartitionLogic`; each topic has its handler."""
 
@@ -41,12 +90,13 @@ class EngineLogic(Quiet):
         topics = parts.topics
         self._scheduler = Scheduler(parts)
         self._sweep = Sweep(parts)
+        users = UserSignals(partition, parts)
         self._handlers: dict[str, Handler] = {
-            topics("scheduler"): self._scheduler,
+            topics("scheduler"): Asks(partition, parts, self._scheduler, users),
             topics("account-events"): AccountSignals(parts),
             topics("account-traits"): AccountTraitSignals(partition, parts),
-            topics("engagement"): Engagements(),
-            topics("product-events"): UserSignals(partition, parts),
+            topics("engagement"): Engagements(parts),
+            topics("product-events"): users,
         }
 
     def prepare(self, batch: Batch, view: View, now_ms: int) -> tuple[Sequence[Any], Sequence[bytes]]:
@@ -59,11 +109,13 @@ class EngineLogic(Quiet):
 
     def timer_keys(self, timers: Sequence[Timer]) -> Sequence[bytes]:
         """The rows that due timers will touch."""
-        return self._scheduler.timer_keys(timers)
+        return self._scheduler.timer_keys([timer for timer in timers if not erasing.lifts(timer)])
 
     def fire(self, timers: Sequence[Timer], view: View, now_ms: int) -> None:
-        """Timers are the scheduler's."""
-        self._scheduler.fire(timers, view, now_ms)
+        """Timers are the scheduler's, but for those that end the mark of an erased person."""
+        for timer in filter(erasing.lifts, timers):
+            erasing.lift(timer, view)
+        self._scheduler.fire([timer for timer in timers if not erasing.lifts(timer)], view, now_ms)
 
     def opened(self, store: PartitionStore) -> Sequence[Any]:
         """What a new workspace leaves to do."""

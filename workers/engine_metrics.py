@@ -47,12 +47,28 @@ class SignalMetrics:
             "brimful_members_refused", "Members beyond what is kept of one account.", registry=registry
         )
 
+        self._merges = Counter(
+            "brimful_merges",
+            "Ids found to be one person, by what became of them.",
+            ("outcome",),
+            registry=registry,
+        )
+        self._erased = Counter("brimful_ids_erased", "Ids that were erased on request.", registry=registry)
+
+    def merge(self, outcome: str) -> None:
+        """Count a merge: ``asked``, ``given``, ``taken``, ``passed_on``, ``redirected`` or ``refused``."""
+        self._merges.labels(outcome).inc()
+
+    def erased(self) -> None:
+        """Count an id that was erased."""
+        self._erased.inc()
+
     def members_refused(self) -> None:
         """Count a member that an account has no room for."""
         self._refused.inc()
 
     def events(self, outcome: str, number: int) -> None:
-        """Count events: ``counted``, ``duplicate``, ``late`` or ``untracked``."""
+        """Count events: ``counted``, ``duplicate``, ``late``, ``untracked``, ``forwarded`` or ``erased``."""
         if number:
             self._events.labels(outcome).inc(number)
 

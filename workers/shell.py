@@ -56,13 +56,17 @@ class TimerPayload(msgspec.Struct, array_like=True, frozen=True):
 SEGMENTS, SCORES = "segments", "scores"
 """In the place of an enrollment, whose id is never so short: the timer is for all segments, or scores."""
 
-_encode_payload = msgspec.msgpack.Encoder().encode
+encode_payload = msgspec.msgpack.Encoder().encode
 decode_payload = msgspec.msgpack.Decoder(TimerPayload).decode
 
 
 @dataclass(frozen=True)
 class EngineParts:
-    """What the engine's partitions share. ``topics`` gives the full name of a topic."""
+    """What the engine's partitions share.
+
+    ``topics`` gives the full name of a topic. ``erasure_key`` goes into the hashes that erased people are
+    told by; with another key they are told no more.
+    """
 
     plan: Plan
     partitions: int
@@ -70,6 +74,7 @@ class EngineParts:
     metrics: SignalMetrics
     tracking: TrackingPlanGuard | None = None
     """Checks events against the tracking plan, where the workspace has one."""
+    erasure_key: bytes = b""
 
 
 class Subject:
@@ -206,6 +211,26 @@ class Subject:
             known = self._view.table(self._tables.activity).get(self.key) is not None
             self.settle(now_ms, segments.using(plan, segment) if known else None)
 
+    def forget(self, held: Memberships, now_ms: int) -> None:
+        """After its rows were deleted: who follows its segments learns that it left, and its timers go."""
+        for name in held.since_ms:
+            self._tell(segments.Crossing(name, "", "left", {}), now_ms)
+        for what in (SEGMENTS, SCORES):
+            self.execute(CancelTimer(stable_id(what, self.kind, self.id)))
+
+    def join(self, theirs: Scores | None, lists: Memberships | None, now_ms: int) -> None:
+        """Another id turns out to be this subject: take over its scores, and its places on lists."""
+        table = self._view.table(self._tables.scores)
+        if theirs is not None:
+            mine = table.get(self.key) or Scores()
+            one = scores.merge(mine, theirs, self.plan.scores)
+            one.timer_ms = mine.timer_ms
+            self._rate(one, None, now_ms)
+        for name in lists.since_ms if lists is not None else ():
+            self.enlist(name, now_ms, member=True)
+        if self.plan.segments.ordered:
+            self.settle(now_ms, None)
+
     def _cross(self, held: Memberships, now: Memberships, crossings: Sequence[Crossing], now_ms: int) -> None:
         """Store what became of the memberships: row, one timer for all, a record of each crossing."""
         if now is held:
@@ -220,16 +245,19 @@ class Subject:
             timer_id = stable_id("segments", self.kind, self.id)
             self.execute(CancelTimer(timer_id) if due_ms is None else SetTimer(timer_id, due_ms, SEGMENTS))
         for crossing in crossings:
-            record = segments.change_record(crossing, self.kind, self.id, now_ms)
-            self._parts.metrics.crossed(record.segment, record.change)
-            self._view.send(self._parts.topics("segments"), self.key, wire.encode(record))
+            self._tell(crossing, now_ms)
+
+    def _tell(self, crossing: Crossing, now_ms: int) -> None:
+        record = segments.change_record(crossing, self.kind, self.id, now_ms)
+        self._parts.metrics.crossed(record.segment, record.change)
+        self._view.send(self._parts.topics("segments"), self.key, wire.encode(record))
 
     def execute(self, command: Command) -> None:
         """The one place where a command becomes an effect."""
         view, topics = self._view, self._parts.topics
         match command:
             case SetTimer(timer_id, due_ms, enrollment_id):
-                payload = _encode_payload(TimerPayload(self.kind, self.id, enrollment_id))
+                payload = encode_payload(TimerPayload(self.kind, self.id, enrollment_id))
                 view.set_timer(bytes.fromhex(timer_id), due_ms, payload)
             case CancelTimer(timer_id):
                 view.cancel_timer(bytes.fromhex(timer_id))

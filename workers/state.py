@@ -1,7 +1,8 @@
 """The engine's tables: what is known of people and accounts, a row per subject, in one partition store.
 
 Users and accounts share the stores but never a key: the prefixes of accounts are the capitals of those
-of users.
+of users. Whatever is kept of a person is merged and erased by :mod:`workers.identity`, which knows each
+table of :data:`PERSONAL`.
 """
 
 from __future__ import annotations
@@ -33,6 +34,36 @@ class Profile(msgspec.Struct, array_like=True):
     account: str | None = None
     account_traits: dict[str, Any] = msgspec.field(default_factory=dict)
     members: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class EngagementRow(msgspec.Struct, array_like=True):
+    """State row of a person: ``last_ms`` by ``channel:type``, and how often, by the same."""
+
+    last_ms: dict[str, int] = msgspec.field(default_factory=dict)
+    count: dict[str, int] = msgspec.field(default_factory=dict)
+
+
+class Identity(msgspec.Struct, array_like=True):
+    """Which ids are one person. An id has such a row only when it has to do with another.
+
+    ``merged_into``: all that was kept of this id is kept of that one now, and its events go there (None: it
+    stands for itself). ``sources`` are the ids that came into this one; ``asked`` are those that were asked
+    to. An id with ``merged_into`` has no other rows.
+    """
+
+    merged_into: str | None = None
+    sources: list[str] = msgspec.field(default_factory=list)
+    asked: list[str] = msgspec.field(default_factory=list)
+
+
+class Erased(msgspec.Struct, array_like=True):
+    """A person was erased, named by a keyed hash of the id: nothing up to ``at_ms`` is counted again.
+
+    Until ``suppressed_until_ms`` nothing at all is counted.
+    """
+
+    at_ms: int
+    suppressed_until_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,5 +101,20 @@ ACCOUNTS = SubjectTables(
     Table("account_memberships", b"S", Memberships),
     Table("account_scores", b"C", Scores),
 )
+
+ENGAGEMENT = Table("engagement", b"g", EngagementRow)
+IDENTITIES = Table("identities", b"m", Identity)
+ERASED = Table("erased", b"x", Erased)
+
+PERSONAL: tuple[Table[Any], ...] = (
+    USERS.activity,
+    USERS.profiles,
+    USERS.progress,
+    USERS.memberships,
+    USERS.scores,
+    ENGAGEMENT,
+    IDENTITIES,
+)
+"""All rows whose key is a person's id."""
 
 TABLES: dict[SubjectType, SubjectTables] = {"user": USERS, "account": ACCOUNTS}

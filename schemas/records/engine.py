@@ -8,13 +8,14 @@ from pydantic import Field
 
 from schemas.fields import (  # noqa: TC001  pydantic reads them at run time
     Channel,
-    FeedForm,
     Millis,
     SubjectType,
     Text,
     Values,
 )
 from schemas.records.base import Part, Record
+from schemas.records.feeds import FeedItem  # noqa: TC001  pydantic reads it at run time
+from schemas.records.identity import Erase, Forwarded, MemberMoved, Merged, MergeRequest, Released
 
 
 class Trigger(Part):
@@ -74,6 +75,7 @@ class MessageRequest(Record):
 
     type: Literal["message_request"]
     id: Text
+    request: str | None = Field(None, description="The account's request: the same for all its recipients.")
     subject: Text = Field(description="The recipient: a user id.")
     account: Text
     journey: Text
@@ -98,7 +100,17 @@ class ListEntry(Record):
 
 
 SchedulerRecord: TypeAlias = Annotated[
-    Eligible | AccountFacts | MessageRequest | ListEntry, Field(discriminator="type")
+    Eligible
+    | AccountFacts
+    | MessageRequest
+    | ListEntry
+    | MergeRequest
+    | Merged
+    | Released
+    | Forwarded
+    | Erase
+    | MemberMoved,
+    Field(discriminator="type"),
 ]
 """One record of ``scheduler``."""
 
@@ -120,23 +132,6 @@ class Message(Record):
     to: str | None = Field(None, description="Address, where the channel needs one (e-mail).")
     context: MessageContext
     requested_at_ms: Millis
-
-
-class FeedItem(Part):
-    """One rendered in-app message."""
-
-    id: Text
-    message_id: Text
-    journey: Text
-    step: Text
-    template: Text
-    form: FeedForm
-    title: str
-    body: str
-    cta_label: str | None = None
-    cta_url: str | None = None
-    created_at_ms: Millis
-    expires_at_ms: Millis | None = None
 
 
 class Feed(Record):

@@ -92,7 +92,9 @@ class SegmentChange(Record):
 
     id: Text
     segment: Text
-    version: Text = Field(description="Hash of the segment's definition; gone: the workspace has it no more.")
+    version: Text = Field(
+        description="Hash of the segment's definition; gone: the workspace has it no more, or the subject was merged or erased."
+    )
     subject_type: SubjectType
     subject: Text
     change: Crossing

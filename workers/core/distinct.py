@@ -53,6 +53,17 @@ def add(held: bytes | None, at_ms: int, digest: bytes, now_ms: int, retention_ms
     return _pack((gaps(times_ms[gone:]), digests[gone * _HASH_BYTES :]))
 
 
+def merge(mine: bytes | None, theirs: bytes | None, now_ms: int, retention_ms: int | None) -> bytes | None:
+    """The values of both, each with the last time that it occurred to either."""
+    if mine is None or theirs is None:
+        return mine if theirs is None else theirs
+    times_ms, digests = _decode(theirs)
+    for number, at_ms in enumerate(times_ms):
+        digest = digests[number * _HASH_BYTES : (number + 1) * _HASH_BYTES]
+        mine = add(mine, at_ms, digest, now_ms, retention_ms)
+    return mine
+
+
 def count(held: bytes | None, lo_ms: int, hi_ms: int) -> int:
     """How many values occurred last in ``[lo_ms, hi_ms)``."""
     return sum(lo_ms <= at_ms < hi_ms for at_ms in times(held))

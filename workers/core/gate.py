@@ -24,7 +24,9 @@ class SendRequest:
     """A message that a step wants to send. ``id`` is its idempotency key.
 
     ``subject`` is the person, or for the request of an account's journey before it is routed the account.
-    ``once``: this template may reach the person once, ever. ``requested_at_ms`` is when the step ran.
+    ``asked`` is the account's request that the message answers, the same for every id of a person (None for a
+    journey of the person's own). ``once``: this template may reach the person once, ever.
+    ``requested_at_ms`` is when the step ran.
     """
 
     id: str
@@ -41,6 +43,7 @@ class SendRequest:
     once: bool
     holdout: bool
     requested_at_ms: int
+    asked: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ def decide_send(request: SendRequest, facts: Facts, progress: Progress, now_ms: 
     true is consent to e-mail and in-app; anything else is none. An address is never among the values.
     """
     values: dict[str, Any] = {}
-    if was_sent(progress, request.id):
+    if was_sent(progress, request.id) or (request.asked is not None and was_sent(progress, request.asked)):
         return Skip("already_sent", values)
     if now_ms - request.requested_at_ms > REQUEST_MAX_AGE_MS:
         return Skip("stale", {"requested_at_ms": request.requested_at_ms})

@@ -32,16 +32,26 @@ def add(held: bytes | None, at_ms: int, number: Number, fold: Fold) -> bytes:
     """
     if held is None:
         return _pack(Lifetime(1, at_ms, at_ms, number))
-    known = _unpack(held)
-    total = known.number
+    return _pack(_joined(_unpack(held), Lifetime(1, at_ms, at_ms, number), fold))
+
+
+def merge(mine: bytes | None, theirs: bytes | None, fold: Fold) -> bytes | None:
+    """What is known of both together; None is the value without any occurrence."""
+    if mine is None or theirs is None:
+        return mine if theirs is None else theirs
+    return _pack(_joined(_unpack(mine), _unpack(theirs), fold))
+
+
+def _joined(one: Lifetime, other: Lifetime, fold: Fold) -> Lifetime:
+    total = one.number
     if fold == "sum":
-        grown = total + number
+        grown = total + other.number
         total = grown if isinstance(grown, int) and abs(grown) <= 2**53 else float(grown)
         total = max(-NUMBER_MAX, min(NUMBER_MAX, total))
     elif fold != "count":
-        total = min(total, number) if fold == "min" else max(total, number)
-    first_ms, last_ms = min(known.first_ms, at_ms), max(known.last_ms, at_ms)
-    return _pack(Lifetime(known.count + 1, first_ms, last_ms, total))
+        total = min(total, other.number) if fold == "min" else max(total, other.number)
+    first_ms, last_ms = min(one.first_ms, other.first_ms), max(one.last_ms, other.last_ms)
+    return Lifetime(one.count + other.count, first_ms, last_ms, total)
 
 
 def read(held: bytes | None) -> Lifetime | None:

@@ -48,6 +48,7 @@ def route(
     requests = tuple(
         wire.MessageRequest(
             id=stable_id("request", command.id, person),
+            request=command.id,
             subject=person,
             account=command.account,
             journey=command.journey,

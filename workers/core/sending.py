@@ -125,6 +125,7 @@ def answer_request(
         once=bool(getattr(step, "once", False)),
         holdout=False,
         requested_at_ms=record.at_ms,
+        asked=record.request,
     )
     context = wire.MessageContext(
         user=dict(facts.traits), account=record.context.account, event=record.context.event
@@ -134,4 +135,5 @@ def answer_request(
 
 
 def _remember(request: SendRequest, now_ms: int) -> SentMessage:
-    return SentMessage(request.id, request.channel, request.tags, now_ms)
+    # Of an account's request the part that two ids of one person have in common: merged, they had it once.
+    return SentMessage(request.asked or request.id, request.channel, request.tags, now_ms)

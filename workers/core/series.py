@@ -83,6 +83,38 @@ def add(held: bytes | None, at_ms: int, number: Number, now_ms: int, retention_m
     series = _decode(held)
     if at_ms > floor_ms:
         _insert(series, at_ms, number, fold)
+    return _encode(_trimmed(series, floor_ms, fold), fold)
+
+
+def merge(
+    mine: bytes | None, theirs: bytes | None, now_ms: int, retention_ms: int, fold: Fold
+) -> bytes | None:
+    """The series of what both hold; None is the empty series. Days that either folded are days of both."""
+    if mine is None or theirs is None:
+        return mine if theirs is None else theirs
+    one, two = _decode(mine), _decode(theirs)
+    until = max(_days_end(one), _days_end(two))
+    for series in (one, two):
+        while series.days < len(series.buckets) and series.buckets[series.days][0] < until:
+            _coarsen(series, fold)
+    buckets = {start: (start, many, number) for start, many, number in one.buckets}
+    for start, many, number in two.buckets:
+        known = buckets.get(start)
+        buckets[start] = (start, many, number) if known is None else _merged(known, many, number, fold)
+    both = _Series(0, sorted(buckets.values()), sorted(one.singles + two.singles))
+    both.days = bisect_left(both.buckets, until, key=_start)
+    if both.buckets:
+        # What is older than one side's last bucket is older than the newest that this side keeps singly.
+        last_ms = both.buckets[-1][0] * QUARTER_MS
+        late = bisect_left(both.singles, last_ms, key=_at)
+        for at_ms, number in both.singles[:late]:
+            _bucket(both, at_ms, number, fold)
+        both.singles = both.singles[late:]
+    return _encode(_trimmed(both, now_ms - retention_ms, fold), fold)
+
+
+def _trimmed(series: _Series, floor_ms: int, fold: Fold) -> _Series:
+    """Fold what is too much to keep singly, or by the quarter, and drop what has left the retention."""
     if len(series.singles) > _FOLD_AT:
         for one_ms, one in series.singles[:-EXACT_OCCURRENCES]:
             _bucket(series, one_ms, one, fold)
@@ -94,7 +126,7 @@ def add(held: bytes | None, at_ms: int, number: Number, now_ms: int, retention_m
     kept = [bucket for bucket in series.buckets if bucket[0] * QUARTER_MS > floor_ms]
     series.days = max(0, series.days - (len(series.buckets) - len(kept)))
     series.buckets = kept
-    return _encode(series, fold)
+    return series
 
 
 def count(held: bytes | None, lo_ms: int, hi_ms: int) -> int:
@@ -159,6 +191,15 @@ def _coarsen(series: _Series, fold: Fold) -> None:
         folded = _merged(folded, many, number, fold)
     series.buckets[series.days : until] = [folded]
     series.days += 1
+
+
+def _days_end(series: _Series) -> int:
+    """Where quarters begin, in quarters; 0 where there are no days."""
+    return series.buckets[series.days - 1][0] + _PER_DAY if series.days else 0
+
+
+def _at(single: tuple[int, Number]) -> int:
+    return single[0]
 
 
 def _start(bucket: tuple[int, int, Number]) -> int:

@@ -91,6 +91,16 @@ def record(
     return series.add(held, at_ms, number, now_ms, retention_ms, fold)
 
 
+def merge(slot: MeasureSlot, mine: bytes | None, theirs: bytes | None, now_ms: int) -> bytes | None:
+    """The slot's value of two subjects that are one, as if all events had been theirs."""
+    if slot.function in {"distinct", "members"}:
+        return distinct.merge(mine, theirs, now_ms, slot.retention_ms)
+    fold = cast("series.Fold", slot.function)
+    if slot.retention_ms is None:
+        return lifetime.merge(mine, theirs, fold)
+    return series.merge(mine, theirs, now_ms, slot.retention_ms, fold)
+
+
 def follow(
     slots: Iterable[TruthSlot], held: Mapping[int, bytes], moment: Moment, at_ms: int
 ) -> dict[int, bytes | None]:

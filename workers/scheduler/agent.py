@@ -11,12 +11,14 @@ from workers.core.entry import enroll
 from workers.core.journeys import resume
 from workers.core.segments import due_segments
 from workers.core.sending import answer_request
+from workers.identity.places import elsewhere, forward_record, move_member
 from workers.shell import SCORES, SEGMENTS, Subject, decode_payload
-from workers.state import TABLES
+from workers.state import TABLES, USERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from schemas.fields import SubjectType
     from workers.shell import EngineParts
     from workers.stream.batch import TP, Batch
     from workers.stream.store import Timer
@@ -51,14 +53,15 @@ class Scheduler:
                 view.dead_letter(batch.tp, record, "unreadable", str(error))
                 continue
             taken.append(Asked(record, asked))
-            kind = asked.subject_type if isinstance(asked, wire.Eligible | wire.ListEntry) else "user"
-            keys += TABLES[kind].rows_of(asked.subject.encode())
+            keys += TABLES[_kind(asked)].rows_of(asked.subject.encode())
         return taken, keys
 
     def apply(self, tp: TP, items: Sequence[Asked], view: View, now_ms: int) -> None:
-        """Decide each record."""
+        """Decide each record; of an id that was merged, it is for the person it belongs to."""
         del tp
         for _, asked in items:
+            if _kind(asked) == "user" and self._is_away(asked, view, now_ms):
+                continue
             match asked:
                 case wire.Eligible():
                     subject = Subject(asked.subject_type, asked.subject.encode(), view, self._parts)
@@ -74,6 +77,21 @@ class Scheduler:
                 case wire.ListEntry():
                     subject = Subject(asked.subject_type, asked.subject.encode(), view, self._parts)
                     subject.enlist(asked.segment, now_ms, member=asked.member)
+
+    def _is_away(self, asked: Any, view: View, now_ms: int) -> bool:
+        """Whether the user has no row because they were merged or erased; the account then hears of it."""
+        key = asked.subject.encode()
+        if view.table(USERS.activity).get(key) is not None:
+            return False
+        happened_ms = asked.trigger.at_ms if isinstance(asked, wire.Eligible) else asked.at_ms
+        away = elsewhere(view, self._parts, key, happened_ms, now_ms)
+        if away is None:
+            return False
+        if away.into is not None:
+            forward_record(view, self._parts, asked, away.into)
+        if not isinstance(asked, wire.Eligible):
+            move_member(view, self._parts, asked.account, asked.subject, away.into, now_ms)
+        return True
 
     def timer_keys(self, timers: Sequence[Timer]) -> list[bytes]:
         """The rows of the subjects whose timers are due."""
@@ -107,3 +125,10 @@ class Scheduler:
             subject.follow(told.at_ms, now_ms)
             if subject.plan.segments.ordered:
                 subject.settle(now_ms, None)
+
+
+def _kind(asked: wire.SchedulerRecord) -> SubjectType:
+    """Whose partition a record is for."""
+    if isinstance(asked, wire.Eligible | wire.ListEntry):
+        return asked.subject_type
+    return "account" if isinstance(asked, wire.MemberMoved) else "user"

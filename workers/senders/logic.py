@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from schemas import wire
 from schemas.wire import Delivery, Feed, Message
@@ -22,6 +23,7 @@ from workers.errors import Refused
 from workers.senders.channels.base import DeliveryResult, OutgoingMessage, Unknown
 from workers.senders.channels.in_app import add_item, item_of
 from workers.senders.ledger import SENT_KEPT_MS, End, Pending, Sent, TryAgain, next_step
+from workers.senders.people import FEEDS, PENDING, Forget, People, retry_timer
 from workers.stream.tables import Table
 
 if TYPE_CHECKING:
@@ -38,9 +40,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-PENDING = Table("pending", b"i", Pending)
 SENT = Table("sent", b"s", Sent)
-FEEDS = Table("feeds", b"f", Feed)
 
 _RETRY = b"retry:"
 _FORGET = b"forget:"
@@ -84,6 +84,8 @@ class SenderLogic:
 
     def __init__(self, parts: SenderParts) -> None:
         self._parts = parts
+        self._people = People(parts.topics)
+        self._identity = parts.topics("identity")
         self._slots = asyncio.Semaphore(CALLS_AT_ONCE)
         self._calls: set[asyncio.Task[None]] = set()
 
@@ -97,27 +99,40 @@ class SenderLogic:
         return len(self._calls) < CALLS_AT_ONCE * 4
 
     def prepare(self, batch: Batch, view: View, now_ms: int) -> tuple[Sequence[Any], Sequence[bytes]]:
-        """Decode messages; those that are none are dead-lettered."""
+        """Decode messages, and what is told of people; what is neither is dead-lettered."""
         del now_ms
-        items: list[tuple[Any, Message]] = []
+        items: list[tuple[Any, Message | Forget | wire.IdentityRecord]] = []
         keys: list[bytes] = []
         for record in batch.records:
             try:
-                message = wire.decode_message(record.value or b"")
+                taken = self._decode(record, batch.tp.topic)
             except msgspec.ValidationError as error:
                 view.dead_letter(batch.tp, record, "invalid", str(error))
             except msgspec.DecodeError as error:
                 view.dead_letter(batch.tp, record, "unreadable", str(error))
             else:
-                items.append((record, message))
-                keys.append(SENT.key(message.id.encode()))
+                items.append((record, taken))
+                if isinstance(taken, Message):
+                    keys.append(SENT.key(taken.id.encode()))
         return items, keys
 
+    def _decode(self, record: Any, topic: str) -> Message | Forget | wire.IdentityRecord:
+        if topic == self._identity:
+            return wire.decode_identity(record.value or b"")
+        if record.value is None and record.key:
+            return Forget(record.key.decode())
+        return wire.decode_message(record.value or b"")
+
     def apply(self, tp: TP, items: Sequence[Any], view: View, now_ms: int) -> None:
-        """Take messages in."""
-        del tp
-        for _, message in items:
-            self._take(message, view, now_ms)
+        """Take messages in; follow merges and erasures."""
+        for _, taken in items:
+            match taken:
+                case Message():
+                    self._take(taken, view, now_ms)
+                case Forget():
+                    self._people.forget(taken, tp.topic, view, now_ms)
+                case _:
+                    self._people.told(taken, view, now_ms)
 
     def timer_keys(self, timers: Sequence[Timer]) -> Sequence[bytes]:
         """Nothing worth reading ahead: retries are rare."""
@@ -178,18 +193,21 @@ class SenderLogic:
                 raise Refused("invalid", f"no sender for the channel {channel!r} is configured")
 
     def _show(self, message: Message, view: View, now_ms: int) -> None:
+        home = self._people.home(message.person, view)
+        if home != message.person:
+            moved = replace(message, person=home)
+            view.send(self._parts.topics("messages.in_app"), home.encode(), wire.encode(moved))
+            return
         content = self._render(message)
         if isinstance(content, RenderFailed):
             self._end(message, End("failed", _render_reason(content)), view, now_ms)
             return
         assert isinstance(content, RenderedInApp), "an in-app message renders an in-app template"
-        feeds = view.table(FEEDS)
-        key = message.person.encode()
-        feed = feeds.get(key) or Feed(person=message.person, items=[], updated_at_ms=now_ms)
+        feed = view.table(FEEDS).get(message.person.encode())
+        feed = feed or Feed(person=message.person, items=[], updated_at_ms=now_ms)
         changed = add_item(feed, item_of(message, content, now_ms), now_ms)
         if changed is not feed:
-            feeds.put(key, changed)
-            view.send(self._parts.topics("feeds"), key, wire.encode(changed))
+            self._people.put_feed(changed, view)
         self._end(message, End("sent"), view, now_ms)
 
     def _call_again(self, pending: Pending, view: View, now_ms: int) -> None:
@@ -207,6 +225,7 @@ class SenderLogic:
             self._end(message, End("failed", _render_reason(content)), view, now_ms)
             return
         pending.calling = True
+        self._people.waits(message, view)
         view.table(PENDING).put(message.id.encode(), pending)
         view.after_commit(
             Call(
@@ -259,14 +278,15 @@ class SenderLogic:
             case TryAgain(delay_ms, reason):
                 pending.calling = False
                 view.table(PENDING).put(key, pending)
-                view.set_timer(_timer_id("retry", message.id), now_ms + delay_ms, _RETRY + key)
+                view.set_timer(retry_timer(message.id), now_ms + delay_ms, _RETRY + key)
                 self._parts.metrics.retried(message, reason)
 
     def _end(self, message: Message, end: End, view: View, now_ms: int) -> None:
         key = message.id.encode()
         view.table(PENDING).delete(key)
+        self._people.ended(message, view)
         view.table(SENT).put(key, Sent(now_ms))
-        view.set_timer(_timer_id("forget", message.id), now_ms + SENT_KEPT_MS, _FORGET + key)
+        view.set_timer(bytes.fromhex(stable_id("forget", message.id)), now_ms + SENT_KEPT_MS, _FORGET + key)
         outcome: DeliveryOutcome = end.outcome
         delivery = Delivery(
             id=stable_id("delivery", message.id),
@@ -307,7 +327,3 @@ class SenderLogic:
 
 def _render_reason(failed: RenderFailed) -> str:
     return f"{failed.reason}:{failed.variable}" if failed.variable else failed.reason
-
-
-def _timer_id(kind: str, message_id: str) -> bytes:
-    return bytes.fromhex(stable_id(kind, message_id))

@@ -4,31 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import msgspec
+from msgspec.structs import replace
 
 from schemas import wire
+from workers.identity.places import elsewhere
+from workers.state import ENGAGEMENT, EngagementRow
 from workers.stream.decoding import decoded
-from workers.stream.tables import Table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from workers.shell import EngineParts
     from workers.stream.batch import TP, Batch
     from workers.stream.view import View
 
 
-class EngagementRow(msgspec.Struct, array_like=True):
-    """State row of a person: ``last_ms`` by ``channel:type``, and how often, by the same."""
-
-    last_ms: dict[str, int] = msgspec.field(default_factory=dict)
-    count: dict[str, int] = msgspec.field(default_factory=dict)
-
-
-ENGAGEMENT = Table("engagement", b"g", EngagementRow)
-
-
 class Engagements:
     """What one partition does with its engagement records."""
+
+    def __init__(self, parts: EngineParts) -> None:
+        self._parts = parts
 
     def prepare(self, batch: Batch, view: View, now_ms: int) -> tuple[Sequence[Any], Sequence[bytes]]:
         """Decode the records."""
@@ -37,12 +32,19 @@ class Engagements:
         return taken, [ENGAGEMENT.key(engagement.person.encode()) for _, engagement in taken]
 
     def apply(self, tp: TP, items: Sequence[Any], view: View, now_ms: int) -> None:
-        """Remember the latest of each kind."""
-        del tp, now_ms
+        """Remember the latest of each kind; of an id that was merged, for the person it belongs to."""
         rows = view.table(ENGAGEMENT)
         for _, engagement in items:
             key = engagement.person.encode()
-            row = rows.get(key) or EngagementRow()
+            row = rows.get(key)
+            if row is None:
+                away = elsewhere(view, self._parts, key, engagement.at_ms, now_ms)
+                if away is not None:
+                    if away.into is not None:
+                        moved = replace(engagement, person=away.into)
+                        view.send(tp.topic, away.into.encode(), wire.encode(moved))
+                    continue
+                row = EngagementRow()
             kind = f"{engagement.channel}:{engagement.type}"
             row.last_ms[kind] = max(row.last_ms.get(kind, 0), engagement.at_ms)
             row.count[kind] = row.count.get(kind, 0) + 1

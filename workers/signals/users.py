@@ -16,6 +16,7 @@ from workers.core import windows
 from workers.core.activity import Activity, measure
 from workers.core.journeys import Happened
 from workers.core.plan import EventPlan, Slot, SubjectPlan
+from workers.identity.places import elsewhere, forward_event, link
 from workers.shell import Subject
 from workers.signals.account_events import Described, Outbox
 from workers.signals.intake import Taken, is_misplaced, take
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from workers.stream.view import View
 
 NOTHING = EventPlan()
-DESCRIBING = frozenset({"identify", "group"})
+DESCRIBING = frozenset({"identify", "group", "alias"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ class UserSignals:
                 keys += USERS.rows_of(key)[1:]
         return taken, keys
 
-    def apply(  # noqa: C901, PLR0912, PLR0915 - the hot loop, without a call per event
+    def apply(  # noqa: C901, PLR0912 - the hot loop, without a call per event
         self, tp: TP, items: Sequence[Taken], view: View, now_ms: int
     ) -> None:
         """Count each event, forward what accounts count, decide what it may change."""
@@ -97,7 +98,7 @@ class UserSignals:
         is_duplicate, add = activities.is_duplicate, windows.add
         outbox = Outbox(self._parts.partitions)
         fresh: list[bytes] = []
-        duplicates = late = untracked = elsewhere = 0
+        duplicates = late = untracked = away = 0
         for source, event, key, at_ms in items:
             kind = event.type
             name = event.event if kind == "track" else kind
@@ -109,8 +110,8 @@ class UserSignals:
                 use = UNUSED
             row = rows.get(key) or load(key)
             if row is None:
-                if is_misplaced(key, self._partition, self._parts.partitions, tp.topic, source.value, view):
-                    elsewhere += 1
+                if self._is_away((source, event, key, at_ms), tp, view, now_ms):
+                    away += 1
                     continue
                 row = rows[key] = Activity()
                 fresh.append(key)
@@ -142,11 +143,28 @@ class UserSignals:
         self._meet(fresh, view, now_ms)
         outbox.send(self._parts.topics("account-events"), view)
         metrics = self._parts.metrics
-        metrics.events("counted", len(items) - duplicates - untracked - elsewhere)
+        metrics.events("counted", len(items) - duplicates - untracked - away)
         metrics.events("duplicate", duplicates)
         metrics.events("late", late)
         metrics.events("untracked", untracked)
-        metrics.rekeyed("partition", elsewhere)
+
+    def _is_away(self, one: Taken, tp: TP, view: View, now_ms: int) -> bool:
+        """Whether an id without a row has none for a reason, so that its event is not counted here.
+
+        It is of another partition, or was merged into another: the event is sent on. Or the person was
+        erased: the event is dropped.
+        """
+        record, _, key, at_ms = one
+        if is_misplaced(key, self._partition, self._parts.partitions, tp.topic, record.value, view):
+            self._parts.metrics.rekeyed("partition")
+            return True
+        found = elsewhere(view, self._parts, key, at_ms, now_ms)
+        if found is None:
+            return False
+        if found.into is not None:
+            forward_event(view, self._parts, found.into, record.value, at_ms, now_ms)
+        self._parts.metrics.events("erased" if found.into is None else "forwarded", 1)
+        return True
 
     def _meet(self, fresh: Sequence[bytes], view: View, now_ms: int) -> None:
         """Look at all segments of people who are seen for the first time."""
@@ -181,8 +199,13 @@ class UserSignals:
             react(happened, use.plan, subject, self._parts, view, now_ms)
 
     def _describe(self, one: Taken, row: Activity, outbox: Outbox, view: View, now_ms: int) -> None:
-        """Take in traits (identify) or membership (group)."""
+        """Take in traits (identify), membership (group), and other ids of the person (alias, identify)."""
         _, event, key, at_ms = one
+        if event.type == "alias":
+            link(view, self._parts, key.decode(), event.previous_id or "", "alias", now_ms)
+            return
+        if event.type == "identify" and event.user_id and event.anonymous_id:
+            link(view, self._parts, key.decode(), event.anonymous_id, "identify", now_ms)
         profiles = view.table(USERS.profiles)
         profile = profiles.get(key) or Profile()
         traits = wire.values(event.traits)

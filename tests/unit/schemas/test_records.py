@@ -164,6 +164,7 @@ def test_every_public_topic_has_one_shape() -> None:
         "segments",
         "scores",
         "engagement",
+        "identity",
         "feeds",
         "dead-letters",
         "workspace",

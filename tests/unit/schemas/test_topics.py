@@ -22,6 +22,7 @@ SHARED = {
     "conversions",
     "segments",
     "scores",
+    "identity",
     "feeds",
     "brimful-engine-changelog",
     "brimful-senders-changelog",

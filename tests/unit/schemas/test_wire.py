@@ -23,6 +23,15 @@ PAIRS: list[tuple[type[BaseModel], type[msgspec.Struct]]] = [
     (records.RequestedMessage, wire.RequestedMessage),
     (records.MessageContext, wire.MessageContext),
     (records.MessageRequest, wire.MessageRequest),
+    (records.MergeRequest, wire.MergeRequest),
+    (records.Merged, wire.Merged),
+    (records.Released, wire.Released),
+    (records.Forwarded, wire.Forwarded),
+    (records.Erase, wire.Erase),
+    (records.MemberMoved, wire.MemberMoved),
+    (records.PersonMerged, wire.PersonMerged),
+    (records.FeedMoved, wire.FeedMoved),
+    (records.PersonErased, wire.PersonErased),
     (records.Message, wire.Message),
     (records.Delivery, wire.Delivery),
     (records.Decision, wire.Decision),
@@ -70,7 +79,10 @@ def test_a_struct_has_the_fields_of_its_model(model: type[BaseModel], struct: ty
     assert struct.__name__ == model.__name__
 
 
-@pytest.mark.parametrize("model", [records.Eligible, records.AccountFacts, records.MessageRequest])
+TAGGED = [model for model, _ in PAIRS if "type" in model.model_fields and model is not records.Engagement]
+
+
+@pytest.mark.parametrize("model", TAGGED)
 def test_the_tag_of_a_struct_is_the_type_of_its_model(model: type[BaseModel]) -> None:
     """Msgspec keeps the tag apart from the fields."""
     struct = getattr(wire, model.__name__)

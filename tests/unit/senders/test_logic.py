@@ -25,8 +25,9 @@ from workers.senders.channels.base import (
     Unknown,
 )
 from workers.senders.ledger import SENT_KEPT_MS
-from workers.senders.logic import FEEDS, PENDING, SENT, Call, Outcome, SenderLogic, SenderParts
+from workers.senders.logic import SENT, Call, Outcome, SenderLogic, SenderParts
 from workers.senders.metrics import SenderMetrics
+from workers.senders.people import FEEDS, PENDING
 from workers.stream.batch import TP, Batch
 from workers.stream.decide import apply_items
 from workers.stream.store import PartitionStore

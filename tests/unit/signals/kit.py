@@ -48,10 +48,10 @@ class Engine:
         self.registry = CollectorRegistry()
         plan = plan_of(*journeys)
         self.plan = plan
-        parts = EngineParts(plan, partitions, lambda name: name, SignalMetrics(self.registry))
+        self.parts = EngineParts(plan, partitions, lambda name: name, SignalMetrics(self.registry))
         self._handlers: dict[str, Any] = {
-            EVENTS.topic: UserSignals(partition, parts),
-            BUNDLES.topic: AccountSignals(parts),
+            EVENTS.topic: UserSignals(partition, self.parts),
+            BUNDLES.topic: AccountSignals(self.parts),
         }
         self.rows: dict[bytes, bytes] = {}
         self.now_ms = NOW

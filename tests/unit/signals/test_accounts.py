@@ -21,7 +21,8 @@ from workers.signals.account_events import (
     decode,
     encode,
 )
-from workers.signals.engagement import ENGAGEMENT, Engagements
+from workers.signals.engagement import Engagements
+from workers.state import ENGAGEMENT
 from workers.stream.batch import TP, Batch
 from workers.stream.partitioner import partition_of
 from workers.stream.view import View
@@ -158,7 +159,7 @@ def test_a_changed_trait_ends_what_it_ends() -> None:
 
 def test_engagement_is_kept_by_channel_and_kind() -> None:
     """The latest moment, in whatever order they come, and how often."""
-    handler, view = Engagements(), View(EMPTY.get)
+    handler, view = Engagements(Engine().parts), View(EMPTY.get)
 
     def engaged(offset: int, at_ms: int) -> Rec:
         one = wire.Engagement(

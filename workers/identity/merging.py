@@ -1,0 +1,272 @@
+"""One id becomes another: the rows are handed over in one record, and taken over in one transaction.
+
+The partition of the person asks (:func:`workers.identity.places.link`). The partition of the other id takes
+its rows out and leaves word where they went (:func:`give`). The record that carries them follows that word
+from id to id until one stands for itself, and is merged there (:func:`take`). Nothing is decided on the way.
+
+When ids were merged in a circle, the record meets an id again that it has passed. The least id of the circle
+then stands for itself again: each record that goes round finds the same, whatever the order.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from msgspec.structs import replace
+
+from schemas import wire
+from workers.core.ids import stable_id
+from workers.core.merge import merge_activity, merge_counts, merge_latest, merge_progress, merge_traits
+from workers.core.progress import Progress
+from workers.errors import Refused
+from workers.identity.places import is_erased, move_member
+from workers.shell import Subject, TimerPayload, encode_payload
+from workers.state import ENGAGEMENT, IDENTITIES, PERSONAL, USERS, EngagementRow, Identity, Profile
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from workers.core.activity import Activity
+    from workers.shell import EngineParts
+    from workers.stream.tables import Table
+    from workers.stream.view import View
+
+PACKED_MAX_BYTES: Final = 800_000
+"""Rows handed over, in base64; with the rest of the record it stays below the kernel's limit of 900,000."""
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(dict[bytes, bytes]).decode
+
+Rows = dict[bytes, bytes]
+
+
+def give(asked: wire.MergeRequest, view: View, parts: EngineParts, now_ms: int) -> None:
+    """Take the rows of ``asked.subject`` out, leave word where they went, and send them there.
+
+    An id that is another person's by now (a shared device) keeps its history there; only what it does from
+    now on is the new person's. Someone who is known, because ids came into them, is merged by an alias
+    alone. Asking again changes nothing.
+
+    Raises:
+        Refused: the rows are too large for a record; the id then stays by itself.
+    """
+    source, into = asked.subject, asked.into
+    key = source.encode()
+    identity = view.table(IDENTITIES).get(key) or Identity()
+    if into in (source, identity.merged_into) or into in identity.sources:
+        return
+    if asked.cause == "identify" and identity.sources:
+        _release(view, parts, into, source, source, now_ms)
+        parts.metrics.merge("refused")
+        return
+    if identity.merged_into is not None:
+        _release(view, parts, identity.merged_into, source, into, now_ms)
+        parts.metrics.merge("redirected")
+    subject = Subject("user", key, view, parts)
+    memberships = subject.memberships
+    packed = base64.b64encode(_encode(_taken_out(key, view))).decode()
+    if len(packed) > PACKED_MAX_BYTES:
+        raise Refused(
+            "too_large", f"the state to merge would take {len(packed)} bytes: the id stays by itself"
+        )
+    view.table(IDENTITIES).put(key, Identity(merged_into=into))
+    merged = wire.Merged(
+        id=asked.id,
+        subject=into,
+        source=source,
+        path=[source],
+        rows=packed,
+        requested_at_ms=asked.at_ms,
+        at_ms=now_ms,
+    )
+    view.send(parts.topics("scheduler"), into.encode(), wire.encode(merged))
+    subject.forget(memberships, now_ms)
+    parts.metrics.merge("given")
+
+
+def take(merged: wire.Merged, view: View, parts: EngineParts, now_ms: int) -> None:
+    """Merge the rows into those of ``merged.subject``, or send them on to where that id went.
+
+    Of someone who was erased since the merge was asked for, nothing is taken.
+    """
+    person = merged.subject
+    key = person.encode()
+    identities = view.table(IDENTITIES)
+    identity = identities.get(key) or Identity()
+    following = identity.merged_into
+    if following is not None:
+        if not _stands_again(person, following, merged.path):
+            parts.metrics.merge("passed_on")
+            onward = replace(merged, subject=following, path=[*merged.path, person])
+            view.send(parts.topics("scheduler"), following.encode(), wire.encode(onward))
+            return
+        identity.merged_into = None
+        identities.put(key, identity)
+        _tell(view, parts, person, person, now_ms)
+    elif is_erased(view, parts, key, merged.requested_at_ms, now_ms):
+        _erase_too(merged, view, parts, now_ms)
+        return
+    _merge_rows(merged, identity, view, parts, now_ms)
+    parts.metrics.merge("taken")
+
+
+def release(released: wire.Released, view: View, parts: EngineParts) -> None:
+    """Forget that an id is this person's; should they come together again, it is asked for again.
+
+    Where the id went is this very person, by another of their ids, it stays theirs.
+    """
+    identities = view.table(IDENTITIES)
+    identity = identities.get(released.subject.encode())
+    if identity is None:
+        return
+    if identity.merged_into is not None:
+        onward = replace(released, subject=identity.merged_into)
+        view.send(parts.topics("scheduler"), onward.subject.encode(), wire.encode(onward))
+        return
+    if released.into == released.subject or released.into in identity.sources:
+        return
+    identity.sources = [source for source in identity.sources if source != released.source]
+    identity.asked = [source for source in identity.asked if source != released.source]
+    identities.put(released.subject.encode(), identity)
+
+
+def _stands_again(person: str, following: str, path: list[str]) -> bool:
+    """Whether the record has come full circle, and the person is the one of it that stands for all."""
+    if following == person:
+        return True
+    if following not in path:
+        return False
+    return person == min([*path[path.index(following) :], person])
+
+
+def _taken_out(key: bytes, view: View) -> Rows:
+    """The person's rows by their table's prefix, deleted; their timers are cancelled."""
+    progress = view.table(USERS.progress).get(key)
+    for held in progress.enrollments if progress is not None else ():
+        if held.timer_id is not None:
+            view.cancel_timer(bytes.fromhex(held.timer_id))
+    rows: Rows = {}
+    for table in PERSONAL:
+        row = view.table(table).get(key)
+        if row is not None:
+            rows[table.prefix] = table.encode(row)
+            view.table(table).delete(key)
+    return rows
+
+
+def _erase_too(merged: wire.Merged, view: View, parts: EngineParts, now_ms: int) -> None:
+    """The ids that came into one that was erased meanwhile are theirs too, and nobody else knows of them."""
+    theirs: Identity = _row(_decode(base64.b64decode(merged.rows)), IDENTITIES) or Identity()
+    for source in theirs.sources:
+        record = wire.Erase(
+            id=stable_id("erase", merged.id, source),
+            request=merged.id,
+            subject=source,
+            because_of=merged.subject,
+            accounts=[],
+            at_ms=now_ms,
+        )
+        view.send(parts.topics("scheduler"), source.encode(), wire.encode(record))
+
+
+def _merge_rows(merged: wire.Merged, identity: Identity, view: View, parts: EngineParts, now_ms: int) -> None:
+    key = merged.subject.encode()
+    rows = _decode(base64.b64decode(merged.rows))
+    activity = _row(rows, USERS.activity)
+    if activity is not None:
+        _merge_activity(activity, merged, view, parts, now_ms)
+    profile = _row(rows, USERS.profiles)
+    if profile is not None:
+        _merge_profile(profile, key, view)
+    progress = _row(rows, USERS.progress)
+    if progress is not None:
+        _merge_progress(progress, merged.subject, view, now_ms)
+    engagement = _row(rows, ENGAGEMENT)
+    if engagement is not None:
+        mine = view.table(ENGAGEMENT).get(key) or EngagementRow()
+        last_ms = merge_latest(mine.last_ms, engagement.last_ms)
+        view.table(ENGAGEMENT).put(key, EngagementRow(last_ms, merge_counts(mine.count, engagement.count)))
+    subject = Subject("user", key, view, parts)
+    subject.follow(now_ms, now_ms)
+    subject.join(_row(rows, USERS.scores), _row(rows, USERS.memberships), now_ms)
+    _merge_identity(_row(rows, IDENTITIES) or Identity(), identity, merged, view)
+    if merged.source != merged.subject:
+        _tell(view, parts, merged.source, merged.subject, now_ms)
+
+
+def _merge_activity(
+    theirs: Activity, merged: wire.Merged, view: View, parts: EngineParts, now_ms: int
+) -> None:
+    table, key = view.table(USERS.activity), merged.subject.encode()
+    mine = table.get(key)
+    row = theirs if mine is None else _merged_activity(mine, theirs, parts, now_ms)
+    table.put(key, row)
+    if merged.source != merged.subject:
+        for account in theirs.accounts:
+            move_member(view, parts, account, merged.source, merged.subject, now_ms)
+
+
+def _merged_activity(mine: Activity, theirs: Activity, parts: EngineParts, now_ms: int) -> Activity:
+    plan = parts.plan.user
+    return merge_activity(mine, theirs, plan.retentions_ms, now_ms, plan.measures)
+
+
+def _merge_profile(theirs: Profile, key: bytes, view: View) -> None:
+    """The account of the one who stays; where they have none, the other's with what is known of it."""
+    mine = view.table(USERS.profiles).get(key) or Profile()
+    latest = mine if mine.account is not None else theirs
+    traits = merge_traits(mine.traits, theirs.traits)
+    view.table(USERS.profiles).put(key, Profile(traits, latest.account, latest.account_traits))
+
+
+def _merge_progress(theirs: Progress, person: str, view: View, now_ms: int) -> None:
+    """Journeys go on where they were, their timers with them."""
+    table, key = view.table(USERS.progress), person.encode()
+    mine = table.get(key) or Progress(person)
+    one = merge_progress(mine, theirs, now_ms)
+    table.put(key, one)
+    going = {held.id: held for held in one.enrollments if held.is_active}
+    for held in mine.enrollments:
+        if held.timer_id is not None and held.id not in going:
+            view.cancel_timer(bytes.fromhex(held.timer_id))
+    for held in theirs.enrollments:
+        still = going.get(held.id)
+        if still is not None and still.timer_id is not None and still.due_ms is not None:
+            payload = encode_payload(TimerPayload("user", person, still.id))
+            view.set_timer(bytes.fromhex(still.timer_id), still.due_ms, payload)
+
+
+def _merge_identity(theirs: Identity, mine: Identity, merged: wire.Merged, view: View) -> None:
+    """The ids that came into the other are this person's too."""
+    came = dict.fromkeys((*mine.sources, *theirs.sources, merged.source))
+    came.pop(merged.subject, None)
+    asked = dict.fromkeys((*mine.asked, *theirs.asked))
+    asked = {source: None for source in asked if source not in came and source != merged.subject}
+    if came or asked:
+        view.table(IDENTITIES).put(merged.subject.encode(), Identity(None, list(came), list(asked)))
+
+
+def _release(view: View, parts: EngineParts, person: str, source: str, into: str, now_ms: int) -> None:
+    released = wire.Released(
+        id=stable_id("released", person, source, str(now_ms)),
+        subject=person,
+        source=source,
+        into=into,
+        at_ms=now_ms,
+    )
+    view.send(parts.topics("scheduler"), person.encode(), wire.encode(released))
+
+
+def _tell(view: View, parts: EngineParts, source: str, person: str, now_ms: int) -> None:
+    """Tell those who keep data of their own; the senders move the feed."""
+    told = wire.PersonMerged(
+        id=stable_id("merged", source, person, str(now_ms)), subject=source, into=person, at_ms=now_ms
+    )
+    view.send(parts.topics("identity"), source.encode(), wire.encode(told))
+
+
+def _row(rows: Rows, table: Table[Any]) -> Any:
+    stored = rows.get(table.prefix)
+    return None if stored is None else table.decode(stored)

@@ -1,0 +1,130 @@
+"""Where an id is known now: looked up only for ids that have no row of their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from schemas import wire
+from workers.core.ids import stable_id
+from workers.state import ERASED, IDENTITIES, Identity
+
+if TYPE_CHECKING:
+    from schemas.fields import MergeCause
+    from workers.shell import EngineParts
+    from workers.stream.view import View
+
+IDS_MAX = 2_000
+"""Ids that may come into one person; the row stays below Kafka's limit at 400 bytes each. Beyond it an id
+stays by itself: so many devices are a shared login or a test, not a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """The id is not to be counted here: it belongs to ``into``, or (None) to somebody who was erased."""
+
+    into: str | None
+
+
+def elsewhere(view: View, parts: EngineParts, key: bytes, at_ms: int, now_ms: int) -> Elsewhere | None:
+    """Where something that happened at ``at_ms`` belongs, of an id that has no row; None: it is a new one.
+
+    Someone who was erased may come back as somebody new, with what happened after the erasure alone.
+    """
+    identity = view.table(IDENTITIES).get(key)
+    if identity is not None and identity.merged_into is not None:
+        return Elsewhere(identity.merged_into)
+    return Elsewhere(None) if is_erased(view, parts, key, at_ms, now_ms) else None
+
+
+def is_erased(view: View, parts: EngineParts, key: bytes, at_ms: int, now_ms: int) -> bool:
+    """Whether something that happened at ``at_ms`` is of a person who was erased since, or is suppressed."""
+    erased = view.table(ERASED).get(erasure_hash(parts, key))
+    return erased is not None and (at_ms <= erased.at_ms or now_ms < erased.suppressed_until_ms)
+
+
+def erasure_hash(parts: EngineParts, key: bytes) -> bytes:
+    """What an erased id is told by: 16 bytes that do not give the id away to who lacks the key."""
+    return blake2b(key, digest_size=16, key=parts.erasure_key[:64], person=b"brimful-erased").digest()
+
+
+def link(view: View, parts: EngineParts, person: str, source: str, cause: MergeCause, now_ms: int) -> None:
+    """Ask that ``source`` becomes ``person``, whose partition this is. A known pair costs one look-up."""
+    if source == person:
+        return
+    key = person.encode()
+    identities = view.table(IDENTITIES)
+    identity = identities.get(key) or Identity()
+    if source in identity.sources or source in identity.asked:
+        return
+    if len(identity.sources) + len(identity.asked) >= IDS_MAX:
+        parts.metrics.merge("refused")
+        return
+    identity.asked.append(source)
+    identities.put(key, identity)
+    request = wire.MergeRequest(
+        id=stable_id("merge", source, person, str(now_ms)),
+        subject=source,
+        into=person,
+        cause=cause,
+        at_ms=now_ms,
+    )
+    view.send(parts.topics("scheduler"), source.encode(), wire.encode(request))
+    parts.metrics.merge("asked")
+
+
+def forward_event(
+    view: View, parts: EngineParts, into: str, event: bytes, event_at_ms: int, now_ms: int
+) -> None:
+    """Send a product event on to the person it belongs to.
+
+    It goes the way of the merge itself, behind it: so the person's partition knows what the id had done,
+    and which messages it had seen, before it counts the event.
+    """
+    text = event.decode()
+    forwarded = wire.Forwarded(
+        id=stable_id("forwarded", into, text),
+        subject=into,
+        event=text,
+        event_at_ms=event_at_ms,
+        at_ms=now_ms,
+    )
+    view.send(parts.topics("scheduler"), into.encode(), wire.encode(forwarded))
+
+
+def forward_record(
+    view: View, parts: EngineParts, record: wire.Eligible | wire.AccountFacts | wire.MessageRequest, into: str
+) -> None:
+    """Send on what was meant for an id that was merged.
+
+    A message that an account asks for gets the id that the person's own would have: it is sent once.
+    """
+    topic = parts.topics("scheduler")
+    moved: wire.Eligible | wire.AccountFacts | wire.MessageRequest = replace(record, subject=into)
+    if isinstance(moved, wire.MessageRequest) and moved.request is not None:
+        moved = replace(moved, id=stable_id("request", moved.request, into))
+    view.send(topic, into.encode(), wire.encode(moved))
+
+
+def move_member(
+    view: View,
+    parts: EngineParts,
+    account: str,
+    user: str,
+    into: str | None,
+    now_ms: int,
+    request: str | None = None,
+) -> None:
+    """Tell an account that its member is known by another id, or (None) was erased."""
+    moved = wire.MemberMoved(
+        id=stable_id("member", account, user, into or "", request or str(now_ms)),
+        subject=account,
+        user=user,
+        into=into,
+        request=request,
+        at_ms=now_ms,
+    )
+    view.send(parts.topics("scheduler"), account.encode(), wire.encode(moved))

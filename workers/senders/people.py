@@ -1,0 +1,169 @@
+"""What the senders keep of people: feeds and messages on their way; they move with a merge, and are erased.
+
+An id that was merged leaves word where its feed went, so that an in-app message that was on its way to it
+still reaches the person.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
+
+from schemas import wire
+from workers.core.ids import stable_id
+from workers.senders.channels.in_app import add_item
+from workers.senders.ledger import Pending
+from workers.stream.tables import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from workers.stream.view import View
+
+
+class Waiting(msgspec.Struct, array_like=True):
+    """State row of a person: the ids of their messages that have not ended."""
+
+    messages: list[str] = msgspec.field(default_factory=list)
+
+
+class Moved(msgspec.Struct, array_like=True):
+    """State row of an id that was merged: whose feed its items are in now."""
+
+    into: str
+
+
+PENDING = Table("pending", b"i", Pending)
+WAITING = Table("waiting", b"w", Waiting)
+FEEDS = Table("feeds", b"f", wire.Feed)
+MOVED = Table("moved_feeds", b"v", Moved)
+
+
+class Forget(msgspec.Struct, frozen=True):
+    """A record of messages without a value: nothing is left to be sent to this person."""
+
+    person: str
+
+
+class People:
+    """The rows of people in one partition of the senders. ``topics`` gives the full name of a topic."""
+
+    def __init__(self, topics: Callable[[str], str]) -> None:
+        self._topics = topics
+
+    def waits(self, message: wire.Message, view: View) -> None:
+        """Remember that a message is on its way, so that it can be found by its person."""
+        key = message.person.encode()
+        row = view.table(WAITING).get(key) or Waiting()
+        if message.id not in row.messages:
+            row.messages.append(message.id)
+            view.table(WAITING).put(key, row)
+
+    def ended(self, message: wire.Message, view: View) -> None:
+        """Forget a message that ended."""
+        key = message.person.encode()
+        row = view.table(WAITING).get(key)
+        if row is None or message.id not in row.messages:
+            return
+        row.messages.remove(message.id)
+        if row.messages:
+            view.table(WAITING).put(key, row)
+        else:
+            view.table(WAITING).delete(key)
+
+    def home(self, person: str, view: View) -> str:
+        """Whose feed an item for ``person`` belongs into: their own, unless the id was merged."""
+        key = person.encode()
+        if view.table(FEEDS).get(key) is not None:
+            return person
+        moved = view.table(MOVED).get(key)
+        return person if moved is None else moved.into
+
+    def put_feed(self, feed: wire.Feed, view: View) -> None:
+        """Store a feed, and show it."""
+        key = feed.person.encode()
+        view.table(FEEDS).put(key, feed)
+        view.send(self._topics("feeds"), key, wire.encode(feed))
+
+    def told(self, record: wire.IdentityRecord, view: View, now_ms: int) -> None:
+        """Follow what is known of who is who."""
+        match record:
+            case wire.PersonMerged():
+                self._merge(record, view)
+            case wire.FeedMoved():
+                self._add(record, view, now_ms)
+            case wire.PersonErased(app="engine", place="state"):
+                self._drop_feed(record.subject.encode(), view)
+
+    def forget(self, forget: Forget, topic: str, view: View, now_ms: int) -> None:
+        """Let go of the person's messages on their way and of their feed, and answer that it is done."""
+        key = forget.person.encode()
+        waiting = view.table(WAITING).get(key)
+        messages = waiting.messages if waiting is not None else []
+        for message_id in messages:
+            view.table(PENDING).delete(message_id.encode())
+            view.cancel_timer(retry_timer(message_id))
+        if waiting is not None:
+            view.table(WAITING).delete(key)
+        rows = len(messages) + self._drop_feed(key, view)
+        erased = wire.PersonErased(
+            id=stable_id("forgotten", topic, forget.person, str(now_ms)),
+            subject=forget.person,
+            app="senders",
+            place=topic,
+            ids=[],
+            accounts=[],
+            rows=rows,
+            at_ms=now_ms,
+        )
+        view.send(self._topics("identity"), key, wire.encode(erased))
+
+    def _drop_feed(self, key: bytes, view: View) -> int:
+        """How many rows there were. The feed's own topic forgets it as well."""
+        rows = 0
+        if view.table(MOVED).get(key) is not None:
+            view.table(MOVED).delete(key)
+            rows += 1
+        if view.table(FEEDS).get(key) is not None:
+            view.table(FEEDS).delete(key)
+            view.send(self._topics("feeds"), key, None)
+            rows += 1
+        return rows
+
+    def _merge(self, merged: wire.PersonMerged, view: View) -> None:
+        key = merged.subject.encode()
+        if merged.into == merged.subject:
+            view.table(MOVED).delete(key)
+            return
+        feed = view.table(FEEDS).get(key)
+        self._drop_feed(key, view)
+        view.table(MOVED).put(key, Moved(merged.into))
+        if feed is not None:
+            moved = wire.FeedMoved(
+                id=stable_id("feed", merged.id),
+                subject=merged.into,
+                source=merged.subject,
+                items=feed.items,
+                at_ms=merged.at_ms,
+            )
+            view.send(self._topics("identity"), merged.into.encode(), wire.encode(moved))
+
+    def _add(self, moved: wire.FeedMoved, view: View, now_ms: int) -> None:
+        home = self.home(moved.subject, view)
+        if home != moved.subject:
+            onward = replace(moved, subject=home)
+            view.send(self._topics("identity"), home.encode(), wire.encode(onward))
+            return
+        held = view.table(FEEDS).get(home.encode())
+        feed = held or wire.Feed(person=home, items=[], updated_at_ms=now_ms)
+        for item in moved.items:
+            feed = add_item(feed, item, now_ms)
+        if feed is not held and feed.items:
+            self.put_feed(feed, view)
+
+
+def retry_timer(message_id: str) -> bytes:
+    """The id of the timer by which a message is tried again."""
+    return bytes.fromhex(stable_id("retry", message_id))
