@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import schemas.commands
+import workers.erasure.commands
 import workers.local.commands
 import workers.workspace_commands
 from workers import processes, telemetry
@@ -31,6 +32,7 @@ cli: typer.Typer = typer.Typer(
 )
 cli.add_typer(workers.local.commands.cli)
 cli.add_typer(workers.workspace_commands.cli)
+cli.add_typer(workers.erasure.commands.cli)
 cli.add_typer(schemas.commands.cli, name="schemas")
 
 ALL = "all"
