@@ -93,7 +93,7 @@ class SegmentChange(Record):
     id: Text
     segment: Text
     version: Text = Field(
-        description="Hash of the segment's definition; gone: the workspace has it no more, or the subject was merged or erased."
+        description="Hash of the segment's definition; gone: the workspace, or the subject, is no more."
     )
     subject_type: SubjectType
     subject: Text

@@ -34,7 +34,7 @@ def erase(asked: wire.Erase, view: View, parts: EngineParts, now_ms: int) -> Non
     identity = view.table(IDENTITIES).get(key)
     merged_into = identity.merged_into if identity is not None else None
     if asked.only_if_merged_into is not None and merged_into != asked.only_if_merged_into:
-        _answer(asked, view, parts, now_ms)
+        _answer(asked, view, parts, now_ms, place="somebody else")
         return
     activity = view.table(USERS.activity).get(key)
     accounts = list(dict.fromkeys((*(activity.accounts if activity is not None else ()), *asked.accounts)))
@@ -153,6 +153,7 @@ def _answer(
     parts: EngineParts,
     now_ms: int,
     *,
+    place: str = "state",
     rows: int = 0,
     ids: list[str] | None = None,
     accounts: list[str] | None = None,
@@ -162,7 +163,7 @@ def _answer(
         request=asked.request,
         subject=asked.subject,
         app="engine",
-        place="state",
+        place=place,
         ids=ids or [],
         accounts=accounts or [],
         rows=rows,

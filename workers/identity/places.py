@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec.structs import replace
 
@@ -95,15 +95,22 @@ def forward_event(
     view.send(parts.topics("scheduler"), into.encode(), wire.encode(forwarded))
 
 
+Addressed: TypeAlias = wire.Eligible | wire.AccountFacts | wire.MessageRequest | wire.ListEntry
+"""Records of the scheduler topic that are for whoever an id belongs to."""
+
+
 def forward_record(
-    view: View, parts: EngineParts, record: wire.Eligible | wire.AccountFacts | wire.MessageRequest, into: str
+    view: View,
+    parts: EngineParts,
+    record: Addressed,
+    into: str,
 ) -> None:
     """Send on what was meant for an id that was merged.
 
     A message that an account asks for gets the id that the person's own would have: it is sent once.
     """
     topic = parts.topics("scheduler")
-    moved: wire.Eligible | wire.AccountFacts | wire.MessageRequest = replace(record, subject=into)
+    moved: Addressed = replace(record, subject=into)
     if isinstance(moved, wire.MessageRequest) and moved.request is not None:
         moved = replace(moved, id=stable_id("request", moved.request, into))
     view.send(topic, into.encode(), wire.encode(moved))

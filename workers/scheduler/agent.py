@@ -89,7 +89,7 @@ class Scheduler:
             return False
         if away.into is not None:
             forward_record(view, self._parts, asked, away.into)
-        if not isinstance(asked, wire.Eligible):
+        if isinstance(asked, wire.AccountFacts | wire.MessageRequest):
             move_member(view, self._parts, asked.account, asked.subject, away.into, now_ms)
         return True
 

@@ -1,4 +1,4 @@
-"""What the senders keep of people: feeds and messages on their way; they move with a merge, and are erased.
+"""What the senders keep of people: feeds and messages on their way. They move with a merge and can be erased.
 
 An id that was merged leaves word where its feed went, so that an in-app message that was on its way to it
 still reaches the person.

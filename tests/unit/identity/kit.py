@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from workers.core.activity import Activity
+    from workers.core.plan import Plan
     from workers.core.progress import Progress
     from workers.stream.tables import Table
 
@@ -42,9 +43,9 @@ _DUE = Struct(">Q")
 class Cluster:
     """Engines of ``partitions`` partitions; nothing moves until it is told to."""
 
-    def __init__(self, *journeys: Mapping[str, Any], partitions: int = 3) -> None:
+    def __init__(self, *journeys: Mapping[str, Any], partitions: int = 3, plan: Plan | None = None) -> None:
         self.registry = CollectorRegistry()
-        self.plan = plan_of(*journeys)
+        self.plan = plan or plan_of(*journeys)
         self.parts = EngineParts(
             self.plan,
             partitions,
@@ -145,7 +146,12 @@ class Cluster:
         """A merge by itself decides nothing, sends nothing, converts nothing."""
         items = [item for _, some in prepared for item in some]
         if not timers and items and all(isinstance(getattr(one, "asked", None), OF_MERGING) for one in items):
-            assert {output.topic for output in view.outputs} <= {"scheduler", "identity"}
+            assert {output.topic for output in view.outputs} <= {
+                "scheduler",
+                "identity",
+                "segments",
+                "scores",
+            }
 
     def _commit(self, number: int, view: View) -> None:
         for key, row in view.changes().items():
@@ -242,6 +248,8 @@ class Cluster:
 
 
 _DECODERS = {
+    "segments": "segment_change",
+    "scores": "score_crossed",
     "messages.email": "message",
     "messages.in_app": "message",
     "decisions": "decision",
