@@ -48,12 +48,12 @@ class Identity(msgspec.Struct, array_like=True):
 
     ``merged_into``: all that was kept of this id is kept of that one now, and its events go there (None: it
     stands for itself). ``sources`` are the ids that came into this one; ``asked`` are those that were asked
-    to. An id with ``merged_into`` has no other rows.
+    to, with the id of this person that they were asked into. An id with ``merged_into`` has no other rows.
     """
 
     merged_into: str | None = None
     sources: list[str] = msgspec.field(default_factory=list)
-    asked: list[str] = msgspec.field(default_factory=list)
+    asked: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class Erased(msgspec.Struct, array_like=True):

@@ -119,9 +119,7 @@ class PersonErased(Record):
     request: str | None = None
     subject: Text
     app: Text = Field(description="The application that has forgotten: engine or senders.")
-    place: Text = Field(
-        description="What it has forgotten: state, account, a topic of messages; or somebody else: the id is."
-    )
+    place: Text = Field(description="state, account, a topic of messages; or somebody else, whose the id is.")
     account: str | None = Field(None, description="The account that the person is no member of any more.")
     ids: list[str] = Field(description="Other ids of the person, each of which is erased and answers too.")
     accounts: list[str] = Field(description="Accounts of the person, each of which answers too.")

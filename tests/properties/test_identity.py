@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas import wire
 from tests.unit.core.kit import journey
 from tests.unit.identity.kit import DAY, HOUR, TOPICS, Cluster
 from workers.core.merge import MERGED
@@ -131,7 +132,7 @@ class History:
         """Time passes: a second, or enough for timers; in all less than the day that ids are known for."""
         self.cluster.now_ms += self.data.draw(st.sampled_from([1_000, 20 * MINUTE]))
 
-    def run(self) -> None:
+    def run(self, *, settle: bool = True) -> None:
         """Everything happens, and comes to rest."""
         acts: list[Callable[[], None]] = [
             self.track,
@@ -147,7 +148,8 @@ class History:
             st.lists(st.sampled_from([*acts, *[self.work] * 7]), min_size=25, max_size=70)
         ):
             act()
-        self.cluster.settle(self.data.draw(st.sampled_from([1, 3, 10**9])))
+        if settle:
+            self.cluster.settle(self.data.draw(st.sampled_from([1, 3, 10**9])))
 
 
 @given(st.data())
@@ -183,7 +185,7 @@ def _check_person(past: History, group: frozenset[str]) -> None:
     for one in group - {root}:
         assert cluster.tables_of(one) <= {"identities"}
     assert set(cluster.identity(root).sources) == {one for one in group if one != root}
-    assert cluster.identity(root).asked == []
+    assert cluster.identity(root).asked == {}
     if group & past.refused:
         assert cluster.profile(root).traits["consent"] == {"email": False}
     progress = cluster.progress(root)
@@ -251,3 +253,26 @@ def test_after_a_merge_both_ids_act_as_one_id_always_did(
         )
     merged, single = outcomes
     assert merged == single
+
+
+@given(st.data())
+@settings(max_examples=100, deadline=None)
+def test_whoever_is_erased_amid_merges_is_gone_everywhere(data: st.DataObject) -> None:
+    """Whatever was on its way: no row, timer, membership or word of a merge names an id that answered."""
+    past = History(data)
+    past.run(settle=False)
+    cluster = past.cluster
+    asked = data.draw(st.sampled_from((*VISITORS, *USERS)))
+    cluster.erase(asked)
+    for _ in range(data.draw(st.integers(0, 20))):
+        past.work()
+    cluster.settle(data.draw(st.sampled_from([1, 3, 10**9])))
+    erased = {
+        one.subject
+        for one in cluster.of("identity")
+        if isinstance(one, wire.PersonErased) and one.place == "state"
+    }
+    assert asked in erased
+    for one in erased:
+        assert [key for key in cluster.mentions(one) if not key.startswith(b"x")] == []
+    assert cluster.dead == []

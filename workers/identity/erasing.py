@@ -13,6 +13,7 @@ from workers.state import ACCOUNTS, ERASED, IDENTITIES, PERSONAL, USERS, Erased
 
 if TYPE_CHECKING:
     from workers.shell import EngineParts
+    from workers.state import Profile
     from workers.stream.store import Timer
     from workers.stream.view import View
 
@@ -50,8 +51,8 @@ def erase(asked: wire.Erase, view: View, parts: EngineParts, now_ms: int) -> Non
             also.append(merged_into)
         for came in identity.sources:
             _ask(asked, came, view, parts, now_ms, because_of=person)
-        for coming in identity.asked:
-            _ask(asked, coming, view, parts, now_ms, because_of=person, only_if_merged_into=person)
+        for coming, into in identity.asked.items():
+            _ask(asked, coming, view, parts, now_ms, because_of=person, only_if_merged_into=into)
         also += [*identity.sources, *identity.asked]
     for account in accounts:
         move_member(view, parts, account, person, None, now_ms, asked.request)
@@ -70,6 +71,8 @@ def move(moved: wire.MemberMoved, view: View, parts: EngineParts, now_ms: int) -
     known = profile.members.pop(moved.user, None) if profile is not None else None
     if profile is not None and known is not None:
         if moved.into is not None:
+            if moved.into not in profile.members:
+                _greet(moved, profile, view, parts, now_ms)
             profile.members[moved.into] = profile.members.get(moved.into) or known
         profiles.put(key, profile)
     if moved.request is not None:
@@ -86,6 +89,19 @@ def move(moved: wire.MemberMoved, view: View, parts: EngineParts, now_ms: int) -
             at_ms=now_ms,
         )
         view.send(parts.topics("identity"), moved.user.encode(), wire.encode(erased))
+
+
+def _greet(moved: wire.MemberMoved, profile: Profile, view: View, parts: EngineParts, now_ms: int) -> None:
+    """Tell the new id what the account is like; if it was merged or erased itself by now, it answers so."""
+    assert moved.into is not None, "an erased member is not greeted"
+    facts = wire.AccountFacts(
+        id=stable_id("facts", moved.subject, moved.into, moved.id),
+        subject=moved.into,
+        account=moved.subject,
+        facts=profile.traits,
+        at_ms=now_ms,
+    )
+    view.send(parts.topics("scheduler"), moved.into.encode(), wire.encode(facts))
 
 
 def lifts(timer: Timer) -> bool:

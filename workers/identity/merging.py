@@ -47,7 +47,7 @@ def give(asked: wire.MergeRequest, view: View, parts: EngineParts, now_ms: int) 
 
     An id that is another person's by now (a shared device) keeps its history there; only what it does from
     now on is the new person's. Someone who is known, because ids came into them, is merged by an alias
-    alone. Asking again changes nothing.
+    alone; someone who was erased since is not merged at all. Asking again changes nothing.
 
     Raises:
         Refused: the rows are too large for a record; the id then stays by itself.
@@ -57,7 +57,8 @@ def give(asked: wire.MergeRequest, view: View, parts: EngineParts, now_ms: int) 
     identity = view.table(IDENTITIES).get(key) or Identity()
     if into in (source, identity.merged_into) or into in identity.sources:
         return
-    if asked.cause == "identify" and identity.sources:
+    known = asked.cause == "identify" and identity.sources
+    if known or is_erased(view, parts, key, asked.at_ms, now_ms):
         _release(view, parts, into, source, source, now_ms)
         parts.metrics.merge("refused")
         return
@@ -96,18 +97,18 @@ def take(merged: wire.Merged, view: View, parts: EngineParts, now_ms: int) -> No
     identities = view.table(IDENTITIES)
     identity = identities.get(key) or Identity()
     following = identity.merged_into
+    if following is not None and not _stands_again(person, following, merged.path):
+        parts.metrics.merge("passed_on")
+        onward = replace(merged, subject=following, path=[*merged.path, person])
+        view.send(parts.topics("scheduler"), following.encode(), wire.encode(onward))
+        return
+    if is_erased(view, parts, key, merged.requested_at_ms, now_ms):
+        _erase_too(merged, view, parts, now_ms)
+        return
     if following is not None:
-        if not _stands_again(person, following, merged.path):
-            parts.metrics.merge("passed_on")
-            onward = replace(merged, subject=following, path=[*merged.path, person])
-            view.send(parts.topics("scheduler"), following.encode(), wire.encode(onward))
-            return
         identity.merged_into = None
         identities.put(key, identity)
         _tell(view, parts, person, person, now_ms)
-    elif is_erased(view, parts, key, merged.requested_at_ms, now_ms):
-        _erase_too(merged, view, parts, now_ms)
-        return
     _merge_rows(merged, identity, view, parts, now_ms)
     parts.metrics.merge("taken")
 
@@ -128,7 +129,7 @@ def release(released: wire.Released, view: View, parts: EngineParts) -> None:
     if released.into == released.subject or released.into in identity.sources:
         return
     identity.sources = [source for source in identity.sources if source != released.source]
-    identity.asked = [source for source in identity.asked if source != released.source]
+    identity.asked.pop(released.source, None)
     identities.put(released.subject.encode(), identity)
 
 
@@ -157,18 +158,25 @@ def _taken_out(key: bytes, view: View) -> Rows:
 
 
 def _erase_too(merged: wire.Merged, view: View, parts: EngineParts, now_ms: int) -> None:
-    """The ids that came into one that was erased meanwhile are theirs too, and nobody else knows of them."""
-    theirs: Identity = _row(_decode(base64.b64decode(merged.rows)), IDENTITIES) or Identity()
-    for source in theirs.sources:
+    """Ids and accounts that come with rows of an erased person are theirs; nobody else knows of them."""
+    rows = _decode(base64.b64decode(merged.rows))
+    theirs: Identity = _row(rows, IDENTITIES) or Identity()
+    activity: Activity | None = _row(rows, USERS.activity)
+    came: dict[str, str | None] = {**dict.fromkeys(theirs.sources), **theirs.asked}
+    came[merged.source] = [*merged.path, merged.subject][1]
+    for source, into in came.items():
         record = wire.Erase(
             id=stable_id("erase", merged.id, source),
             request=merged.id,
             subject=source,
             because_of=merged.subject,
+            only_if_merged_into=into,
             accounts=[],
             at_ms=now_ms,
         )
         view.send(parts.topics("scheduler"), source.encode(), wire.encode(record))
+    for account in activity.accounts if activity is not None else ():
+        move_member(view, parts, account, merged.source, None, now_ms)
 
 
 def _merge_rows(merged: wire.Merged, identity: Identity, view: View, parts: EngineParts, now_ms: int) -> None:
@@ -191,9 +199,21 @@ def _merge_rows(merged: wire.Merged, identity: Identity, view: View, parts: Engi
     subject = Subject("user", key, view, parts)
     subject.follow(now_ms, now_ms)
     subject.join(_row(rows, USERS.scores), _row(rows, USERS.memberships), now_ms)
-    _merge_identity(_row(rows, IDENTITIES) or Identity(), identity, merged, view)
+    theirs: Identity = _row(rows, IDENTITIES) or Identity()
+    _merge_identity(theirs, identity, merged, view)
     if merged.source != merged.subject:
         _tell(view, parts, merged.source, merged.subject, now_ms)
+        return
+    for source, into in theirs.asked.items():
+        # While these rows went round, word that the id is not ours may have passed them by: it comes again.
+        again = wire.MergeRequest(
+            id=stable_id("merge", source, into, merged.id),
+            subject=source,
+            into=into,
+            cause="identify",
+            at_ms=merged.requested_at_ms,
+        )
+        view.send(parts.topics("scheduler"), source.encode(), wire.encode(again))
 
 
 def _merge_activity(
@@ -242,10 +262,13 @@ def _merge_identity(theirs: Identity, mine: Identity, merged: wire.Merged, view:
     """The ids that came into the other are this person's too."""
     came = dict.fromkeys((*mine.sources, *theirs.sources, merged.source))
     came.pop(merged.subject, None)
-    asked = dict.fromkeys((*mine.asked, *theirs.asked))
-    asked = {source: None for source in asked if source not in came and source != merged.subject}
+    asked = {
+        source: into
+        for source, into in {**theirs.asked, **mine.asked}.items()
+        if source not in came and source != merged.subject
+    }
     if came or asked:
-        view.table(IDENTITIES).put(merged.subject.encode(), Identity(None, list(came), list(asked)))
+        view.table(IDENTITIES).put(merged.subject.encode(), Identity(None, list(came), asked))
 
 
 def _release(view: View, parts: EngineParts, person: str, source: str, into: str, now_ms: int) -> None:

@@ -51,8 +51,11 @@ def erasure_hash(parts: EngineParts, key: bytes) -> bytes:
     return blake2b(key, digest_size=16, key=parts.erasure_key[:64], person=b"brimful-erased").digest()
 
 
-def link(view: View, parts: EngineParts, person: str, source: str, cause: MergeCause, now_ms: int) -> None:
-    """Ask that ``source`` becomes ``person``, whose partition this is. A known pair costs one look-up."""
+def link(view: View, parts: EngineParts, person: str, source: str, cause: MergeCause, at_ms: int) -> None:
+    """Ask that ``source`` becomes ``person``, whose partition this is, as was said at ``at_ms``.
+
+    A pair that is known costs one look-up.
+    """
     if source == person:
         return
     key = person.encode()
@@ -63,14 +66,14 @@ def link(view: View, parts: EngineParts, person: str, source: str, cause: MergeC
     if len(identity.sources) + len(identity.asked) >= IDS_MAX:
         parts.metrics.merge("refused")
         return
-    identity.asked.append(source)
+    identity.asked[source] = person
     identities.put(key, identity)
     request = wire.MergeRequest(
-        id=stable_id("merge", source, person, str(now_ms)),
+        id=stable_id("merge", source, person, str(at_ms)),
         subject=source,
         into=person,
         cause=cause,
-        at_ms=now_ms,
+        at_ms=at_ms,
     )
     view.send(parts.topics("scheduler"), source.encode(), wire.encode(request))
     parts.metrics.merge("asked")

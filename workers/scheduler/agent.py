@@ -83,7 +83,8 @@ class Scheduler:
         key = asked.subject.encode()
         if view.table(USERS.activity).get(key) is not None:
             return False
-        happened_ms = asked.trigger.at_ms if isinstance(asked, wire.Eligible) else asked.at_ms
+        # An account speaks of a membership from before the erasure, whenever it does so.
+        happened_ms = asked.trigger.at_ms if isinstance(asked, wire.Eligible) else 0
         away = elsewhere(view, self._parts, key, happened_ms, now_ms)
         if away is None:
             return False

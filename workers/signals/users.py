@@ -202,10 +202,10 @@ class UserSignals:
         """Take in traits (identify), membership (group), and other ids of the person (alias, identify)."""
         _, event, key, at_ms = one
         if event.type == "alias":
-            link(view, self._parts, key.decode(), event.previous_id or "", "alias", now_ms)
+            link(view, self._parts, key.decode(), event.previous_id or "", "alias", at_ms)
             return
         if event.type == "identify" and event.user_id and event.anonymous_id:
-            link(view, self._parts, key.decode(), event.anonymous_id, "identify", now_ms)
+            link(view, self._parts, key.decode(), event.anonymous_id, "identify", at_ms)
         profiles = view.table(USERS.profiles)
         profile = profiles.get(key) or Profile()
         traits = wire.values(event.traits)
