@@ -56,6 +56,18 @@ def components(into: dict[str, str], said: set[str]) -> dict[str, frozenset[str]
     return {one: frozenset(group) for one, group in groups.items()}
 
 
+def is_circular(into: dict[str, str]) -> bool:
+    """Whether some ids are, directly or by others, said to be themselves."""
+    for one in into:
+        passed, following = {one}, into.get(one)
+        while following is not None and following not in passed:
+            passed.add(following)
+            following = into.get(following)
+        if following is not None:
+            return True
+    return False
+
+
 class History:
     """Drives a cluster by what Hypothesis draws, and remembers what is true."""
 
@@ -63,6 +75,7 @@ class History:
         self.data = data
         self.cluster = Cluster(UPSELL, EXPANSION)
         self.into = data.draw(targets())
+        self.repeats = not is_circular(self.into)
         self.said: set[str] = set()
         self.times: dict[str, list[int]] = defaultdict(list)
         self.accounts: dict[str, list[int]] = defaultdict(list)
@@ -87,8 +100,8 @@ class History:
             self.times[one].append(self.cluster.now_ms)
 
     def again(self) -> None:
-        """A producer that heard nothing sends an event a second time."""
-        if self.sent:
+        """A producer that heard nothing sends an event again; not amid a circle (see docs/identity.md)."""
+        if self.sent and self.repeats:
             self.cluster.produce(self.data.draw(st.sampled_from(self.sent)))
 
     def say(self) -> None:

@@ -4,7 +4,7 @@ The partition of the person asks (:func:`workers.identity.places.link`). The par
 its rows out and leaves word where they went (:func:`give`). The record that carries them follows that word
 from id to id until one stands for itself, and is merged there (:func:`take`). Nothing is decided on the way.
 
-When ids were merged in a circle, the record meets an id again that it has passed. The least id of the circle
+When ids were merged in a circle, a record comes to an id again that it has passed. The least id of the circle
 then stands for itself again: each record that goes round finds the same, whatever the order.
 """
 
@@ -97,7 +97,7 @@ def take(merged: wire.Merged, view: View, parts: EngineParts, now_ms: int) -> No
     identities = view.table(IDENTITIES)
     identity = identities.get(key) or Identity()
     following = identity.merged_into
-    if following is not None and not _stands_again(person, following, merged.path):
+    if following is not None and not _stands_again(person, merged.path):
         parts.metrics.merge("passed_on")
         onward = replace(merged, subject=following, path=[*merged.path, person])
         view.send(parts.topics("scheduler"), following.encode(), wire.encode(onward))
@@ -133,13 +133,12 @@ def release(released: wire.Released, view: View, parts: EngineParts) -> None:
     identities.put(released.subject.encode(), identity)
 
 
-def _stands_again(person: str, following: str, path: list[str]) -> bool:
-    """Whether the record has come full circle, and the person is the one of it that stands for all."""
-    if following == person:
-        return True
-    if following not in path:
-        return False
-    return person == min([*path[path.index(following) :], person])
+def _stands_again(person: str, path: list[str]) -> bool:
+    """Whether the record was here before, so that it has come full circle, and the person stands for all.
+
+    The person's own rows come first: whatever passed through here later is behind them on every way.
+    """
+    return person in path and person == min(path[path.index(person) :])
 
 
 def _taken_out(key: bytes, view: View) -> Rows:
