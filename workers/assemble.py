@@ -61,7 +61,7 @@ ENGINE_AGENTS = {
 """The engine's agents and their topics. A transaction takes the topics in this order: what was decided
 already before what is new, so that a burst of events does not hold up the messages it causes."""
 
-SENDER_AGENTS = {"in_app": ("messages.in_app",), "email": ("messages.email",)}
+SENDER_AGENTS = {"identity": ("identity",), "in_app": ("messages.in_app",), "email": ("messages.email",)}
 INSIGHTS_AGENTS = {"tallies": ("decisions", "deliveries", "conversions", "segments")}
 
 
@@ -117,7 +117,9 @@ class Assembly:
         plan = compile_workspace(self.workspace.workspace)
         tracking_plan = self.workspace.workspace.tracking_plan
         tracking = None if tracking_plan is None else TrackingPlanGuard(tracking_plan, self.registry)
-        parts = EngineParts(plan, partitions, self.topic, metrics, tracking)
+        secret = self.settings.secret
+        key = secret.get_secret_value().encode() if secret is not None else b""
+        parts = EngineParts(plan, partitions, self.topic, metrics, tracking, key)
         return self._spec("brimful-engine", ENGINE_AGENTS, lambda number: EngineLogic(number, parts))
 
     def _partitions(self) -> int:
