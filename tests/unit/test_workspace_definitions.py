@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
+from schemas.workspace import Score, Segment
 from tests.unit.test_workspace import GOOD, folder
 from workers.workspace import BadWorkspace, load_workspace
 from workers.workspace_commands import cli
 
-if TYPE_CHECKING:
-    from pathlib import Path
+DOCS = Path(__file__).parents[2] / "docs"
 
 SCORE = """\
 score: pql
@@ -156,3 +157,11 @@ def test_two_scores_of_one_name_are_refused(tmp_path: Path) -> None:
     """The second file is told of the first."""
     with pytest.raises(BadWorkspace, match=r"scores/s1.yaml:1:1: score: scores/s0.yaml has the same score"):
         load_workspace(with_scores(tmp_path, SCORE, SCORE))
+
+
+@pytest.mark.parametrize(("page", "model"), [("segments", Segment), ("scores", Score)])
+def test_the_example_of_the_docs_is_a_definition(page: str, model: type[Segment | Score]) -> None:
+    """Whoever copies it has a file that works."""
+    text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
+    example = text.split("```yaml\n", 1)[1].split("```", 1)[0]
+    assert model.model_validate(YAML(typ="safe", pure=True).load(example))
