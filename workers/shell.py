@@ -128,6 +128,7 @@ class Subject:
             retentions_ms=self.plan.retentions_ms,
             event=event,
             segments=frozenset(self.memberships.since_ms if self.plan.segments.ordered else ()),
+            conversions_ms=self.progress.converted,
             scored=self._scored(profile) if self.plan.scores.scores else None,
         )
 

@@ -159,6 +159,8 @@ def _goal(
     conversion = _conversion(journey, converted, happened, progress.subject)
     values = {"event": happened.event, "message_id": happened.message_id}
     decision = goal_decision(journey.subject, progress.subject, converted, values, now_ms)
+    last_ms = max(happened.at_ms, progress.converted.get(journey.name, happened.at_ms))
+    progress = replace(progress, converted={**progress.converted, journey.name: last_ms})
     return with_enrollment(progress, converted), (RecordConversion(conversion), decision)
 
 

@@ -45,7 +45,6 @@ Location: TypeAlias = tuple[str | int, ...]
 _SHOWN_NAMES: Final = 8
 
 NOT_KEPT: Final[dict[type[Any], str]] = {
-    ConvertedCondition: "who reached the goals of journeys",
     ConsentCondition: "consent by channel and topic (the trait `consent` is checked before each message)",
     RelatedCondition: "objects",
 }

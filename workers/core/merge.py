@@ -126,6 +126,7 @@ def merge_progress(mine: Progress, theirs: Progress, now_ms: int) -> Progress:
         entered=merge_latest(theirs.entered, mine.entered),
         messages=tuple(sorted(messages.values(), key=lambda sent: (sent.at_ms, sent.id))),
         once=tuple(dict.fromkeys((*theirs.once, *mine.once))),
+        converted=merge_latest(theirs.converted, mine.converted),
     )
 
 

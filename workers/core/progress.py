@@ -97,7 +97,7 @@ class Progress(msgspec.Struct, frozen=True, array_like=True):
     """State row of one subject, whose key is ``subject``.
 
     ``entered`` is the time of the last entry by journey, kept for ``again``. ``messages`` are in order of
-    time. ``once`` names what may not come twice.
+    time. ``once`` names what may not come twice. ``converted``: when a journey's goal was reached last.
     """
 
     subject: str
@@ -105,6 +105,7 @@ class Progress(msgspec.Struct, frozen=True, array_like=True):
     entered: dict[str, int] = {}
     messages: tuple[SentMessage, ...] = ()
     once: tuple[str, ...] = ()
+    converted: dict[str, int] = {}
 
     def enrollment(self, enrollment_id: str) -> Enrollment | None:
         """The enrollment of that id; None where it is not kept (any more)."""

@@ -337,3 +337,18 @@ def test_a_segment_of_a_score_is_left_as_the_score_fades(tmp_path: Path) -> None
         ("u1", "hot", "left", NOW + 251_014_680),
         ("u1", "warm", "left", NOW + 1_014_897_889),
     ]
+
+
+def test_who_reached_a_goal_is_known_after_the_journey(tmp_path: Path) -> None:
+    """For as long as the condition asks, to the millisecond."""
+    recent = {"segment": "recent", "require": [{"converted": {"journey": "welcome"}, "within": "90d"}]}
+    ends = {"goal": {"event": "upgraded", "within": "14d"}, "exit": [{"when": {"event": "upgraded"}}]}
+    engine = Whole(tmp_path, recent, journeys=[{**WELCOME, **ends}])
+    engine.events(event("signed_up"))
+    engine.now_ms += DAY
+    engine.events(event("upgraded", at_ms=NOW + DAY))
+    engine.waits(NOW + 200 * DAY)
+    assert engine.told == [
+        ("u1", "recent", "entered", NOW + DAY),
+        ("u1", "recent", "left", NOW + 91 * DAY),
+    ]
