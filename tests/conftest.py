@@ -7,11 +7,18 @@ import uuid
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from tests.support.kafka import REQUIRE_VARIABLE, prefix_for, required, start_broker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.register_profile("explore", deadline=None, max_examples=1_000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+"""A change is judged by the same examples on every machine. ``HYPOTHESIS_PROFILE=explore`` looks for new ones."""
 
 
 @pytest.fixture(scope="session")

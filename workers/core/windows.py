@@ -163,12 +163,15 @@ def decode(window: bytes, retention_ms: int) -> Occurrences:
 def _fold(
     buckets: list[tuple[int, int]], offsets: list[int], base_ms: int, retention_ms: int
 ) -> list[tuple[int, int]]:
-    """The buckets with more occurrences; one begins at a multiple of the granularity, or at the base."""
+    """The buckets with more occurrences; one begins at a multiple of the granularity, or at the base.
+
+    So do those that began at a former base: else ever later arrivals would leave a bucket each.
+    """
     width_ms = granularity_ms(retention_ms)
-    held = dict(buckets)
-    for offset in offsets:
+    held: dict[int, int] = {}
+    for offset, many in (*buckets, *((offset, 1) for offset in offsets)):
         start = max(0, offset - (base_ms + offset) % width_ms)
-        held[start] = held.get(start, 0) + 1
+        held[start] = held.get(start, 0) + many
     return sorted(held.items())
 
 

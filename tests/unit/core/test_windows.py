@@ -164,3 +164,16 @@ def test_long_retentions_are_as_exact(days: int) -> None:
     window = add(window, later, later, retention_ms)
     assert count(window, later, 44 * DAY, retention_ms) == 1
     assert count(window, later, 44 * DAY + 1, retention_ms) == 2
+
+
+def test_ever_earlier_arrivals_leave_no_bucket_each() -> None:
+    """A history that comes from its end backwards takes no more room than one that comes in order."""
+    retention_ms = 3 * WEEK
+    minutes = range(5_000)
+    backwards = holding(*(NOW - minute * 60_000 for minute in minutes), retention_ms=retention_ms)
+    forwards = holding(*(NOW - minute * 60_000 for minute in reversed(minutes)), retention_ms=retention_ms)
+    assert backwards is not None
+    assert forwards is not None
+    held, in_order = decode(backwards, retention_ms), decode(forwards, retention_ms)
+    assert len(held.buckets) <= len(in_order.buckets) + 1
+    assert sum(many for _, many in held.buckets) + len(held.singles) == len(minutes)
