@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.register_profile("explore", deadline=None, max_examples=1_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
-"""A change is judged by the same examples on every machine. ``HYPOTHESIS_PROFILE=explore`` looks for new ones."""
+"""A change is judged by the same examples everywhere. ``HYPOTHESIS_PROFILE=explore`` looks for new ones."""
 
 
 @pytest.fixture(scope="session")
