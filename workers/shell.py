@@ -139,9 +139,8 @@ class Subject:
         self._view.table(self._tables.progress).put(self.key, transition.progress)
         for command in transition.commands:
             self.execute(command)
-        if self.plan.segments.ordered:
-            # Messages, enrollments and goals are things that segments ask about.
-            self.settle(now_ms, None)
+        # Messages, enrollments and goals are things that segments ask about.
+        self.settle_all(now_ms)
 
     def _scored(self, profile: Profile) -> Scored:
         row = self._view.table(self._tables.scores).get(self.key) or Scores()
@@ -203,6 +202,11 @@ class Subject:
         settled = segments.settle(plan, held, self.facts(now_ms, {}), self.progress, now_ms, concerned)
         self._cross(held, settled.memberships, settled.crossings, now_ms)
 
+    def settle_all(self, now_ms: int) -> None:
+        """Look at all its segments; free where the plan has none."""
+        if self.plan.segments.ordered:
+            self.settle(now_ms, None)
+
     def enlist(self, segment: str, now_ms: int, *, member: bool) -> None:
         """Put it on a static segment's list, or take it off; what uses the segment follows."""
         plan, held = self.plan.segments, self.memberships
@@ -229,8 +233,7 @@ class Subject:
             self._rate(one, None, now_ms)
         for name in lists.since_ms if lists is not None else ():
             self.enlist(name, now_ms, member=True)
-        if self.plan.segments.ordered:
-            self.settle(now_ms, None)
+        self.settle_all(now_ms)
 
     def _cross(self, held: Memberships, now: Memberships, crossings: Sequence[Crossing], now_ms: int) -> None:
         """Store what became of the memberships: row, one timer for all, a record of each crossing."""

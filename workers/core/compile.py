@@ -6,7 +6,7 @@ import json
 from collections import defaultdict
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
-from typing import TYPE_CHECKING, Any, Final, assert_never, get_args
+from typing import TYPE_CHECKING, Any, assert_never, get_args
 
 from schemas.fields import SubjectType
 from schemas.workspace import (
@@ -23,7 +23,7 @@ from schemas.workspace.journeys import inner_steps
 from schemas.workspace.spans import lookback_ms
 from workers.core.comparisons import compile_path, compile_where
 from workers.core.conditions import compile_condition, compile_conditions
-from workers.core.ids import stable_id
+from workers.core.ids import VERSION_CHARS, stable_id
 from workers.core.layout import SlotCollisionError, SlotLayout
 from workers.core.needs import needs
 from workers.core.plan import (
@@ -55,10 +55,6 @@ __all__ = ["SlotCollisionError", "compile_workspace", "journey_version"]
 
 class CircularSegmentsError(ValueError):
     """Segments that use each other; the message names them in a circle. Operator action: break it."""
-
-
-VERSION_CHARS: Final = 16
-"""Length of a version: 64 bits, enough to tell the versions of one journey apart and short enough to read."""
 
 
 def compile_workspace(workspace: Workspace) -> Plan:

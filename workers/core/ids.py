@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from hashlib import blake2b
+from typing import Final
+
+VERSION_CHARS: Final = 16
+"""Length of a version: 64 bits, enough to tell those of one definition apart and short enough to read."""
 
 
 def stable_id(*parts: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from schemas.workspace import format_duration
 from schemas.workspace.scores import EventContribution, TraitContribution
 from workers.core.comparisons import compile_comparison, compile_path, compile_where
-from workers.core.ids import stable_id
+from workers.core.ids import VERSION_CHARS, stable_id
 from workers.core.labels import operators_text, where_label
 from workers.core.scores import EventPart, ScorePlan, ScorePlans, ThresholdPlan, TraitPart
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from schemas.fields import SubjectType
     from schemas.workspace.scores import Score
 
-VERSION_CHARS: Final = 16
 _ID_CHARS: Final = 12
 """48 bits: the contributions of one score, at most a hundred, do not collide by accident."""
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final, get_args
 from schemas import wire
 from schemas.workspace.journeys import SendChannel
 from workers.core.ids import stable_id
-from workers.identity.places import erasure_hash, move_member
+from workers.identity.places import erasure_hash, move_member, take_out
 from workers.shell import Subject
-from workers.state import ACCOUNTS, ERASED, IDENTITIES, PERSONAL, USERS, Erased
+from workers.state import ACCOUNTS, ERASED, IDENTITIES, USERS, Erased
 
 if TYPE_CHECKING:
     from workers.shell import EngineParts
@@ -41,7 +41,7 @@ def erase(asked: wire.Erase, view: View, parts: EngineParts, now_ms: int) -> Non
     accounts = list(dict.fromkeys((*(activity.accounts if activity is not None else ()), *asked.accounts)))
     subject = Subject("user", key, view, parts)
     memberships = subject.memberships
-    rows = _delete_rows(key, view)
+    rows, timers = take_out(key, view)
     subject.forget(memberships, now_ms)
     _mark(asked, key, view, parts, now_ms)
     also: list[str] = []
@@ -59,7 +59,7 @@ def erase(asked: wire.Erase, view: View, parts: EngineParts, now_ms: int) -> Non
     for channel in get_args(SendChannel):
         # No value: nothing is left to be sent to this person.
         view.send(parts.topics(f"messages.{channel}"), key, None)
-    _answer(asked, view, parts, now_ms, rows=rows, ids=also, accounts=accounts)
+    _answer(asked, view, parts, now_ms, rows=len(rows) + timers, ids=also, accounts=accounts)
     parts.metrics.erased()
 
 
@@ -112,20 +112,6 @@ def lifts(timer: Timer) -> bool:
 def lift(timer: Timer, view: View) -> None:
     """Remove the mark of an erased person: nothing of before can come any more."""
     view.table(ERASED).delete(timer.payload[len(_LIFT) :])
-
-
-def _delete_rows(key: bytes, view: View) -> int:
-    """How many rows and timers there were."""
-    progress = view.table(USERS.progress).get(key)
-    timers = [
-        held.timer_id for held in (progress.enrollments if progress is not None else ()) if held.timer_id
-    ]
-    for timer_id in timers:
-        view.cancel_timer(bytes.fromhex(timer_id))
-    rows = [table for table in PERSONAL if view.table(table).get(key) is not None]
-    for table in rows:
-        view.table(table).delete(key)
-    return len(rows) + len(timers)
 
 
 def _mark(asked: wire.Erase, key: bytes, view: View, parts: EngineParts, now_ms: int) -> None:

@@ -21,9 +21,9 @@ from workers.core.ids import stable_id
 from workers.core.merge import merge_activity, merge_counts, merge_latest, merge_progress, merge_traits
 from workers.core.progress import Progress
 from workers.errors import Refused
-from workers.identity.places import is_erased, move_member
+from workers.identity.places import Rows, is_erased, move_member, take_out
 from workers.shell import Subject, TimerPayload, encode_payload
-from workers.state import ENGAGEMENT, IDENTITIES, PERSONAL, USERS, EngagementRow, Identity, Profile
+from workers.state import ENGAGEMENT, IDENTITIES, USERS, EngagementRow, Identity, Profile
 
 if TYPE_CHECKING:
     from typing import Any
@@ -38,8 +38,6 @@ PACKED_MAX_BYTES: Final = 800_000
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(dict[bytes, bytes]).decode
-
-Rows = dict[bytes, bytes]
 
 
 def give(asked: wire.MergeRequest, view: View, parts: EngineParts, now_ms: int) -> None:
@@ -67,7 +65,8 @@ def give(asked: wire.MergeRequest, view: View, parts: EngineParts, now_ms: int) 
         parts.metrics.merge("redirected")
     subject = Subject("user", key, view, parts)
     memberships = subject.memberships
-    packed = base64.b64encode(_encode(_taken_out(key, view))).decode()
+    rows, _ = take_out(key, view)
+    packed = base64.b64encode(_encode(rows)).decode()
     if len(packed) > PACKED_MAX_BYTES:
         raise Refused(
             "too_large", f"the state to merge would take {len(packed)} bytes: the id stays by itself"
@@ -141,21 +140,6 @@ def _stands_again(person: str, path: list[str]) -> bool:
     return person in path and person == min(path[path.index(person) :])
 
 
-def _taken_out(key: bytes, view: View) -> Rows:
-    """The person's rows by their table's prefix, deleted; their timers are cancelled."""
-    progress = view.table(USERS.progress).get(key)
-    for held in progress.enrollments if progress is not None else ():
-        if held.timer_id is not None:
-            view.cancel_timer(bytes.fromhex(held.timer_id))
-    rows: Rows = {}
-    for table in PERSONAL:
-        row = view.table(table).get(key)
-        if row is not None:
-            rows[table.prefix] = table.encode(row)
-            view.table(table).delete(key)
-    return rows
-
-
 def _erase_too(merged: wire.Merged, view: View, parts: EngineParts, now_ms: int) -> None:
     """Ids and accounts that come with rows of an erased person are theirs; nobody else knows of them."""
     rows = _decode(base64.b64decode(merged.rows))
@@ -218,18 +202,14 @@ def _merge_rows(merged: wire.Merged, identity: Identity, view: View, parts: Engi
 def _merge_activity(
     theirs: Activity, merged: wire.Merged, view: View, parts: EngineParts, now_ms: int
 ) -> None:
-    table, key = view.table(USERS.activity), merged.subject.encode()
-    mine = table.get(key)
-    row = theirs if mine is None else _merged_activity(mine, theirs, parts, now_ms)
+    table, key, plan = view.table(USERS.activity), merged.subject.encode(), parts.plan.user
+    mine, row = table.get(key), theirs
+    if mine is not None:
+        row = merge_activity(mine, theirs, plan.retentions_ms, now_ms, plan.measures)
     table.put(key, row)
     if merged.source != merged.subject:
         for account in theirs.accounts:
             move_member(view, parts, account, merged.source, merged.subject, now_ms)
-
-
-def _merged_activity(mine: Activity, theirs: Activity, parts: EngineParts, now_ms: int) -> Activity:
-    plan = parts.plan.user
-    return merge_activity(mine, theirs, plan.retentions_ms, now_ms, plan.measures)
 
 
 def _merge_profile(theirs: Profile, key: bytes, view: View) -> None:

@@ -10,12 +10,15 @@ from msgspec.structs import replace
 
 from schemas import wire
 from workers.core.ids import stable_id
-from workers.state import ERASED, IDENTITIES, Identity
+from workers.state import ERASED, IDENTITIES, PERSONAL, USERS, Identity
 
 if TYPE_CHECKING:
     from schemas.fields import MergeCause
     from workers.shell import EngineParts
     from workers.stream.view import View
+
+Rows: TypeAlias = dict[bytes, bytes]
+"""A person's rows by their table's prefix, as they are stored."""
 
 IDS_MAX = 2_000
 """Ids that may come into one person; the row stays below Kafka's limit at 400 bytes each. Beyond it an id
@@ -117,6 +120,23 @@ def forward_record(
     if isinstance(moved, wire.MessageRequest) and moved.request is not None:
         moved = replace(moved, id=stable_id("request", moved.request, into))
     view.send(topic, into.encode(), wire.encode(moved))
+
+
+def take_out(key: bytes, view: View) -> tuple[Rows, int]:
+    """Delete a person's rows and cancel their journeys' timers: what the rows were, and how many timers."""
+    progress = view.table(USERS.progress).get(key)
+    timers = [
+        held.timer_id for held in (progress.enrollments if progress is not None else ()) if held.timer_id
+    ]
+    for timer_id in timers:
+        view.cancel_timer(bytes.fromhex(timer_id))
+    rows: Rows = {}
+    for table in PERSONAL:
+        row = view.table(table).get(key)
+        if row is not None:
+            rows[table.prefix] = table.encode(row)
+            view.table(table).delete(key)
+    return rows, len(timers)
 
 
 def move_member(

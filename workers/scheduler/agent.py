@@ -124,8 +124,7 @@ class Scheduler:
             profile.account_traits = told.facts
             subject.put_profile(profile)
             subject.follow(told.at_ms, now_ms)
-            if subject.plan.segments.ordered:
-                subject.settle(now_ms, None)
+            subject.settle_all(now_ms)
 
 
 def _kind(asked: wire.SchedulerRecord) -> SubjectType:

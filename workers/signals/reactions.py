@@ -59,5 +59,4 @@ def traits_changed(
     if changed:
         happened = Changed(changed, message_id, at_ms)
         subject.take(observe(subject.plan, happened, subject.progress, now_ms), now_ms)
-    if subject.plan.segments.ordered:
-        subject.settle(now_ms, None)
+    subject.settle_all(now_ms)

@@ -220,8 +220,7 @@ class UserSignals:
             profiles.put(key, profile)
             subject = Subject("user", key, view, self._parts)
             subject.follow(at_ms, now_ms)
-            if subject.plan.segments.ordered:
-                subject.settle(now_ms, None)
+            subject.settle_all(now_ms)
             return
         before = dict(profile.traits)
         changed = merge_traits(profile.traits, traits)
