@@ -59,6 +59,8 @@ class Load:
     partitions: int
     end_ms: int
     seed: int = 20_260_314
+    names: tuple[str, ...] = (COUNTED,)
+    """What the counted events are called, in turn."""
 
     @property
     def accounts(self) -> int:
@@ -81,6 +83,7 @@ def generate(load: Load) -> Iterator[Generated]:
     """The events of ``load`` in the order in which they are produced; the same for the same ``load``."""
     rng = random.Random(load.seed)  # noqa: S311 - repeatable load, not a secret
     start_ms = load.end_ms - SPAN_MS
+    names = [name.encode() for name in load.names]
     for index in range(load.events):
         at_ms = start_ms + SPAN_MS * index // load.events
         if rng.random() < LATE_SHARE:
@@ -90,7 +93,7 @@ def generate(load: Load) -> Iterator[Generated]:
         key = b"user-%07d" % user
         bits = rng.getrandbits(128)
         value = _TEMPLATE % (
-            b"api_called" if counted else b"plan_limit_reached",
+            names[index % len(names)] if counted else RARE.encode(),
             key,
             bits,
             _iso(at_ms),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from schemas.topics import load_topics
 from schemas.workspace import Workspace
+from tests.bench.peers.definitions import segments
 from tests.bench.peers.options import parser
 from tests.bench.peers.progress import EVERY_S, report
 from workers import processes, runner
@@ -53,6 +54,12 @@ def workspace(threshold: int, days: int) -> LoadedWorkspace:
         for subject, least in (("user", threshold), ("account", threshold * 4))
     ]
     checked = Workspace.model_validate({"name": "bench", "journeys": journeys})
+    return LoadedWorkspace(checked, compile_templates(()))
+
+
+def definitions(count: int) -> LoadedWorkspace:
+    """So many segments and nothing else."""
+    checked = Workspace.model_validate({"name": "bench", "segments": segments(count)})
     return LoadedWorkspace(checked, compile_templates(()))
 
 
@@ -101,7 +108,8 @@ class Progress:
 def run_engine(given: argparse.Namespace, settings: Settings, number: int, counts: Any) -> int:
     """One process of the worker, which notes how far it came in its place of ``counts``."""
     bench = Bench(settings, given.topic)
-    bench.use(workspace(given.threshold, given.days))
+    count = given.definitions
+    bench.use(definitions(count) if count else workspace(given.threshold, given.days))
     progress = Progress(given.topic, settings.topic("account-events"))
 
     def build() -> KernelApp:
@@ -121,6 +129,7 @@ def main() -> int:
     """Run until SIGTERM."""
     options = parser()
     options.add_argument("--processes", type=int, default=1)
+    options.add_argument("--definitions", type=int, default=0, help="segments in place of the journeys")
     given = options.parse_args()
     settings = Settings(
         kafka=given.bootstrap,
