@@ -4,8 +4,8 @@ Every event has one of :data:`EVENT_NAMES`, and definition k asks for name k mod
 100 of them each event concerns 20. The kinds come in turn (:func:`tests.bench.peers.definitions.segments`):
 counts with and without a filter, sums, distinct values, members of an account, trends.
 
-``definitions_N`` is the rate; ``_cpu`` what a million events cost; ``_row`` how large a user's row of windows is
-on average, and ``_accounts_row`` an account's.
+``definitions_N`` is the rate; ``_cpu`` what a million events cost; ``_row`` how large a user's row of windows
+is on average, and ``_accounts_row`` an account's.
 """
 
 from __future__ import annotations
