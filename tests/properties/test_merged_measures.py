@@ -82,7 +82,7 @@ def test_merged_values_are_those_of_both(events: list[tuple[int, int, bool]]) ->
     last: dict[int, int] = {}
     for ago_ms, number, _ in events:
         last[number] = max(last.get(number, 0), NOW - ago_ms)
-    assert distinct.times(merged) == sorted(last.values())
+    assert list(distinct.times(merged)) == sorted(last.values())
 
 
 @given(EVENTS, FOLDS)

@@ -253,6 +253,10 @@ def compile_segments(segments: Iterable[Segment], names: Names, scores: ScorePla
     return SegmentsPlan(
         version=_hash("segments", sorted((one.name, one.version) for one in ordered)) if ordered else "",
         ordered=ordered,
+        places={name: place for place, name in enumerate(order)},
+        used_by={
+            name: tuple(place for place, user in enumerate(ordered) if name in user.uses) for name in order
+        },
         by_event={event: frozenset(concerned) for event, concerned in by_event.items()},
     )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from bisect import bisect_left, bisect_right
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from schemas.workspace import FirstCondition, PerformedCondition
 from schemas.workspace.spans import LIFETIME, span_text
@@ -16,7 +17,7 @@ from workers.core.outcome import Outcome, of
 from workers.core.spans import compile_span, needs_zones
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
 
     from schemas.workspace import LastCondition, MeasureCondition, SustainedCondition
     from workers.core.compiled import Changes, Names, Values
@@ -88,7 +89,7 @@ def measured(condition: MeasureCondition, names: Names) -> CompiledCondition:
             outcomes = {check.test(one, moment) for one in found}
             return next(one for one in (Outcome.FALSE, Outcome.MISSING, Outcome.TRUE) if one in outcomes)
 
-    times = _distinct_times if condition.function in {"distinct", "members"} else _series_times
+    times = distinct.times if condition.function in {"distinct", "members"} else series.times
     changes = _changes(span, condition.windows, lambda moment: times(moment.facts.held(slot_id)))
     return CompiledCondition(f"{name} {operators_text(compared)}", COUNT, test, changes)
 
@@ -143,7 +144,7 @@ def sustained_count(condition: SustainedCondition, names: Names) -> CompiledCond
 
     def changes_at_ms(moment: Moment) -> int | None:
         turns = (
-            at_ms + shift for at_ms in _series_times(moment.facts.held(slot_id)) for shift in (0, within_ms)
+            at_ms + shift for at_ms in series.times(moment.facts.held(slot_id)) for shift in (0, within_ms)
         )
         # A turn matters when it comes, and when the instant before it, and itself, leave the time asked for.
         return earliest((turn + shift for turn in turns for shift in (0, for_ms - 1, for_ms)), moment.now_ms)
@@ -172,7 +173,7 @@ def _counted(condition: PerformedCondition, span: Span, names: Names) -> tuple[C
         bounds = span.bounds(moment, back)
         return None if bounds is None else cast("int", read(moment.facts.held(slot_id), *bounds))
 
-    changes = _changes(span, condition.windows, lambda moment: _series_times(moment.facts.held(slot_id)))
+    changes = _changes(span, condition.windows, lambda moment: series.times(moment.facts.held(slot_id)))
     return count, changes
 
 
@@ -235,16 +236,20 @@ def _ever(function: str) -> Read:
     return read
 
 
-def _changes(span: Span, windows: int, times_of: Callable[[Moment], Iterable[int]]) -> Changes:
-    """When an occurrence next passes a bound of one of the windows, or the calendar moves them."""
+def _changes(span: Span, windows: int, times_of: Callable[[Moment], Sequence[int]]) -> Changes:
+    """When an occurrence next passes a bound of one of the windows, or the calendar moves them.
+
+    ``times_of`` gives the occurrences in order of time.
+    """
     within_ms = span.sliding_ms
     if within_ms is None:
         return span.edge_ms
+    ages_ms = [back * within_ms for back in range(windows + 1)]
 
     def changes_at_ms(moment: Moment) -> int | None:
-        now_ms = moment.now_ms
-        passed = ((at_ms, (now_ms - at_ms) // within_ms + 1) for at_ms in times_of(moment))
-        return earliest((at_ms + k * within_ms for at_ms, k in passed if k <= windows), now_ms)
+        times_ms = times_of(moment)
+        nexts = ((age_ms, bisect_right(times_ms, moment.now_ms - age_ms)) for age_ms in ages_ms)
+        return min((times_ms[at] + age_ms for age_ms, at in nexts if at < len(times_ms)), default=None)
 
     return changes_at_ms
 
@@ -258,24 +263,16 @@ def _plain_changes(slot_id: int, within_ms: int, least: int, most: int | None) -
     def changes_at_ms(moment: Moment) -> int | None:
         now_ms = moment.now_ms
         held = moment.facts.occurrences(slot_id)
-        inside = [one for one in held if now_ms - within_ms < one[0] <= now_ms]
+        begins, ends = bisect_left(held, (now_ms - within_ms + 1,)), bisect_left(held, (now_ms + 1,))
+        inside = held[begins:ends]
         count = sum(many for _, many in inside)
         # A clock that was ahead may have dated something in the future.
-        turns: list[Any] = [at_ms for at_ms, _ in held if at_ms > now_ms]
+        ahead_ms = held[ends][0] if ends < len(held) else None
         now_true = is_true(count)
         for at_ms, many in inside:
             count -= many
             if is_true(count) is not now_true:
-                turns.append(at_ms + within_ms)
-                break
-        return earliest(turns, now_ms)
+                return earliest((at_ms + within_ms, ahead_ms), now_ms)
+        return ahead_ms
 
     return changes_at_ms
-
-
-def _series_times(held: bytes | None) -> Iterable[int]:
-    return (at_ms for at_ms, _, _ in series.entries(held))
-
-
-def _distinct_times(held: bytes | None) -> Iterable[int]:
-    return distinct.times(held)

@@ -7,14 +7,15 @@ known by 64 bits of its hash. At most 13 bytes a value: 13 KiB.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
+from functools import lru_cache
 from itertools import accumulate
 from typing import Any, Final
 
 import msgspec
 from xxhash import xxh3_64_digest
 
-from workers.core.series import gaps
+from workers.core.series import SHARED, gaps
 
 VALUES_MAX: Final = 1_024
 _HASH_BYTES: Final = 8
@@ -66,12 +67,18 @@ def merge(mine: bytes | None, theirs: bytes | None, now_ms: int, retention_ms: i
 
 def count(held: bytes | None, lo_ms: int, hi_ms: int) -> int:
     """How many values occurred last in ``[lo_ms, hi_ms)``."""
-    return sum(lo_ms <= at_ms < hi_ms for at_ms in times(held))
+    found = times(held)
+    return max(0, bisect_left(found, hi_ms) - bisect_left(found, lo_ms))
 
 
-def times(held: bytes | None) -> list[int]:
+def times(held: bytes | None) -> tuple[int, ...]:
     """When each value occurred last, in order of time."""
-    return [] if held is None else _decode(held)[0]
+    return () if held is None else _times(held)
+
+
+@lru_cache(maxsize=SHARED)
+def _times(held: bytes) -> tuple[int, ...]:
+    return tuple(_decode(held)[0])
 
 
 def _decode(held: bytes) -> tuple[list[int], bytes]:

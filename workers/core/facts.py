@@ -93,10 +93,7 @@ class SubjectFacts:
     def occurrences(self, slot_id: int) -> Sequence[tuple[int, int]]:
         """See :meth:`Facts.occurrences`."""
         held = self.windows.get(slot_id)
-        if held is None:
-            return ()
-        found = windows.decode(held, self.retentions_ms[slot_id])
-        return (*found.buckets, *((at_ms, 1) for at_ms in found.singles))
+        return () if held is None else windows.occurrences(held, self.retentions_ms[slot_id])
 
     def held(self, slot_id: int) -> bytes | None:
         """See :meth:`Facts.held`."""

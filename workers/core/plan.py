@@ -145,17 +145,25 @@ class SegmentPlan:
     exclude: tuple[CompiledCondition, ...]
     uses: frozenset[str]
 
+    @property
+    def conditions(self) -> tuple[CompiledCondition, ...]:
+        """All of them, whatever they decide."""
+        return (*self.require, *self.exclude)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SegmentsPlan:
     """All segments of users, or of accounts.
 
-    ``ordered`` has those that others use before these. ``by_event`` names the segments whose conditions an
+    ``ordered`` has those that others use before these; ``places`` says by its name where one stands there,
+    and ``used_by`` where those stand that speak of it. ``by_event`` names the segments whose conditions an
     event's slots answer. ``version`` is a hash of them all.
     """
 
     version: str = ""
     ordered: tuple[SegmentPlan, ...] = ()
+    places: Mapping[str, int] = field(default_factory=dict)
+    used_by: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     by_event: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 

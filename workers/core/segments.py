@@ -7,6 +7,7 @@ instant is a timer of the subject: one, for the earliest of its segments.
 
 from __future__ import annotations
 
+from bisect import insort
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -74,32 +75,36 @@ def settle(
     Where all are looked at, those that the plan has no more are left.
     """
     since, due = dict(held.since_ms), dict(held.due_ms)
-    crossed: set[str] = set()
     crossings: list[Crossing] = []
     if concerned is None:
-        names = {segment.name for segment in plan.ordered}
-        crossings += [Crossing(name, "", "left", {}) for name in since if name not in names]
-        since = {name: at_ms for name, at_ms in since.items() if name in names}
-        due = {name: at_ms for name, at_ms in due.items() if name in names}
-    for segment in plan.ordered:
-        asked = concerned is None or segment.name in concerned or not crossed.isdisjoint(segment.uses)
-        if segment.static or not asked:
+        crossings += [Crossing(name, "", "left", {}) for name in since if name not in plan.places]
+        since = {name: at_ms for name, at_ms in since.items() if name in plan.places}
+        due = {name: at_ms for name, at_ms in due.items() if name in plan.places}
+    asked = plan.places if concerned is None else concerned
+    places = sorted(plan.places[name] for name in asked if name in plan.places)
+    moment = _moment(facts, since, progress, now_ms)
+    for place in places:
+        segment = plan.ordered[place]
+        if segment.static:
             continue
-        moment = Moment(replace(facts, now_ms=now_ms, segments=frozenset(since)), progress, now_ms)
         is_in, values = _belongs(segment, moment)
-        conditions = (*segment.require, *segment.exclude)
-        due_ms = earliest((one.changes_at_ms(moment) for one in conditions), now_ms)
-        due.pop(segment.name, None)
+        due_ms = earliest((one.changes_at_ms(moment) for one in segment.conditions), now_ms)
         if due_ms is not None:
             due[segment.name] = due_ms
+        else:
+            due.pop(segment.name, None)
         if is_in is not (segment.name in since):
-            crossed.add(segment.name)
             change: Change = "entered" if is_in else "left"
             crossings.append(Crossing(segment.name, segment.version, change, values))
             if is_in:
                 since[segment.name] = now_ms
             else:
                 del since[segment.name]
+            # Those that speak of it come behind it, and are looked at now whatever they are concerned with.
+            for user in plan.used_by.get(segment.name, ()):
+                if user not in places:
+                    insort(places, user)
+            moment = _moment(facts, since, progress, now_ms)
     return Settled(_row(held, since, due), tuple(crossings))
 
 
@@ -146,7 +151,11 @@ def due_segments(memberships: Memberships, now_ms: int) -> frozenset[str]:
 
 def using(plan: SegmentsPlan, name: str) -> frozenset[str]:
     """The segments that speak of a segment."""
-    return frozenset(segment.name for segment in plan.ordered if name in segment.uses)
+    return frozenset(plan.ordered[place].name for place in plan.used_by.get(name, ()))
+
+
+def _moment(facts: SubjectFacts, since_ms: dict[str, int], progress: Progress, now_ms: int) -> Moment:
+    return Moment(replace(facts, now_ms=now_ms, segments=frozenset(since_ms)), progress, now_ms)
 
 
 def _belongs(segment: SegmentPlan, moment: Moment) -> tuple[bool, dict[str, Any]]:

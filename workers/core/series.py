@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import accumulate, pairwise
 from math import fsum
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
@@ -27,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     Entry: TypeAlias = tuple[int, int, "Number"]
 
@@ -50,6 +51,9 @@ NUMBER_MAX: Final = 1e200
 """Larger numbers are taken for none: their sums could not be kept."""
 
 _INT_MAX: Final = 2**53
+
+SHARED: Final = 256
+"""Values taken apart that are remembered: definitions that look at one subject after an event share them."""
 
 
 @dataclass(slots=True)
@@ -131,29 +135,45 @@ def _trimmed(series: _Series, floor_ms: int, fold: Fold) -> _Series:
 
 def count(held: bytes | None, lo_ms: int, hi_ms: int) -> int:
     """How many occurrences lie in ``[lo_ms, hi_ms)``."""
-    return sum(entry[1] for entry in entries(held) if lo_ms <= entry[0] < hi_ms)
+    return sum(entry[1] for entry in _within(held, lo_ms, hi_ms))
 
 
 def totals(held: bytes | None, lo_ms: int, hi_ms: int) -> tuple[int, float]:
     """How many occurrences lie in ``[lo_ms, hi_ms)``, and the sum of their numbers."""
-    inside = [entry for entry in entries(held) if lo_ms <= entry[0] < hi_ms]
+    inside = _within(held, lo_ms, hi_ms)
     return sum(entry[1] for entry in inside), fsum(entry[2] for entry in inside)
 
 
 def numbers(held: bytes | None, lo_ms: int, hi_ms: int) -> list[Number]:
     """The numbers in ``[lo_ms, hi_ms)``, those of a bucket already folded."""
-    return [number for at_ms, _, number in entries(held) if lo_ms <= at_ms < hi_ms]
+    return [number for _, _, number in _within(held, lo_ms, hi_ms)]
 
 
-def entries(held: bytes | None) -> Iterator[Entry]:
+def entries(held: bytes | None) -> tuple[Entry, ...]:
     """Every bucket and every occurrence as (time, count, number), in order of time."""
-    if held is None:
-        return
+    return () if held is None else _entries(held)
+
+
+def times(held: bytes | None) -> tuple[int, ...]:
+    """When each bucket begins, and when each occurrence was, in order of time."""
+    return () if held is None else _times(held)
+
+
+def _within(held: bytes | None, lo_ms: int, hi_ms: int) -> tuple[Entry, ...]:
+    found = entries(held)
+    return found[bisect_left(found, (lo_ms,)) : bisect_left(found, (hi_ms,))]
+
+
+@lru_cache(maxsize=SHARED)
+def _entries(held: bytes) -> tuple[Entry, ...]:
     series = _decode(held)
-    for start, many, number in series.buckets:
-        yield start * QUARTER_MS, many, number
-    for at_ms, number in series.singles:
-        yield at_ms, 1, number
+    buckets = ((start * QUARTER_MS, many, number) for start, many, number in series.buckets)
+    return (*buckets, *((at_ms, 1, number) for at_ms, number in series.singles))
+
+
+@lru_cache(maxsize=SHARED)
+def _times(held: bytes) -> tuple[int, ...]:
+    return tuple(entry[0] for entry in _entries(held))
 
 
 def _insert(series: _Series, at_ms: int, number: Number, fold: Fold) -> None:

@@ -27,6 +27,7 @@ import sys
 from array import array
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
+from functools import lru_cache
 from struct import Struct
 from typing import TYPE_CHECKING
 
@@ -158,6 +159,16 @@ def decode(window: bytes, retention_ms: int) -> Occurrences:
         tuple((base_ms + start, held) for start, held in buckets),
         tuple(base_ms + offset for offset in array(code, window[singles_at:])),
     )
+
+
+@lru_cache(maxsize=256)
+def occurrences(window: bytes, retention_ms: int) -> tuple[tuple[int, int], ...]:
+    """What a window holds as (time, how many), in order of time.
+
+    Remembered for a while: all definitions that look at one subject after an event ask for the same.
+    """
+    found = decode(window, retention_ms)
+    return (*found.buckets, *((at_ms, 1) for at_ms in found.singles))
 
 
 def _fold(
