@@ -205,8 +205,9 @@ class Subject:
                 break
             update = self._updates.pop(0)
             self._set_traits(update, now_ms)
-            facts = self.facts(now_ms, {})
-            self.take(resume(self.plan, self.progress, update.enrollment_id, facts, now_ms), now_ms)
+            facts, enrollment_id = self.facts(now_ms, {}), update.enrollment_id
+            went = resume(self.plan, self.progress, enrollment_id, facts, now_ms, fired=False)
+            self.take(went, now_ms)
         # Beyond that the traits are set all the same, and a timer that is due at once goes on with the rest.
         while self._updates:
             self._set_traits(self._updates.pop(0), now_ms)

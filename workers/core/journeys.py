@@ -56,9 +56,15 @@ def changed_traits(plan: SubjectPlan, before: Mapping[str, Any], after: Mapping[
 
 
 def resume(
-    plan: SubjectPlan, progress: Progress, enrollment_id: str, facts: Facts, now_ms: int
+    plan: SubjectPlan,
+    progress: Progress,
+    enrollment_id: str,
+    facts: Facts,
+    now_ms: int,
+    *,
+    fired: bool = True,
 ) -> Transition:
-    """Go on after a timer. Does nothing where the enrollment is over, is not known, or is due later.
+    """Go on after a timer, or (``fired`` False) before it, with what is due. Does nothing where the enrollment is over, is not known, or is due later.
 
     The journey's present version is followed, if it still has the steps that are due: a step that waits is
     asked whether its wait is over, any other runs. Otherwise the enrollment ends (``version_gone``).
@@ -68,8 +74,9 @@ def resume(
         return Transition(progress)
     progress = pruned(progress, now_ms, plan.message_memory_ms)
     places = sorted(enrollment.places, key=lambda position: position.due_ms)
-    # The timer has fired: there is none to cancel.
-    enrollment = replace(enrollment, timer_id=None, due_ms=None)
+    if fired:
+        # There is no timer to cancel.
+        enrollment = replace(enrollment, timer_id=None, due_ms=None)
     journey = plan.journeys.get(enrollment.journey)
     due = [position for position in places if position.due_ms <= now_ms]
     if journey is None or any(position.step not in journey.steps for position in due):

@@ -223,8 +223,8 @@ class World:
         while self._updates:
             update = self._updates.pop(0)
             self._set(update.traits)
-            facts = self.facts()
-            self.take(resume(self.plan, self.progress, update.enrollment_id, facts, self.now_ms))
+            going, facts = update.enrollment_id, self.facts()
+            self.take(resume(self.plan, self.progress, going, facts, self.now_ms, fired=False))
         return transition
 
     def sent(self) -> list[str]:
