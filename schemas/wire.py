@@ -183,6 +183,7 @@ class Eligible(Record, tag_field="type", tag="eligible", frozen=True, kw_only=Tr
     trigger: Trigger
     evidence: Values
     at_ms: Millis
+    hops: Count | None = None
 
 
 class AccountFacts(Record, tag_field="type", tag="account_facts", frozen=True, kw_only=True):
@@ -205,11 +206,12 @@ class RequestedMessage(msgspec.Struct, frozen=True, gc=False, omit_defaults=True
 
 
 class MessageContext(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
-    """The values a template may use: traits of the person and the account, properties of the trigger."""
+    """The values a template may use: traits of the person and the account, properties of events."""
 
     user: Values
     account: Values
     event: Values
+    awaited: Values | None = None
 
 
 class MessageRequest(Record, tag_field="type", tag="message_request", frozen=True, kw_only=True):

@@ -17,24 +17,29 @@ from workers.core import scores, segments
 from workers.core.activity import Activity
 from workers.core.commands import (
     CancelTimer,
+    Enroll,
     RecordConversion,
     RecordDecision,
     RequestMessage,
     SendMessage,
     SetTimer,
+    SetTraits,
+    TellAccount,
     Transition,
 )
 from workers.core.facts import Moment, SubjectFacts
 from workers.core.ids import stable_id
+from workers.core.journeys import Changed, changed_traits, observe, resume
 from workers.core.progress import Progress
 from workers.core.recipients import Member, route
 from workers.core.scores import Scored, Scores
 from workers.core.segments import Memberships
 from workers.core.slots import follow
+from workers.core.watching import look
 from workers.state import TABLES, Profile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from workers.core.commands import Command
     from workers.core.plan import Plan, SubjectPlan
@@ -55,6 +60,9 @@ class TimerPayload(msgspec.Struct, array_like=True, frozen=True):
 
 SEGMENTS, SCORES = "segments", "scores"
 """In the place of an enrollment, whose id is never so short: the timer is for all segments, or scores."""
+
+UPDATES_MAX = 20
+"""Steps that set traits and go on in one turn of a subject; the rest follows by timers due at once."""
 
 encode_payload = msgspec.msgpack.Encoder().encode
 decode_payload = msgspec.msgpack.Decoder(TimerPayload).decode
@@ -88,6 +96,9 @@ class Subject:
         self._tables: SubjectTables = TABLES[kind]
         self._view = view
         self._parts = parts
+        self._updates: list[SetTraits] = []
+        self._updating = False
+        self._looking = False
 
     @property
     def profile(self) -> Profile:
@@ -141,6 +152,77 @@ class Subject:
             self.execute(command)
         # Messages, enrollments and goals are things that segments ask about.
         self.settle_all(now_ms)
+        self._update(now_ms)
+
+    def look(self, now_ms: int) -> None:
+        """Whoever waits for something that is true now goes on; whom a condition ends, ends. Free for others.
+
+        Exits and goals of what has just happened must have been observed before.
+        """
+        if self._looking or not self.plan.looked_at:
+            return
+        self._looking = True
+        while True:
+            progress = self.progress
+            if not progress.enrollments:
+                break
+            looked = look(self.plan, self.facts(now_ms, {}), progress, now_ms)
+            if not looked.commands:
+                break
+            self.take(looked, now_ms)
+        self._looking = False
+
+    def traits_changed(self, before: Mapping[str, Any], message_id: str, at_ms: int, now_ms: int) -> None:
+        """What changed traits bring: exits, segments, waits that are over; ``before`` are those before."""
+        self.follow(at_ms, now_ms)
+        self.rescore(now_ms)
+        changed = changed_traits(self.plan, before, self.profile.traits)
+        if changed:
+            happened = Changed(changed, message_id, at_ms)
+            self.take(observe(self.plan, happened, self.progress, now_ms), now_ms)
+        self.settle_all(now_ms)
+
+    def tell(self, members: Iterable[str], message_id: str, now_ms: int) -> None:
+        """Send an account's traits to these members' partitions."""
+        topic, traits = self._parts.topics("scheduler"), self.profile.traits
+        for user in members:
+            facts = wire.AccountFacts(
+                id=stable_id("facts", self.id, user, message_id),
+                subject=user,
+                account=self.id,
+                facts=traits,
+                at_ms=now_ms,
+            )
+            self._view.send(topic, user.encode(), wire.encode(facts))
+
+    def _update(self, now_ms: int) -> None:
+        """Set the traits that steps set, one step after the other, and let their journeys go on."""
+        if self._updating:
+            return
+        self._updating = True
+        for _ in range(UPDATES_MAX):
+            if not self._updates:
+                break
+            update = self._updates.pop(0)
+            self._set_traits(update, now_ms)
+            facts, enrollment_id = self.facts(now_ms, {}), update.enrollment_id
+            went = resume(self.plan, self.progress, enrollment_id, facts, now_ms, fired=False)
+            self.take(went, now_ms)
+        # Beyond that the traits are set all the same, and a timer that is due at once goes on with the rest.
+        while self._updates:
+            self._set_traits(self._updates.pop(0), now_ms)
+        self._updating = False
+
+    def _set_traits(self, update: SetTraits, now_ms: int) -> None:
+        profile = self.profile
+        before = dict(profile.traits)
+        profile.traits.update(update.traits)
+        for name in [name for name, value in update.traits.items() if value is None]:
+            profile.traits.pop(name)
+        self.put_profile(profile)
+        self.traits_changed(before, update.message_id, now_ms, now_ms)
+        if self.kind == "account":
+            self.tell(self.profile.members, update.message_id, now_ms)
 
     def _scored(self, profile: Profile) -> Scored:
         row = self._view.table(self._tables.scores).get(self.key) or Scores()
@@ -203,9 +285,10 @@ class Subject:
         self._cross(held, settled.memberships, settled.crossings, now_ms)
 
     def settle_all(self, now_ms: int) -> None:
-        """Look at all its segments; free where the plan has none."""
+        """Look at all its segments, and at who waits; free where the plan has none."""
         if self.plan.segments.ordered:
             self.settle(now_ms, None)
+        self.look(now_ms)
 
     def enlist(self, segment: str, now_ms: int, *, member: bool) -> None:
         """Put it on a static segment's list, or take it off; what uses the segment follows."""
@@ -215,6 +298,7 @@ class Subject:
             self._cross(held, memberships, (crossing,), now_ms)
             known = self._view.table(self._tables.activity).get(self.key) is not None
             self.settle(now_ms, segments.using(plan, segment) if known else None)
+            self.look(now_ms)
 
     def forget(self, held: Memberships, now_ms: int) -> None:
         """After its rows were deleted: who follows its segments learns that it left, and its timers go."""
@@ -256,7 +340,7 @@ class Subject:
         self._parts.metrics.crossed(record.segment, record.change)
         self._view.send(self._parts.topics("segments"), self.key, wire.encode(record))
 
-    def execute(self, command: Command) -> None:
+    def execute(self, command: Command) -> None:  # noqa: C901  one per kind
         """The one place where a command becomes an effect."""
         view, topics = self._view, self._parts.topics
         match command:
@@ -277,6 +361,12 @@ class Subject:
                 view.send(topics("decisions"), self.key, wire.encode(decision))
             case RecordConversion(conversion):
                 view.send(topics("conversions"), self.key, wire.encode(conversion))
+            case SetTraits():
+                self._updates.append(command)
+            case TellAccount(record):
+                view.send(topics("account-traits"), record.account.encode(), wire.encode(record))
+            case Enroll(record):
+                view.send(topics("scheduler"), record.subject.encode(), wire.encode(record))
             case _:
                 assert_never(command)
 

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from schemas.workspace import Journey, Score, Segment, Settings, TrackingPlan, Workspace
 from schemas.workspace.base import UNKNOWN_FIELD
 from workers.core.lint import lint
+from workers.core.lint_steps import lint_steps
 from workers.core.lint_tracking import lint_plan, lint_tracking
 from workers.core.templates import BadTemplates, Templates, compile_templates
 from workers.errors import Misconfigured
@@ -41,8 +42,8 @@ TRACKING_PLAN_MAX_VALUES: Final = 100_000
 Defined = TypeVar("Defined", Journey, Segment, Score)
 
 
-_REFERENCES: Final = frozenset({"enrolled", "converted", "in_segment"})
-"""Conditions that name other definitions."""
+_REFERENCES: Final = frozenset({"enrolled", "converted", "in_segment", "enroll"})
+"""What names other definitions."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -209,7 +210,7 @@ def _findings(
 ) -> list[Problem]:
     """What the linter finds. Where some files were refused, references to what they define prove nothing."""
     problems = []
-    for finding in (*lint(workspace), *lint_tracking(workspace)):
+    for finding in (*lint(workspace), *lint_steps(workspace), *lint_tracking(workspace)):
         if not complete and not _REFERENCES.isdisjoint(finding.location):
             continue
         file, document = documents[finding.kind][finding.name]

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from schemas.fields import (  # noqa: TC001  pydantic reads them at run time
     Channel,
+    Count,
     Millis,
     SubjectType,
     Text,
@@ -40,6 +41,9 @@ class Eligible(Record):
     trigger: Trigger
     evidence: Values = Field(description="The value of each condition, by its name.")
     at_ms: Millis
+    hops: Count | None = Field(
+        None, description="Journeys that enrolled one another until here, within an hour each."
+    )
 
 
 class AccountFacts(Record):
@@ -68,6 +72,9 @@ class MessageContext(Part):
     user: Values = Field(description="Traits of the person.")
     account: Values = Field(description="Traits of the account.")
     event: Values = Field(description="Properties of the event that started the enrollment.")
+    awaited: Values | None = Field(
+        None, description="Properties of the event that the journey waited for last."
+    )
 
 
 class MessageRequest(Record):

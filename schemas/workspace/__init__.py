@@ -30,8 +30,6 @@ from schemas.workspace.conditions import (
     TraitCondition,
 )
 from schemas.workspace.journeys import (
-    Arm,
-    BranchStep,
     Entry,
     Exit,
     ExitChange,
@@ -39,18 +37,33 @@ from schemas.workspace.journeys import (
     Goal,
     Journey,
     OnEvent,
-    Otherwise,
     Recipients,
-    Send,
-    SendStep,
-    Step,
-    WaitStep,
 )
 from schemas.workspace.scores import Score
 from schemas.workspace.segments import Segment
+from schemas.workspace.sends import Send
 from schemas.workspace.spans import BillingPeriod, SpanValue
+from schemas.workspace.steps import (
+    Arm,
+    Awaited,
+    BranchStep,
+    EnrollStep,
+    ExitStep,
+    Otherwise,
+    ParallelStep,
+    RepeatStep,
+    SendStep,
+    SplitStep,
+    Step,
+    UpdateStep,
+    WaitForStep,
+    WaitStep,
+    WaitUntilStep,
+)
 from schemas.workspace.tracking_plan import PlannedEvent, PlannedTraits, Property, TrackingPlan
+from schemas.workspace.updates import Now
 from schemas.workspace.values import FieldRef, TimeZone
+from schemas.workspace.waits import Heard, WaitTime
 
 
 class Settings(Model):
@@ -80,6 +93,7 @@ __all__ = [
     "AllCondition",
     "AnyCondition",
     "Arm",
+    "Awaited",
     "BillingPeriod",
     "BranchStep",
     "Comparison",
@@ -87,22 +101,27 @@ __all__ = [
     "ConsentCondition",
     "ConvertedCondition",
     "DateComparison",
+    "EnrollStep",
     "EnrolledCondition",
     "Entry",
     "Exit",
     "ExitChange",
     "ExitEvent",
+    "ExitStep",
     "FieldRef",
     "FirstCondition",
     "Goal",
+    "Heard",
     "Journey",
     "LastCondition",
     "MeasureCondition",
     "NotCondition",
+    "Now",
     "NumberComparison",
     "OnEvent",
     "Operators",
     "Otherwise",
+    "ParallelStep",
     "PerformedCondition",
     "PlannedEvent",
     "PlannedTraits",
@@ -111,6 +130,7 @@ __all__ = [
     "ReceivedCondition",
     "Recipients",
     "RelatedCondition",
+    "RepeatStep",
     "Score",
     "ScoreCondition",
     "Segment",
@@ -119,11 +139,16 @@ __all__ = [
     "SendStep",
     "Settings",
     "SpanValue",
+    "SplitStep",
     "Step",
     "SustainedCondition",
     "TrackingPlan",
     "TraitCondition",
+    "UpdateStep",
+    "WaitForStep",
     "WaitStep",
+    "WaitTime",
+    "WaitUntilStep",
     "Where",
     "Workspace",
     "format_duration",

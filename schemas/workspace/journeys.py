@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator  # noqa: TC003  pydantic reads the module's names at run time
-from typing import Annotated, Any, Final, Literal, Self, TypeAlias
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
@@ -17,27 +17,34 @@ from schemas.workspace.base import (
     Model,
     Path,
     Share,
-    TemplateName,
     described,
     refuse,
     tag_of,
 )
 from schemas.workspace.comparisons import Where  # noqa: TC001  pydantic reads it at run time
-from schemas.workspace.conditions import Condition, Conditions, MeasureCondition, children
-
-MAX_STEPS: Final = 200
-"""Steps of a journey, those inside branches included."""
+from schemas.workspace.conditions import (
+    CONDITION_KEYS,
+    Condition,
+    Conditions,
+    MeasureCondition,
+    children,
+)
+from schemas.workspace.steps import (
+    MAX_DEPTH,
+    MAX_ROUNDS,
+    MAX_STEPS,
+    Step,
+    Steps,
+    conditions_of,
+    depth,
+    rounds,
+    walk,
+)
 
 MAX_CONDITIONS: Final = 200
 """Conditions of a journey, those inside others included."""
 
-MAX_DEPTH: Final = 8
-"""How deep conditions, and branches, may be nested."""
-
 _PROPERTIES: Final = "properties."
-
-SendChannel: TypeAlias = Literal["in_app", "email"]
-"""The channels that a step can send over."""
 
 
 class OnEvent(Model):
@@ -93,23 +100,37 @@ class ExitEvent(OnEvent):
 
 
 def _exit_tag(value: Any) -> str | None:
-    return tag_of(value, ("changed", "event"))
+    named = tag_of(value, ("changed", "event"))
+    return named or (None if tag_of(value, CONDITION_KEYS) is None else "#condition")
 
 
 def _is_exit(value: Any) -> Any:
-    if _exit_tag(value) is None:
-        refuse("exit", f"an exit is {{event: NAME}} or {{changed: TRAIT}}; not {described(value)}")
+    if not isinstance(value, Model) and _exit_tag(value) is None:
+        refuse(
+            "exit",
+            f"an exit is {{event: NAME}}, {{changed: TRAIT}} or a condition (one of "
+            f"{', '.join(CONDITION_KEYS)}); not {described(value)}",
+        )
     return value
 
 
+class Then(Model):
+    """What follows an exit."""
+
+    enroll: Identifier = Field(description="The journey that the subject is to enter, if its entry allows.")
+
+
 class Exit(Model):
-    """What ends an enrollment at once, also during a wait."""
+    """What ends an enrollment at once, also during a wait: an event, a change, a condition that is true."""
 
     when: Annotated[
-        Annotated[ExitEvent, Tag("#event")] | Annotated[ExitChange, Tag("#changed")],
+        Annotated[ExitEvent, Tag("#event")]
+        | Annotated[ExitChange, Tag("#changed")]
+        | Annotated[Condition, Tag("#condition")],
         Discriminator(_exit_tag),
         BeforeValidator(_is_exit),
     ]
+    then: Then | None = None
 
 
 class Goal(Model):
@@ -141,115 +162,6 @@ class Recipients(Model):
     limit: int = Field(10, ge=1, le=100, description="At most this many members.")
 
 
-class Send(Model):
-    """One message: a channel and its template."""
-
-    in_app: TemplateName | None = None
-    email: TemplateName | None = None
-    once: Literal["user"] | None = Field(None, description="user: this template reaches a person once, ever.")
-
-    @model_validator(mode="after")
-    def _one_channel(self) -> Self:
-        if (self.in_app is None) is (self.email is None):
-            refuse("send", "send has exactly one of in_app, email: the name of a template")
-        return self
-
-    @property
-    def channel(self) -> SendChannel:
-        """The channel it goes over."""
-        return "in_app" if self.in_app is not None else "email"
-
-    @property
-    def template(self) -> str:
-        """The name of the template."""
-        return self.in_app or self.email or ""
-
-
-class SendStep(Model):
-    """Sends a message, unless the gate says no, and goes on."""
-
-    send: Send
-
-
-class WaitStep(Model):
-    """Waits for a time. A day is 24 hours; the next step runs when the time is over, not before."""
-
-    wait: Duration
-
-
-class Arm(Model):
-    """One way of a branch, taken when its condition is true."""
-
-    when: Condition
-    steps: Steps = Field(min_length=1)
-
-
-class Otherwise(Model):
-    """The way of a branch when no condition is true; without it the journey goes on after the branch."""
-
-    otherwise: Steps = Field(min_length=1)
-
-
-def _arm_tag(value: Any) -> str | None:
-    return tag_of(value, ("when", "otherwise"))
-
-
-def _is_arm(value: Any) -> Any:
-    if _arm_tag(value) is None:
-        refuse("branch", f"a branch has arms {{when, steps}} and {{otherwise}}; not {described(value)}")
-    return value
-
-
-BranchArm: TypeAlias = Annotated[
-    Annotated[Arm, Tag("#when")] | Annotated[Otherwise, Tag("#otherwise")],
-    Discriminator(_arm_tag),
-    BeforeValidator(_is_arm),
-]
-
-
-class BranchStep(Model):
-    """Takes the first arm whose condition is true; afterwards the journey goes on after the branch."""
-
-    branch: Annotated[tuple[BranchArm, ...], AsList, Field(min_length=1, max_length=20)]
-
-    @model_validator(mode="after")
-    def _otherwise_is_last(self) -> Self:
-        if not isinstance(self.branch[0], Arm):
-            refuse("branch", "a branch begins with an arm that has `when`")
-        if any(isinstance(arm, Otherwise) for arm in self.branch[:-1]):
-            refuse("branch", "otherwise is the last arm of a branch: what follows it could never be taken")
-        return self
-
-
-STEP_KEYS: Final = ("send", "wait", "branch")
-
-
-def _step_tag(value: Any) -> str | None:
-    return tag_of(value, STEP_KEYS)
-
-
-def _is_step(value: Any) -> Any:
-    if _step_tag(value) is None:
-        refuse("step", f"a step is one of {', '.join(STEP_KEYS)}; this is {described(value)}")
-    return value
-
-
-Step: TypeAlias = Annotated[
-    Annotated[SendStep, Tag("#send")]
-    | Annotated[WaitStep, Tag("#wait")]
-    | Annotated[BranchStep, Tag("#branch")],
-    Discriminator(_step_tag),
-    BeforeValidator(_is_step),
-]
-"""One step, told by its key."""
-
-Steps: TypeAlias = Annotated[tuple[Step, ...], AsList, Field(max_length=MAX_STEPS)]
-
-Arm.model_rebuild()
-Otherwise.model_rebuild()
-BranchStep.model_rebuild()
-
-
 class Journey(Model):
     """One file of ``journeys/``."""
 
@@ -279,25 +191,37 @@ class Journey(Model):
     @model_validator(mode="after")
     def _is_bounded(self) -> Self:
         if sum(1 for _ in self.all_steps()) > MAX_STEPS:
-            refuse("steps", f"a journey has at most {MAX_STEPS} steps, those inside branches included")
+            refuse("steps", f"a journey has at most {MAX_STEPS} steps, those inside others included")
+        if rounds(self.steps) > MAX_ROUNDS:
+            refuse("steps", f"loops inside loops run at most {MAX_ROUNDS} rounds, their times multiplied")
         if sum(1 for _ in self.conditions()) > MAX_CONDITIONS:
             refuse("conditions", f"a journey has at most {MAX_CONDITIONS} conditions, nested ones included")
-        if _steps_depth(self.steps) > MAX_DEPTH or _conditions_depth(self.top_conditions()) > MAX_DEPTH:
-            refuse("depth", f"conditions and branches are nested at most {MAX_DEPTH} deep")
+        if depth(self.steps) > MAX_DEPTH or _conditions_depth(self.top_conditions()) > MAX_DEPTH:
+            refuse("depth", f"conditions and steps are nested at most {MAX_DEPTH} deep")
+        return self
+
+    @model_validator(mode="after")
+    def _ids_are_unique(self) -> Self:
+        ids = [step.id for step in self.all_steps() if step.id is not None]
+        twice = sorted({one for one in ids if ids.count(one) > 1})
+        if twice:
+            refuse("id", f"two steps have the id {twice[0]!r}: give one of them another")
         return self
 
     def all_steps(self) -> Iterator[Step]:
-        """Every step, those inside branches after the branch itself."""
-        return _walk_steps(self.steps)
+        """Every step, those inside others after those."""
+        return (step for _, step in walk(self.steps))
+
+    def exit_conditions(self) -> tuple[Condition, ...]:
+        """The conditions that end an enrollment, in their order."""
+        return tuple(
+            leaving.when for leaving in self.exit if not isinstance(leaving.when, (ExitEvent, ExitChange))
+        )
 
     def top_conditions(self) -> tuple[Condition, ...]:
-        """The conditions that stand alone: of the entry and of branches."""
-        arms = [arm for step in self.all_steps() if isinstance(step, BranchStep) for arm in step.branch]
-        return (
-            *self.entry.require,
-            *self.entry.exclude,
-            *(arm.when for arm in arms if isinstance(arm, Arm)),
-        )
+        """The conditions that stand alone: of the entry, of exits and of steps."""
+        asked = (condition for step in self.all_steps() for _, condition in conditions_of(step))
+        return (*self.entry.require, *self.entry.exclude, *self.exit_conditions(), *asked)
 
     def conditions(self) -> Iterator[Condition]:
         """Every condition, with those inside others."""
@@ -316,29 +240,6 @@ def is_about_account(condition: Condition) -> bool:
 def is_about_members(condition: Condition) -> bool:
     """Whether a condition counts distinct members of an account."""
     return isinstance(condition, MeasureCondition) and condition.members is not None
-
-
-def inner_steps(arm: Arm | Otherwise) -> tuple[Step, ...]:
-    """The steps of an arm of a branch."""
-    return arm.steps if isinstance(arm, Arm) else arm.otherwise
-
-
-def _walk_steps(steps: tuple[Step, ...]) -> Iterator[Step]:
-    for step in steps:
-        yield step
-        if isinstance(step, BranchStep):
-            for arm in step.branch:
-                yield from _walk_steps(inner_steps(arm))
-
-
-def _steps_depth(steps: tuple[Step, ...]) -> int:
-    inner = [
-        1 + _steps_depth(inner_steps(arm))
-        for step in steps
-        if isinstance(step, BranchStep)
-        for arm in step.branch
-    ]
-    return max(inner, default=0)
 
 
 def _conditions_depth(conditions: tuple[Condition, ...]) -> int:

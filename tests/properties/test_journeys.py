@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from tests.unit.core.kit import DAY, HOUR, START, World, journey, plan_of
 from workers.core.entry import is_held_out
-from workers.core.progress import Progress
+from workers.core.progress import Position, Progress
 
 if TYPE_CHECKING:
     from workers.core.commands import SetTimer
@@ -25,14 +25,86 @@ sends = st.builds(
     st.sampled_from(TEMPLATES),
     st.booleans(),
 )
-waits = st.sampled_from(["1s", "1h", "1d"]).map(lambda duration: {"wait": duration})
-plain_steps = st.lists(sends | waits, min_size=1, max_size=5)
-branches = st.builds(
-    lambda first, second: {"branch": [{"when": CONDITION, "steps": first}, {"otherwise": second}]},
-    plain_steps,
-    plain_steps,
+timeouts = st.sampled_from(["1s", "1h", "1d"])
+waits = (timeouts | st.sampled_from([{"at": "09:00", "on": ["mon", "thu"]}, {"until": "2026-03-15"}])).map(
+    lambda wait: {"wait": wait}
 )
-steps = st.lists(sends | waits | branches, min_size=1, max_size=5)
+others = st.sampled_from(
+    [
+        {"update": {"traits": {"vip": True}}},
+        {"update": {"traits": {"vip": None, "seen": {"now": True}}}},
+        {"enroll": "one"},
+        {"enroll": "two"},
+        {"send": {"webhook": "call"}},
+        {"send": {"in_app": "a"}, "variants": {"x": 40, "y": 60}},
+    ]
+)
+
+
+def _nested(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Every kind of step that holds others."""
+    some = st.lists(inner, min_size=1, max_size=3)
+    any_or_all = st.sampled_from(["any", "all"])
+    return st.one_of(
+        st.builds(
+            lambda first, second: {"branch": [{"when": CONDITION, "steps": first}, {"otherwise": second}]},
+            some,
+            some,
+        ),
+        st.builds(
+            lambda first, second: {
+                "split": [
+                    {"name": "x", "weight": 40, "steps": first},
+                    {"name": "y", "weight": 60, "steps": second},
+                ],
+            },
+            some,
+            st.lists(inner, max_size=2),
+        ),
+        st.builds(
+            lambda first, second, join: {"parallel": [{"steps": first}, {"steps": second}], "join": join},
+            some,
+            some,
+            any_or_all,
+        ),
+        st.builds(
+            lambda held, times, until: {
+                "repeat": {"times": times, "steps": held} | ({"until": CONDITION} if until else {})
+            },
+            some,
+            st.integers(1, 3),
+            st.booleans(),
+        ),
+        st.builds(
+            lambda timeout, held: {"wait_until": {"when": CONDITION, "timeout": timeout}, "timed_out": held},
+            timeouts,
+            st.lists(inner, max_size=2),
+        ),
+        st.builds(
+            lambda timeout, since, held, restart: {
+                "wait_for": {
+                    "first_of": [{"event": "ping", "steps": held}, {"event": "paid"}],
+                    "timeout": timeout,
+                    "since": since,
+                }
+                | ({"restart_on": {"event": "again"}} if restart else {})
+            },
+            timeouts,
+            st.sampled_from(["step", "entry"]),
+            st.lists(inner, max_size=2),
+            st.booleans(),
+        ),
+    )
+
+
+steps = st.lists(st.recursive(sends | waits | others, _nested, max_leaves=6), min_size=1, max_size=5).filter(
+    lambda plain: str(plain).count("'") < 2_000
+)
+OPTIONAL: dict[str, st.SearchStrategy[Any]] = {
+    "plan": st.integers(0, 1),
+    "vip": st.booleans(),
+    "gone": st.just(True) | st.just(False),
+}
 agains = st.sampled_from(["never", "always", {"after": "1d"}])
 holdouts = st.sampled_from(["0%", "50%", "100%"])
 durations = st.sampled_from([0, 1, 1_000, HOUR, HOUR + 1, DAY, 3 * DAY])
@@ -44,7 +116,11 @@ def described(name: str, again: Any, holdout: str, its_steps: list[dict[str, Any
         name,
         tags=["promo"],
         entry={"on": {"event": "enter"}, "again": again},
-        exit=[{"when": {"event": "leave"}}, {"when": {"changed": "plan"}}],
+        exit=[
+            {"when": {"event": "leave"}},
+            {"when": {"changed": "plan"}},
+            {"when": {"trait": "gone", "eq": True}, "then": {"enroll": "two"}},
+        ],
         goal={"event": "paid", "within": "2d"},
         holdout=holdout,
         steps=its_steps,
@@ -66,6 +142,7 @@ class JourneyMachine(RuleBasedStateMachine):
         self.fired: list[SetTimer] = []
         self.records: list[Any] = []
         self.left_at_count: dict[str, int] = {}
+        self.edited = False
 
     @rule()
     def enter(self) -> None:
@@ -73,6 +150,7 @@ class JourneyMachine(RuleBasedStateMachine):
         records, _ = self.world.signal("enter")
         for record in records:
             self.world.enroll(record)
+        self.world.enroll_asked()
         self.records += records
 
     @rule()
@@ -86,12 +164,12 @@ class JourneyMachine(RuleBasedStateMachine):
         if self.records:
             self.world.enroll(data.draw(st.sampled_from(self.records)))
 
-    @rule(event=st.sampled_from(["leave", "paid"]), late_ms=st.sampled_from([0, 0, 1, HOUR]))
+    @rule(event=st.sampled_from(["leave", "paid", "ping", "again"]), late_ms=st.sampled_from([0, 0, 1, HOUR]))
     def happen(self, event: str, late_ms: int) -> None:
-        """An event that ends or converts, perhaps late."""
+        """An event that ends, converts, or is waited for, perhaps late."""
         self.world.track(event, self.world.now_ms - late_ms)
 
-    @rule(traits=st.fixed_dictionaries({}, optional={"plan": st.integers(0, 1), "vip": st.booleans()}))
+    @rule(traits=st.fixed_dictionaries({}, optional=OPTIONAL))
     def change(self, traits: dict[str, Any]) -> None:
         """Traits that may end, or lead elsewhere."""
         self.world.identify(**traits)
@@ -109,8 +187,11 @@ class JourneyMachine(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def fire_a_stale_timer(self, data: st.DataObject) -> None:
-        """A timer that has fired, or was cancelled, fires all the same."""
-        stale = [timer for timer in self.fired if timer.timer_id not in self.world.timers]
+        """A timer that has fired, was cancelled or was moved to later, fires all the same."""
+        due = {
+            timer.enrollment_id for timer in self.world.timers.values() if timer.due_ms <= self.world.now_ms
+        }
+        stale = [timer for timer in self.fired if timer.enrollment_id not in due]
         if stale:
             transition = self.world.fire(data.draw(st.sampled_from(stale)))
             assert transition.commands == ()
@@ -118,6 +199,7 @@ class JourneyMachine(RuleBasedStateMachine):
     @rule(which=st.integers(0, 1), edited=steps)
     def publish(self, which: int, edited: list[dict[str, Any]]) -> None:
         """The workspace is edited under those inside."""
+        self.edited = True
         self.journeys[which] = self.journeys[which] | {"steps": edited}
         self.world.plan = plan_of(*self.journeys).user
 
@@ -155,8 +237,37 @@ class JourneyMachine(RuleBasedStateMachine):
     @invariant()
     def every_enrollment_that_waits_has_its_timer(self) -> None:
         """And no timer is set for anybody else."""
-        waiting = {held.timer_id for held in self.world.progress.enrollments if held.is_active}
-        assert waiting == set(self.world.timers)
+        active = [held for held in self.world.progress.enrollments if held.is_active]
+        waiting = {
+            held.timer_id: min(
+                position.due_ms for position in (*held.positions, Position("", held.look_ms or 2**60))
+            )
+            for held in active
+        }
+        assert waiting == {timer.timer_id: timer.due_ms for timer in self.world.timers.values()}
+        assert all(held.positions for held in active)
+
+    @invariant()
+    def no_step_runs_twice(self) -> None:
+        """Each send and each split of each round is decided once: parts join once, replays do nothing."""
+        decided = [one.id for one in self.world.decisions if one.kind in {"send", "split"}]
+        assert self.edited or len(decided) == len(set(decided))
+
+    @invariant()
+    def chance_is_sticky(self) -> None:
+        """The arm of an experiment is that of the subject, whatever came before."""
+        arms: dict[str, str | None] = {}
+        for one in self.world.decisions:
+            if one.kind == "split":
+                name = f"{one.values['experiment']} {one.version}"
+                assert arms.setdefault(name, one.variant) == one.variant
+
+    @invariant()
+    def nothing_is_kept_of_what_is_over(self) -> None:
+        """Of an ended enrollment no position, and no properties."""
+        for held in self.world.progress.enrollments:
+            if not held.is_active:
+                assert (held.positions, held.awaited, held.early, held.due_ms) == ((), {}, {}, None)
 
     @invariant()
     def one_active_enrollment_per_journey(self) -> None:
@@ -195,10 +306,10 @@ def test_everybody_comes_to_the_end(its_steps: list[dict[str, Any]], vip: bool) 
     """Without an exit, whoever enters completes, and each step on the way is decided once."""
     world = World(plan_of(described("one", "never", "0%", its_steps)).user, vip=vip)
     world.track("enter")
-    world.advance(400 * DAY)
+    world.advance(2_000 * DAY)
     assert world.outcomes("exit") == [("completed", None)]
     assert world.timers == {}
-    decided = [one.step for one in world.decisions if one.kind == "send"]
+    decided = [one.id for one in world.decisions if one.kind == "send"]
     assert len(decided) == len(set(decided))
 
 

@@ -65,7 +65,7 @@ def test_a_good_workspace_loads(tmp_path: Path) -> None:
         ("subject: user", "subject: person", (2, 1), "subject", "'user' or 'account'"),
         ("subject: user\n", "", (1, 1), "subject", "this field is required"),
         ("journey: upsell", "journey: Up Sell", (1, 1), "journey", "small letters, digits and _"),
-        ("  - send: {in_app: banner}", "  - wait_for: {event: x}", (6, 5), "steps[0]", "send, wait, branch"),
+        ("  - send: {in_app: banner}", "  - ask: {event: x}", (6, 5), "steps[0]", "send, wait, wait_until"),
         ("  - send: {in_app: banner}", "  - wait: 1 day", (6, 5), "steps[0].wait", "such as 90s, 1h or 21d"),
         ("  - send: {in_app: banner}", "  - wait: 0d", (6, 5), "steps[0].wait", "above 0"),
         (
@@ -75,7 +75,7 @@ def test_a_good_workspace_loads(tmp_path: Path) -> None:
             "steps[0].wait",
             "the longest duration is 730d",
         ),
-        ("{in_app: banner}", "{sms: banner}", (6, 12), "steps[0].send.sms", "allowed: in_app, email, once"),
+        ("{in_app: banner}", "{fax: banner}", (6, 12), "steps[0].send.fax", "allowed: in_app, email, sms"),
         (
             "{in_app: banner}",
             "{in_app: a, email: b}",
@@ -90,7 +90,13 @@ def test_a_good_workspace_loads(tmp_path: Path) -> None:
         ("steps:", "recipients: {role: x}\nsteps:", (1, 1), "journey", "recipients are for subject: account"),
         ("subject: user", "subject: account", (1, 1), "journey", "says which members"),
         ("steps:", "goal: {event: x, within: 1d, revenue: mrr}\nsteps:", (5, 1), "goal", "properties.NAME"),
-        ("steps:", "exit: [{when: {event: x}, then: {}}]\nsteps:", (5, 27), "exit[0].then", "allowed: when"),
+        (
+            "steps:",
+            "exit: [{when: {event: x}, then: {}}]\nsteps:",
+            (5, 27),
+            "exit[0].then.enroll",
+            "this field is required",
+        ),
         ("steps:", "exit: [{when: {segment: x}}]\nsteps:", (5, 9), "exit[0].when", "{changed: TRAIT}"),
         ("steps:", "exit: {when: {event: x}}\nsteps:", (5, 1), "exit", "a list is expected"),
         # conditions

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from schemas import wire
     from workers.core.progress import Progress
 
@@ -68,7 +70,43 @@ class RecordConversion:
     conversion: wire.Conversion
 
 
-Command: TypeAlias = SetTimer | CancelTimer | SendMessage | RequestMessage | RecordDecision | RecordConversion
+@dataclass(frozen=True, slots=True)
+class SetTraits:
+    """Set traits of the subject (None takes one away), with all that an identify call would bring.
+
+    ``message_id`` names it in decisions. The enrollment is due now, and goes on after that.
+    """
+
+    traits: Mapping[str, Any]
+    message_id: str
+    enrollment_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TellAccount:
+    """Write to ``account-traits``, keyed by the account: traits of a user's account, set by a step."""
+
+    record: wire.AccountTraits
+
+
+@dataclass(frozen=True, slots=True)
+class Enroll:
+    """Write to ``scheduler``, keyed by its subject: the subject is to enter another journey."""
+
+    record: wire.Eligible
+
+
+Command: TypeAlias = (
+    SetTimer
+    | CancelTimer
+    | SendMessage
+    | RequestMessage
+    | RecordDecision
+    | RecordConversion
+    | SetTraits
+    | TellAccount
+    | Enroll
+)
 
 
 @dataclass(frozen=True, slots=True)

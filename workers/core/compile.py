@@ -6,49 +6,48 @@ import json
 from collections import defaultdict
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
-from typing import TYPE_CHECKING, Any, assert_never, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from schemas.fields import SubjectType
 from schemas.workspace import (
-    Arm,
-    BranchStep,
     ExitChange,
     ExitEvent,
     ReceivedCondition,
     ScoreCondition,
-    SendStep,
-    WaitStep,
+    SegmentCondition,
 )
-from schemas.workspace.journeys import inner_steps
+from schemas.workspace.conditions import children
 from schemas.workspace.spans import lookback_ms
+from schemas.workspace.steps import conditions_of
 from workers.core.comparisons import compile_path, compile_where
+from workers.core.compile_steps import compile_steps, first_path
 from workers.core.conditions import compile_condition, compile_conditions
 from workers.core.ids import VERSION_CHARS, stable_id
 from workers.core.layout import SlotCollisionError, SlotLayout
 from workers.core.needs import needs
 from workers.core.plan import (
-    BranchStepPlan,
     EventPlan,
+    ExitPlan,
     GoalPlan,
     JourneyPlan,
     Plan,
     SegmentPlan,
     SegmentsPlan,
-    SendStepPlan,
-    StepPlan,
     SubjectPlan,
-    WaitStepPlan,
 )
+from workers.core.reasons import exit_reason
 from workers.core.score_plan import compile_scores
+from workers.core.step_plans import WaitForStepPlan, WaitStepPlan, WaitUntilStepPlan
 from workers.core.zones import Zones
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
-    from schemas.workspace import Journey, Segment, Step, SustainedCondition, Where, Workspace
+    from schemas.workspace import Journey, Segment, SustainedCondition, Where, Workspace
     from workers.core.conditions import Names
     from workers.core.needs import Need
     from workers.core.scores import ScorePlans
+    from workers.core.step_plans import StepPlan
 
 __all__ = ["SlotCollisionError", "compile_workspace", "journey_version"]
 
@@ -97,7 +96,7 @@ def _compile_subject(subject: SubjectType, workspace: Workspace, zones: Callable
     ]
     return SubjectPlan(
         subject,
-        _events(plans, slots, scores),
+        _events(plans, slots, scores, _looked_at_events(ours, groups, scores)),
         {trait: tuple(leaving) for trait, leaving in trait_exits.items()},
         {plan.name: plan for plan in plans},
         {slot.id: slot.retention_ms for slot in slots.plain},
@@ -106,14 +105,17 @@ def _compile_subject(subject: SubjectType, workspace: Workspace, zones: Callable
         slots.truths(names),
         compile_segments(groups, names, scores),
         scores,
+        frozenset(plan.name for plan in plans if plan.looking or plan.exit_conditions),
     )
 
 
-def _events(plans: list[JourneyPlan], slots: SlotLayout, scores: ScorePlans) -> dict[str, EventPlan]:
+def _events(
+    plans: list[JourneyPlan], slots: SlotLayout, scores: ScorePlans, looked_at: set[str]
+) -> dict[str, EventPlan]:
     concerned = {plan.entry_event for plan in plans} | {event for plan in plans for event in plan.exit_events}
     concerned |= {plan.goal.event for plan in plans if plan.goal is not None}
     concerned |= {slot.event for slot in slots.plain} | {slot.event for slot in slots.measures}
-    concerned |= scores.events.keys()
+    concerned |= scores.events.keys() | {event for plan in plans for event in plan.listening}
     return {
         event: EventPlan(
             slots=tuple(slot for slot in slots.plain if slot.event == event),
@@ -122,6 +124,8 @@ def _events(plans: list[JourneyPlan], slots: SlotLayout, scores: ScorePlans) -> 
             exits=tuple(plan for plan in plans if event in plan.exit_events),
             goals=tuple(plan for plan in plans if plan.goal is not None and plan.goal.event == event),
             scored=event in scores.events,
+            waits=tuple(plan for plan in plans if event in plan.listening),
+            looks=event in looked_at,
         )
         for event in sorted(concerned)
     }
@@ -133,8 +137,7 @@ def _compile_journey(journey: Journey, names: Names, slots: SlotLayout) -> Journ
     exit_events: dict[str, tuple[Any, ...]] = {}
     for leaving in exits:
         exit_events[leaving.event] = (*exit_events.get(leaving.event, ()), compile_where(leaving.where))
-    steps: dict[str, StepPlan] = {}
-    _compile_steps(journey.steps, "", None, names, steps)
+    steps = compile_steps(journey.journey, journey.steps, names)
     return JourneyPlan(
         name=journey.journey,
         version=journey_version(journey),
@@ -164,43 +167,63 @@ def _compile_journey(journey: Journey, names: Names, slots: SlotLayout) -> Journ
         holdout_bp=journey.holdout,
         roles=recipients.role if recipients is not None else (),
         recipient_limit=recipients.limit if recipients is not None else 0,
-        first="0",
+        first=first_path(journey.steps),
         steps=steps,
+        exit_conditions=tuple(
+            ExitPlan(compile_condition(leaving.when, names), leaving.then.enroll if leaving.then else None)
+            for leaving in journey.exit
+            if not isinstance(leaving.when, (ExitEvent, ExitChange))
+        ),
+        then_enroll={
+            exit_reason(leaving.when): leaving.then.enroll
+            for leaving in reversed(journey.exit)
+            if isinstance(leaving.when, (ExitEvent, ExitChange)) and leaving.then is not None
+        },
+        listening=_listening(steps),
+        looking=frozenset(
+            path
+            for path, step in steps.items()
+            if isinstance(step, WaitUntilStepPlan) or (isinstance(step, WaitStepPlan) and step.follows)
+        ),
     )
 
 
-def _compile_steps(
-    steps: tuple[Step, ...], prefix: str, after: str | None, names: Names, into: dict[str, StepPlan]
-) -> None:
-    """Add ``steps`` to ``into``; the last goes on to ``after``."""
-    for index, step in enumerate(steps):
-        path = f"{prefix}{index}"
-        following = f"{prefix}{index + 1}" if index + 1 < len(steps) else after
-        match step:
-            case SendStep():
-                send = step.send
-                into[path] = SendStepPlan(path, following, send.channel, send.template, send.once == "user")
-            case WaitStep():
-                into[path] = WaitStepPlan(path, following, step.wait)
-            case BranchStep():
-                into[path] = _compile_branch(step, path, following, names, into)
-            case _:
-                assert_never(step)
+def _listening(steps: Mapping[str, StepPlan]) -> dict[str, tuple[str, ...]]:
+    """By event, the steps that wait for it or begin to wait anew."""
+    found: dict[str, dict[str, None]] = defaultdict(dict)
+    for path, step in steps.items():
+        if isinstance(step, WaitForStepPlan):
+            for one in (*step.awaited, *((step.restart,) if step.restart is not None else ())):
+                found[one.event][path] = None
+    return {event: tuple(paths) for event, paths in found.items()}
 
 
-def _compile_branch(
-    step: BranchStep, path: str, following: str | None, names: Names, into: dict[str, StepPlan]
-) -> BranchStepPlan:
-    arms: list[tuple[Any, str]] = []
-    otherwise = following
-    for index, arm in enumerate(step.branch):
-        prefix = f"{path}.{index}."
-        _compile_steps(inner_steps(arm), prefix, following, names, into)
-        if isinstance(arm, Arm):
-            arms.append((compile_condition(arm.when, names), f"{prefix}0"))
-        else:
-            otherwise = f"{prefix}0"
-    return BranchStepPlan(path, tuple(arms), otherwise)
+def _looked_at_events(
+    journeys: Iterable[Journey], segments: Iterable[Segment], scores: ScorePlans
+) -> set[str]:
+    """The events that may change a condition that somebody waits for, or that ends a journey."""
+    by_name = {segment.segment: segment for segment in segments}
+    waited = [
+        condition
+        for journey in journeys
+        for condition in (
+            *journey.exit_conditions(),
+            *(one for step in journey.all_steps() for _, one in conditions_of(step)),
+        )
+    ]
+    events: set[str] = set()
+    seen: set[str] = set()
+    while waited:
+        condition = waited.pop()
+        events.update(need.event for need in needs(condition))
+        waited.extend(children(condition))
+        if isinstance(condition, ScoreCondition) and condition.score in scores.scores:
+            events.update(scores.scores[condition.score].events)
+        if isinstance(condition, SegmentCondition) and condition.in_segment not in seen:
+            seen.add(condition.in_segment)
+            segment = by_name.get(condition.in_segment)
+            waited.extend(segment.top_conditions() if segment is not None else ())
+    return events
 
 
 class _Names:

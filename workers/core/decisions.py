@@ -1,4 +1,4 @@
-"""The decision records: one for every candidate entry and send, and for every exit and goal.
+"""The decision records: one for every candidate entry and send, for every split, exit and goal.
 
 Their ids are made of what was decided about, so a decision taken again has the same id.
 """
@@ -6,6 +6,8 @@ Their ids are made of what was decided about, so a decision taken again has the 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from schemas import wire
 from workers.core.commands import RecordDecision
@@ -53,8 +55,12 @@ def entry_decision(
 
 def gone_decision(subject_type: SubjectType, record: wire.Eligible, now_ms: int) -> RecordDecision:
     """About a candidate of a journey that the workspace has no more."""
+    return RecordDecision(_refused(subject_type, record, "journey_gone", now_ms))
+
+
+def _refused(subject_type: SubjectType, record: wire.Eligible, reason: str, now_ms: int) -> wire.Decision:
     message_id = record.trigger.message_id
-    decision = wire.Decision(
+    return wire.Decision(
         id=stable_id(
             "decision", "entry", subject_type, record.subject, record.journey, message_id, "declined"
         ),
@@ -65,11 +71,10 @@ def gone_decision(subject_type: SubjectType, record: wire.Eligible, now_ms: int)
         journey=record.journey,
         version=record.version,
         outcome="declined",
-        reason="journey_gone",
+        reason=reason,
         values=record.evidence,
         at_ms=now_ms,
     )
-    return RecordDecision(decision)
 
 
 def send_decision(
@@ -89,10 +94,36 @@ def send_decision(
         outcome=outcome,
         reason=reason,
         values={"channel": request.channel, "template": request.template, **values},
+        variant=request.variant,
         holdout=request.holdout,
         at_ms=now_ms,
     )
     return RecordDecision(decision)
+
+
+def split_decision(
+    subject_type: SubjectType, subject: str, enrollment: Enrollment, experiment: str, arm: str, now_ms: int
+) -> RecordDecision:
+    """About which way of a split an enrollment goes; ``variant`` is the way's name."""
+    decision = _about(
+        "split",
+        subject_type,
+        subject,
+        enrollment,
+        outcome="assigned",
+        reason=None,
+        values={"experiment": experiment},
+        variant=arm,
+        at_ms=now_ms,
+    )
+    each = stable_id("decision", "split", enrollment.id, enrollment.step, str(enrollment.visit))
+    return RecordDecision(replace(decision, id=each))
+
+
+def chain_decision(record: wire.Eligible) -> RecordDecision:
+    """About a candidate entry that is refused because too many journeys enrolled one another."""
+    refused = _refused(record.subject_type, record, "too_many_hops", record.at_ms)
+    return RecordDecision(replace(refused, values={"hops": record.hops}))
 
 
 def exit_decision(

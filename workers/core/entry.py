@@ -172,6 +172,7 @@ def _new(journey: JourneyPlan, record: wire.Eligible, enrollment_id: str, now_ms
         holdout=is_held_out(journey, record.subject),
         account=record.subject if journey.subject == "account" else record.account,
         goal_until_ms=now_ms + journey.goal.within_ms if journey.goal is not None else None,
+        hops=record.hops or 0,
     )
 
 

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from schemas import wire
+from workers.core.actions import enroll_elsewhere
 from workers.core.commands import RecordConversion, Transition
 from workers.core.comparisons import compile_path, is_same
 from workers.core.decisions import goal_decision
 from workers.core.ids import stable_id
-from workers.core.plan import WaitStepPlan
 from workers.core.progress import pruned, with_enrollment
-from workers.core.steps import end, run_steps
+from workers.core.reasons import change_reason, event_reason
+from workers.core.run import Run, end
+from workers.core.steps import go_on
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,29 +56,35 @@ def changed_traits(plan: SubjectPlan, before: Mapping[str, Any], after: Mapping[
 
 
 def resume(
-    plan: SubjectPlan, progress: Progress, enrollment_id: str, facts: Facts, now_ms: int
+    plan: SubjectPlan,
+    progress: Progress,
+    enrollment_id: str,
+    facts: Facts,
+    now_ms: int,
+    *,
+    fired: bool = True,
 ) -> Transition:
-    """Go on after a timer. Does nothing where the enrollment is over, is not known, or is due later.
+    """Go on after a timer, or (``fired`` False) before it, with what is due. Does nothing where the enrollment is over, is not known, or is due later.
 
-    The journey's present version is followed, if it still has the step: at a wait the enrollment goes on
-    behind it, at any other step with that step. Otherwise the enrollment ends (``version_gone``).
+    The journey's present version is followed, if it still has the steps that are due: a step that waits is
+    asked whether its wait is over, any other runs. Otherwise the enrollment ends (``version_gone``).
     """
     enrollment = progress.enrollment(enrollment_id)
     if enrollment is None or enrollment.due_ms is None or now_ms < enrollment.due_ms:
         return Transition(progress)
     progress = pruned(progress, now_ms, plan.message_memory_ms)
-    # The timer has fired: there is none to cancel.
-    enrollment = replace(enrollment, timer_id=None, due_ms=None)
+    places = sorted(enrollment.places, key=lambda position: position.due_ms)
+    if fired:
+        # There is no timer to cancel.
+        enrollment = replace(enrollment, timer_id=None, due_ms=None)
     journey = plan.journeys.get(enrollment.journey)
-    step = journey.steps.get(enrollment.step) if journey is not None else None
-    if journey is None or step is None:
+    due = [position for position in places if position.due_ms <= now_ms]
+    if journey is None or any(position.step not in journey.steps for position in due):
         reason = "journey_gone" if journey is None else "version_gone"
         return end(plan.subject, enrollment, progress, reason, values={}, now_ms=now_ms)
     enrollment = replace(enrollment, version=journey.version)
-    following = step.next if isinstance(step, WaitStepPlan) else step.path
-    if following is None:
-        return end(plan.subject, enrollment, progress, "completed", values={}, now_ms=now_ms)
-    return run_steps(journey, replace(enrollment, step=following), facts, progress, now_ms)
+    waiting = [position for position in places if position.due_ms > now_ms]
+    return go_on(Run(journey, enrollment, facts, progress, now_ms, ready=due, waiting=waiting))
 
 
 def observe(plan: SubjectPlan, happened: Happened | Changed, progress: Progress, now_ms: int) -> Transition:
@@ -104,7 +112,7 @@ def observe(plan: SubjectPlan, happened: Happened | Changed, progress: Progress,
         for trait in happened.traits:
             for journey in plan.trait_exits.get(trait, ()):
                 values = {"message_id": happened.message_id}
-                now, left = _exit(journey, f"changed: {trait}", values, now, now_ms)
+                now, left = _exit(journey, change_reason(trait), values, now, now_ms)
                 commands += left
     if not commands:
         return Transition(progress)
@@ -115,15 +123,16 @@ def _exit_on_event(
     journey: JourneyPlan, happened: Happened, progress: Progress, now_ms: int
 ) -> tuple[Progress, tuple[Command, ...]]:
     inside = progress.active_in(journey.name)
-    if inside is None or not _is_after(happened, inside):
+    if inside is None or not is_after(happened, inside):
         return progress, ()
     if not journey.exits_on(happened.event, happened.properties):
         return progress, ()
     values = {"message_id": happened.message_id, "event_at_ms": happened.at_ms}
-    return _exit(journey, f"event: {happened.event}", values, progress, now_ms)
+    return _exit(journey, event_reason(happened.event), values, progress, now_ms)
 
 
-def _is_after(happened: Happened, enrollment: Enrollment) -> bool:
+def is_after(happened: Happened, enrollment: Enrollment) -> bool:
+    """Whether an event came after the trigger, by its own time; the trigger itself did not."""
     trigger = enrollment.trigger
     return happened.at_ms >= trigger.at_ms and happened.message_id != trigger.message_id
 
@@ -135,7 +144,11 @@ def _exit(
     if inside is None:
         return progress, ()
     ended = end(journey.subject, inside, progress, reason, values=values, now_ms=now_ms)
-    return ended.progress, ended.commands
+    then = journey.then_enroll.get(reason)
+    if then is None:
+        return ended.progress, ended.commands
+    asked = enroll_elsewhere(journey, inside, ended.progress, then, now_ms)
+    return ended.progress, (*ended.commands, asked)
 
 
 def _goal(
@@ -144,7 +157,7 @@ def _goal(
     """Credit the event to the newest enrollment that began before it: once, inside its window, for ever."""
     goal = journey.goal
     begun = [
-        held for held in progress.enrollments if held.journey == journey.name and _is_after(happened, held)
+        held for held in progress.enrollments if held.journey == journey.name and is_after(happened, held)
     ]
     if goal is None or not begun:
         return progress, ()

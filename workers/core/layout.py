@@ -6,7 +6,7 @@ import json
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from schemas.workspace import ExitEvent, Journey, PerformedCondition, SustainedCondition
+from schemas.workspace import ExitEvent, Journey, PerformedCondition, SustainedCondition, WaitForStep
 from workers.core.comparisons import compile_path, compile_where
 from workers.core.conditions import compile_condition
 from workers.core.ids import stable_id
@@ -110,9 +110,14 @@ def _id(*parts: str) -> int:
 
 
 def _needs(one: Journey | Segment) -> Iterator[PlainNeed | Need]:
-    """What conditions read, and what a journey's exits need until an enrolment has looked for them."""
+    """What conditions read, and what a journey's exits and waits need until an enrolment looked for them."""
     for condition in one.top_conditions():
         yield from needs(condition)
     for leaving in one.exit if isinstance(one, Journey) else ():
         if isinstance(leaving.when, ExitEvent):
             yield PlainNeed(leaving.when.event, leaving.when.where, ELIGIBLE_MAX_AGE_MS + 1)
+    for step in one.all_steps() if isinstance(one, Journey) else ():
+        if isinstance(step, WaitForStep) and step.wait_for.since == "entry":
+            for awaited in step.wait_for.awaited():
+                if awaited.match is None:
+                    yield PlainNeed(awaited.event, awaited.where, ELIGIBLE_MAX_AGE_MS + 1)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from schemas.workspace import (
     AccountCondition,
     AllCondition,
-    BranchStep,
     ConsentCondition,
     ConvertedCondition,
     EnrolledCondition,
+    ExitChange,
     ExitEvent,
     NotCondition,
     Operators,
@@ -23,17 +23,16 @@ from schemas.workspace import (
     ScoreCondition,
     Segment,
     SegmentCondition,
-    SendStep,
     SustainedCondition,
 )
 from schemas.workspace.comparisons import NEGATIVE
 from schemas.workspace.conditions import children
-from schemas.workspace.journeys import Arm, inner_steps
+from schemas.workspace.steps import conditions_of, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from schemas.workspace import Condition, Journey, Step, Workspace
+    from schemas.workspace import Condition, Journey, Workspace
 
     Definition: TypeAlias = Journey | Segment
 
@@ -68,7 +67,6 @@ def lint(workspace: Workspace) -> list[Finding]:
     tags = {tag for journey in workspace.journeys for tag in journey.tags}
     found: list[Finding] = []
     for journey in workspace.journeys:
-        found += _messages(journey, workspace.templates)
         found += _crossings(journey)
         found += _leaving(journey)
     segments = {segment.segment: segment for segment in workspace.segments}
@@ -93,24 +91,6 @@ def finding(one: Definition, severity: Severity, location: Location, detail: str
     return Finding("journeys", one.journey, severity, location, detail)
 
 
-def _messages(journey: Journey, templates: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
-    """Each step's template is there, and for the step's channel."""
-    for location, step in _located_steps(journey.steps, ("steps",)):
-        if not isinstance(step, SendStep):
-            continue
-        send = step.send
-        place = (*location, "send", send.channel)
-        template = templates.get(send.template)
-        if template is None:
-            detail = f"there is no template {send.template!r}; there are {_listed(templates)}"
-            yield Finding("journeys", journey.journey, "error", place, detail)
-        elif template.get("channel") != send.channel:
-            detail = (
-                f"the template {send.template!r} is for {template.get('channel')}, not for {send.channel}"
-            )
-            yield Finding("journeys", journey.journey, "error", place, detail)
-
-
 def _references(one: Definition, names: set[str], tags: set[str]) -> Iterator[Finding]:
     """Journeys that conditions name are in the workspace."""
     for location, condition in _located_conditions(one):
@@ -122,7 +102,7 @@ def _references(one: Definition, names: set[str], tags: set[str]) -> Iterator[Fi
             continue
         for name in named.journey or ():
             if name not in names:
-                detail = f"there is no journey {name!r}; there are {_listed(names)}"
+                detail = f"there is no journey {name!r}; there are {listed(names)}"
                 yield finding(one, "error", (*place, "journey"), detail)
         for tag in named.tag or ():
             if tag not in tags:
@@ -137,7 +117,7 @@ def _segments_named(one: Definition, segments: Mapping[str, Segment]) -> Iterato
             continue
         place, named = (*location, "in_segment"), segments.get(condition.in_segment)
         if named is None:
-            detail = f"there is no segment {condition.in_segment!r}; there are {_listed(segments)}"
+            detail = f"there is no segment {condition.in_segment!r}; there are {listed(segments)}"
             yield finding(one, "error", place, detail)
         elif named.subject != one.subject:
             detail = f"{named.segment!r} is a segment of {named.subject}s, and this is about {one.subject}s"
@@ -151,7 +131,7 @@ def _scores_named(one: Definition, scores: Mapping[str, Score]) -> Iterator[Find
             continue
         place, named = (*location, "score"), scores.get(condition.score)
         if named is None:
-            detail = f"there is no score {condition.score!r}; there are {_listed(scores)}"
+            detail = f"there is no score {condition.score!r}; there are {listed(scores)}"
             yield finding(one, "error", place, detail)
         elif named.subject != one.subject:
             detail = f"{named.score!r} is a score of {named.subject}s, and this is about {one.subject}s"
@@ -254,30 +234,20 @@ def _comparison(condition: Condition, location: Location) -> tuple[Operators | N
     return (condition, location) if isinstance(condition, Operators) else (None, location)
 
 
-def _located_steps(steps: tuple[Step, ...], location: Location) -> Iterator[tuple[Location, Step]]:
-    for index, step in enumerate(steps):
-        place = (*location, index)
-        yield place, step
-        if isinstance(step, BranchStep):
-            for number, arm in enumerate(step.branch):
-                key = "steps" if isinstance(arm, Arm) else "otherwise"
-                yield from _located_steps(inner_steps(arm), (*place, "branch", number, key))
-
-
 def _located_conditions(one: Definition) -> Iterator[tuple[Location, Condition]]:
     tops: list[tuple[Location, Condition]] = []
     holder, prefix = (one, ()) if isinstance(one, Segment) else (one.entry, ("entry",))
     for part in ("require", "exclude"):
         conditions: tuple[Condition, ...] = getattr(holder, part)
         tops += [((*prefix, part, index), condition) for index, condition in enumerate(conditions)]
-    steps = () if isinstance(one, Segment) else one.steps
-    for location, step in _located_steps(steps, ("steps",)):
-        if isinstance(step, BranchStep):
-            tops += [
-                ((*location, "branch", number, "when"), arm.when)
-                for number, arm in enumerate(step.branch)
-                if isinstance(arm, Arm)
-            ]
+    if not isinstance(one, Segment):
+        tops += [
+            (("exit", index, "when"), leaving.when)
+            for index, leaving in enumerate(one.exit)
+            if not isinstance(leaving.when, (ExitEvent, ExitChange))
+        ]
+        for location, step in walk(one.steps, ("steps",)):
+            tops += [((*location, *way), condition) for way, condition in conditions_of(step)]
     for location, condition in tops:
         yield from _with_inner(location, condition)
 
@@ -295,7 +265,8 @@ def _with_inner(location: Location, condition: Condition) -> Iterator[tuple[Loca
         yield from _with_inner((*location, key, index), inner)
 
 
-def _listed(names: Mapping[str, Any] | set[str]) -> str:
+def listed(names: Mapping[str, Any] | set[str]) -> str:
+    """Some of the names that there are, for who misspelled one."""
     known = sorted(names)
     more = f" and {len(known) - _SHOWN_NAMES} more" if len(known) > _SHOWN_NAMES else ""
     return (", ".join(known[:_SHOWN_NAMES]) or "none") + more

@@ -113,6 +113,8 @@ def _paths(beside: Mapping[str, Any]) -> Iterator[tuple[Location, str]]:
     """The properties of an event that the fields beside its name ask for."""
     for path in beside.get("where") or ():
         yield ("where", path), path
+    for path in beside.get("match") or ():
+        yield ("match", path), path
     for name in ("revenue", *_AGGREGATED):
         if isinstance(beside.get(name), str):
             yield (name,), beside[name].removeprefix(_OF_EVENT)

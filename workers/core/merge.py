@@ -139,6 +139,10 @@ def _ended(enrollment: Enrollment, now_ms: int) -> Enrollment:
         timer_id=None,
         due_ms=None,
         trigger=replace(enrollment.trigger, properties={}),
+        positions=(),
+        awaited={},
+        early={},
+        look_ms=None,
     )
 
 

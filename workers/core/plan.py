@@ -3,24 +3,43 @@
 ``plan.user.events.get(name)`` is all that an event costs which no journey speaks of.
 
 A step is named by its path: its place among its siblings, counted from 0, after the path of what holds
-it: ``2`` is the third step, ``2.0.1`` the second step of the first arm of the branch that is the third.
+it: ``2`` is the third step, ``2.0.1`` the second step of the first arm of the branch that is the third. What
+runs after a timeout is counted after the arms. A step with an ``id`` has that as its path, wherever it is.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from workers.core.scores import ScorePlans
+from workers.core.step_plans import BranchStepPlan, SendStepPlan, StepPlan, WaitStepPlan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from schemas.fields import SubjectType
-    from schemas.workspace.journeys import SendChannel
     from workers.core.comparisons import Getter, Predicate
     from workers.core.compiled import CompiledCondition
     from workers.core.slots import MeasureSlot, TruthSlot
+
+__all__ = [
+    "NO_SCORES",
+    "NO_SEGMENTS",
+    "BranchStepPlan",
+    "EventPlan",
+    "ExitPlan",
+    "GoalPlan",
+    "JourneyPlan",
+    "Plan",
+    "SegmentPlan",
+    "SegmentsPlan",
+    "SendStepPlan",
+    "Slot",
+    "StepPlan",
+    "SubjectPlan",
+    "WaitStepPlan",
+]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,38 +56,6 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SendStepPlan:
-    """Sends a message and goes on to ``next`` (None: the journey is over)."""
-
-    path: str
-    next: str | None
-    channel: SendChannel
-    template: str
-    once: bool
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class WaitStepPlan:
-    """Goes on to ``next`` after ``wait_ms``."""
-
-    path: str
-    next: str | None
-    wait_ms: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class BranchStepPlan:
-    """Goes on to the first arm whose condition is true, else to ``otherwise`` (None: the journey is over)."""
-
-    path: str
-    arms: tuple[tuple[CompiledCondition, str], ...]
-    otherwise: str | None
-
-
-StepPlan: TypeAlias = SendStepPlan | WaitStepPlan | BranchStepPlan
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class GoalPlan:
     """The goal of a journey. ``revenue`` reads the amount from the event's properties."""
 
@@ -81,6 +68,14 @@ class GoalPlan:
         """The amount; None where the journey names none or the property is not a number."""
         value = self.revenue(properties) if self.revenue is not None else None
         return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExitPlan:
+    """A condition that ends an enrollment, and the journey that the subject is to enter then, if any."""
+
+    condition: CompiledCondition
+    enroll: str | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,6 +106,13 @@ class JourneyPlan:
     recipient_limit: int
     first: str
     steps: Mapping[str, StepPlan]
+    exit_conditions: tuple[ExitPlan, ...] = ()
+    then_enroll: Mapping[str, str] = field(default_factory=dict)
+    """By the reason of an exit: the journey that the subject is to enter then."""
+    listening: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By event: the paths of the steps that wait for it, or begin to wait anew."""
+    looking: frozenset[str] = frozenset()
+    """The paths of the steps that wait for what is known of the subject: a condition, a date in a field."""
 
     def exits_on(self, event: str, properties: Mapping[str, Any]) -> bool:
         """Whether the event ends an enrollment."""
@@ -123,7 +125,8 @@ class EventPlan:
 
     ``slots`` are plain windows. ``measures`` are all other slots that keep something of the event: they need
     its properties, in an account's row also who did it, and are written by ``workers.core.slots.record``.
-    ``scored``: some score counts it.
+    ``scored``: some score counts it. ``waits`` are journeys with a step that listens for it. ``looks``: a
+    condition that somebody waits for, or that ends a journey, may change with it.
     """
 
     slots: tuple[Slot, ...] = ()
@@ -132,6 +135,8 @@ class EventPlan:
     exits: tuple[JourneyPlan, ...] = ()
     goals: tuple[JourneyPlan, ...] = ()
     scored: bool = False
+    waits: tuple[JourneyPlan, ...] = ()
+    looks: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -192,6 +197,8 @@ class SubjectPlan:
     truths: tuple[TruthSlot, ...] = ()
     segments: SegmentsPlan = NO_SEGMENTS
     scores: ScorePlans = NO_SCORES
+    looked_at: frozenset[str] = frozenset()
+    """The journeys whose people are looked at when anything about them changes: see ``core.watching``."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -32,6 +32,9 @@ MESSAGES_MAX: Final = 1_000
 ONCE_MAX: Final = 1_000
 """Once-per-user templates remembered. The gate skips beyond it (``too_many_once``)."""
 
+VISITS_RADIX: Final = 1_000
+"""More rounds than a loop may have: rounds of loops in one another make one number of it."""
+
 GOAL_LATENESS_MS: Final = 86_400_000
 """An event of the goal's window still counts when it arrives up to a day after the window's end."""
 
@@ -52,12 +55,48 @@ class TriggerFacts(msgspec.Struct, frozen=True, array_like=True):
     properties: dict[str, Any]
 
 
+class Position(msgspec.Struct, frozen=True, array_like=True):
+    """One place where an enrollment stands; there are several while parts of it run side by side.
+
+    ``step`` is the path of a step: one that it waits at since ``since_ms``, or (None) is to run. Time takes
+    it on at ``due_ms``; ``until_ms`` is when a wait for something else is over. ``rounds`` are those of the
+    loops around it, from 1, by the loop's path, the outermost first.
+    """
+
+    step: str
+    due_ms: int
+    since_ms: int | None = None
+    until_ms: int | None = None
+    rounds: dict[str, int] = {}
+
+    @property
+    def visit(self) -> int:
+        """How often its step was come to, as a number that no other round has: 1 outside of loops."""
+        visit = 1
+        for number in self.rounds.values():
+            visit = (visit - 1) * VISITS_RADIX + number
+        return visit
+
+
+class Early(msgspec.Struct, frozen=True, array_like=True):
+    """An event that came before the step that waits for it."""
+
+    at_ms: int
+    properties: dict[str, Any]
+
+
 class Enrollment(msgspec.Struct, frozen=True, array_like=True):
     """One run of the subject through one journey.
 
-    ``step`` is the path of the step to run next (see :mod:`workers.core.plan`), ``visit`` counts from 1 how
-    often a loop came by. While it waits, ``timer_id`` (32 hex digits) is set and due at ``due_ms``.
+    ``step`` is the path of the step that ran last, or is to run first (see :mod:`workers.core.plan`), and
+    ``visit`` counts from 1 how often a loop came by it. While it waits, it stands at ``positions``, and
+    ``timer_id`` (32 hex digits) is set and due at ``due_ms``, for the earliest of them.
     The other times are None until they happen. ``account`` is the account of a user at entry.
+
+    ``awaited`` are the properties of the event that it waited for last. ``early`` are events that came before
+    the step that waits for them, by the step's path and the event's place there. ``look_ms`` is when time
+    alone may make a condition true that ends it. ``hops``: how many journeys enrolled one another, within an
+    hour each, until this one.
     """
 
     id: str
@@ -77,6 +116,18 @@ class Enrollment(msgspec.Struct, frozen=True, array_like=True):
     first_sent_at_ms: int | None = None
     ended_at_ms: int | None = None
     end_reason: str | None = None
+    positions: tuple[Position, ...] = ()
+    awaited: dict[str, Any] = {}
+    early: dict[str, Early] = {}
+    look_ms: int | None = None
+    hops: int = 0
+
+    @property
+    def places(self) -> tuple[Position, ...]:
+        """Where it stands; rows from before there were positions have one step that they wait at."""
+        if self.positions or self.due_ms is None:
+            return self.positions
+        return (Position(self.step, self.due_ms, since_ms=self.entered_at_ms),)
 
     @property
     def is_active(self) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from msgspec.structs import replace
+
 from schemas import wire
 from workers.core.commands import RequestMessage, SendMessage, Transition
 from workers.core.decisions import send_decision
@@ -53,21 +55,7 @@ def send_to_person(
     progress = with_once(progress, once_key(request))
     if request.holdout:
         return Transition(progress, (send_decision(request, "would_send", None, verdict.values, now_ms),))
-    message = wire.Message(
-        id=request.id,
-        channel=request.channel,
-        person=request.subject,
-        account=request.account,
-        journey=request.journey,
-        version=request.version,
-        enrollment=request.enrollment,
-        step=request.step,
-        template=request.template,
-        tags=list(request.tags),
-        to=verdict.to,
-        context=context,
-        requested_at_ms=now_ms,
-    )
+    message = _message(request, verdict.to, context, now_ms)
     progress = with_message(progress, _remember(request, now_ms))
     decision = send_decision(request, "send", None, verdict.values, now_ms)
     return Transition(progress, (SendMessage(message), decision))
@@ -89,7 +77,10 @@ def ask_members(
         enrollment=request.enrollment,
         step=request.step,
         message=wire.RequestedMessage(
-            channel=request.channel, template=request.template, tags=list(request.tags)
+            channel=request.channel,
+            template=request.template,
+            tags=list(request.tags),
+            variant=request.variant,
         ),
         context=context,
         roles=journey.roles,
@@ -98,6 +89,23 @@ def ask_members(
     )
     progress = with_message(progress, _remember(request, now_ms))
     return Transition(progress, (command, send_decision(request, "request", None, {}, now_ms)))
+
+
+def call_webhook(
+    request: SendRequest, context: wire.MessageContext, progress: Progress, now_ms: int
+) -> Transition:
+    """Ask for a call to another system, once, also for an account. Nobody is written to: no gate is asked.
+
+    It counts as no message that the person received.
+    """
+    if was_sent(progress, request.id):
+        return Transition(progress, (send_decision(request, "skip", "already_sent", {}, now_ms),))
+    if request.holdout:
+        return Transition(progress, (send_decision(request, "would_send", None, {}, now_ms),))
+    message = _message(request, None, context, now_ms)
+    called = SentMessage(request.id, request.channel, (), now_ms)
+    decision = send_decision(request, "send", None, {}, now_ms)
+    return Transition(with_message(progress, called), (SendMessage(message), decision))
 
 
 def answer_request(
@@ -126,12 +134,30 @@ def answer_request(
         holdout=False,
         requested_at_ms=record.at_ms,
         asked=record.request,
+        variant=record.message.variant,
     )
-    context = wire.MessageContext(
-        user=dict(facts.traits), account=record.context.account, event=record.context.event
-    )
+    context = replace(record.context, user=dict(facts.traits))
     progress = pruned(progress, now_ms, plan.user.message_memory_ms)
     return send_to_person(request, context, facts, progress, now_ms)
+
+
+def _message(request: SendRequest, to: str | None, context: wire.MessageContext, now_ms: int) -> wire.Message:
+    return wire.Message(
+        id=request.id,
+        channel=request.channel,
+        person=request.subject,
+        account=request.account,
+        journey=request.journey,
+        version=request.version,
+        enrollment=request.enrollment,
+        step=request.step,
+        template=request.template,
+        tags=list(request.tags),
+        variant=request.variant,
+        to=to,
+        context=context,
+        requested_at_ms=now_ms,
+    )
 
 
 def _remember(request: SendRequest, now_ms: int) -> SentMessage:

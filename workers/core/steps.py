@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, assert_never
+from typing import TYPE_CHECKING, Final, assert_never
 
 from msgspec.structs import replace
 
-from schemas import wire
-from workers.core.commands import CancelTimer, SetTimer, Transition
-from workers.core.decisions import exit_decision
-from workers.core.facts import Moment
-from workers.core.ids import stable_id
-from workers.core.outcome import Outcome
-from workers.core.plan import BranchStepPlan, SendStepPlan, WaitStepPlan
-from workers.core.progress import with_enrollment
-from workers.core.sending import ask_members, request_of, send_to_person
+from workers.core.actions import choose, enroll_elsewhere, send, update
+from workers.core.commands import Transition
+from workers.core.decisions import split_decision
+from workers.core.outcome import Outcome as Truth
+from workers.core.progress import Position
+from workers.core.run import COMPLETED, Fork, Go, Leave, Run, Stay, end
+from workers.core.step_plans import (
+    AgainStepPlan,
+    BranchStepPlan,
+    EnrollStepPlan,
+    ExitStepPlan,
+    JoinStepPlan,
+    ParallelStepPlan,
+    RepeatStepPlan,
+    SendStepPlan,
+    SplitStepPlan,
+    UpdateStepPlan,
+    WaitForStepPlan,
+    WaitStepPlan,
+    WaitUntilStepPlan,
+)
+from workers.core.waits import begin_early, wait, wait_for, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from schemas.fields import SubjectType
-    from workers.core.commands import Command
     from workers.core.facts import Facts
     from workers.core.plan import JourneyPlan
     from workers.core.progress import Enrollment, Progress
+    from workers.core.run import Outcome
+    from workers.core.step_plans import StepPlan
+
+__all__ = ["STEPS_PER_ACTIVATION_MAX", "end", "go_on", "run_steps"]
 
 STEPS_PER_ACTIVATION_MAX: Final = 50
 """Steps that run in one go. The rest follows by a timer that is due at once, so that one subject with a long
@@ -33,97 +46,142 @@ journey neither makes a transaction large nor keeps the others of its partition 
 def run_steps(
     journey: JourneyPlan, enrollment: Enrollment, facts: Facts, progress: Progress, now_ms: int
 ) -> Transition:
-    """Run an active enrollment from ``enrollment.step`` on, until it waits or the journey is over.
+    """Begin an enrollment at ``enrollment.step``, and run it until it waits or the journey is over.
 
     ``enrollment`` stands in ``progress`` already, or is put there in its newest form.
     """
-    commands: list[Command] = []
-    path: str | None = enrollment.step
-    ran = 0
-    while path is not None:
-        enrollment = replace(enrollment, step=path)
-        step = journey.steps[path]
-        if isinstance(step, WaitStepPlan):
-            return _wait(enrollment, progress, commands, now_ms + step.wait_ms)
-        # A wait never comes here: a timer that is due at a wait's path means that the wait is over.
-        if ran == STEPS_PER_ACTIVATION_MAX:
-            return _wait(enrollment, progress, commands, now_ms)
-        ran += 1
-        match step:
-            case SendStepPlan():
-                enrollment, sent = _send(journey, enrollment, step, Moment(facts, progress, now_ms))
-                progress = sent.progress
-                commands += sent.commands
-                path = step.next
-            case BranchStepPlan():
-                trigger = enrollment.trigger.properties
-                path = _way(step, Moment(facts, progress, now_ms, properties=trigger))
-            case _:
-                assert_never(step)
-    ended = end(journey.subject, enrollment, progress, "completed", values={}, now_ms=now_ms)
-    return Transition(ended.progress, (*commands, *ended.commands))
+    enrollment = begin_early(journey, enrollment, facts)
+    first = Position(enrollment.step, now_ms)
+    return go_on(Run(journey, enrollment, facts, progress, now_ms, ready=[first], waiting=[]))
 
 
-def end(
-    subject_type: SubjectType,
-    enrollment: Enrollment,
-    progress: Progress,
-    reason: str,
-    *,
-    values: Mapping[str, Any],
-    now_ms: int,
-) -> Transition:
-    """End an active enrollment: its timer is cancelled, and no step of it runs any more.
+def go_on(run: Run) -> Transition:
+    """Run the positions that are ready, one after the other; those that wait stay where they are.
 
-    What its templates needed is forgotten; what its goal needs is kept.
+    Where a condition holds that ends the journey, no step runs.
     """
-    ended = replace(
-        enrollment,
-        state="ended",
-        end_reason=reason,
-        ended_at_ms=now_ms,
-        timer_id=None,
-        due_ms=None,
-        trigger=replace(enrollment.trigger, properties={}),
-    )
-    cancelled = () if enrollment.timer_id is None else (CancelTimer(enrollment.timer_id),)
-    decision = exit_decision(subject_type, progress.subject, ended, values, now_ms)
-    return Transition(with_enrollment(progress, ended), (*cancelled, decision))
+    left = exit_if_due(run)
+    if left is not None:
+        return left
+    while run.ready:
+        position: Position | None = run.ready.pop(0)
+        while position is not None:
+            if run.halted or run.ran == STEPS_PER_ACTIVATION_MAX:
+                run.waiting.append(replace(position, due_ms=run.now_ms))
+                break
+            run.ran += 1
+            run.enrollment = replace(run.enrollment, step=position.step, visit=position.visit)
+            outcome, position = _step(run, run.journey.steps[position.step], position)
+            match outcome:
+                case Go(None):
+                    return run.ended(COMPLETED)
+                case Leave(reason):
+                    return run.ended(reason)
+                case Go(str() as path):
+                    position = _at(position, path, run.now_ms)
+                case Stay(standing):
+                    run.waiting.append(standing)
+                    position = None
+                case Fork(paths):
+                    run.ready += [_at(position, path, run.now_ms) for path in paths]
+                    position = None
+    return run.waits()
 
 
-def _wait(enrollment: Enrollment, progress: Progress, commands: list[Command], due_ms: int) -> Transition:
-    timer_id = stable_id("timer", enrollment.id, enrollment.step, str(enrollment.visit))
-    waiting = replace(enrollment, timer_id=timer_id, due_ms=due_ms)
-    timer = SetTimer(timer_id, due_ms, enrollment.id)
-    return Transition(with_enrollment(progress, waiting), (*commands, timer))
+def exit_if_due(run: Run) -> Transition | None:
+    """The end of an enrollment of which a condition holds that ends it; None where none does."""
+    moment = run.moment
+    for leaving in run.journey.exit_conditions:
+        if leaving.condition.test(moment, {}) is Truth.TRUE:
+            left = run.ended(f"condition: {leaving.condition.label}")
+            if leaving.enroll is None:
+                return left
+            asked = enroll_elsewhere(run.journey, run.enrollment, left.progress, leaving.enroll, run.now_ms)
+            return Transition(left.progress, (*left.commands, asked))
+    return None
 
 
-def _send(
-    journey: JourneyPlan,
-    enrollment: Enrollment,
-    step: SendStepPlan,
-    moment: Moment,
-) -> tuple[Enrollment, Transition]:
-    facts, progress, now_ms = moment.facts, moment.progress, moment.now_ms
-    request = request_of(journey, enrollment, step, progress.subject, now_ms)
-    context = wire.MessageContext(
-        user=dict(facts.traits) if journey.subject == "user" else {},
-        account=dict(facts.account_traits if journey.subject == "user" else facts.traits),
-        event=enrollment.trigger.properties,
-    )
-    if journey.subject == "user":
-        sent = send_to_person(request, context, facts, progress, now_ms)
-    else:
-        sent = ask_members(request, journey, context, progress, now_ms)
-    went_out = len(sent.progress.messages) > len(progress.messages)
-    if went_out and enrollment.first_sent_at_ms is None:
-        enrollment = replace(enrollment, first_sent_at_ms=now_ms)
-    return enrollment, sent
+def _at(position: Position, path: str, now_ms: int) -> Position:
+    """About to run another step, in the same rounds."""
+    return Position(path, now_ms, rounds=position.rounds)
 
 
-def _way(step: BranchStepPlan, moment: Moment) -> str | None:
+def _step(run: Run, step: StepPlan, position: Position) -> tuple[Outcome, Position]:  # noqa: C901, PLR0911, PLR0912  one per kind
+    """What a step says, and the position with its rounds as they are then."""
+    match step:
+        case SendStepPlan():
+            return send(run, step, position), position
+        case WaitStepPlan():
+            return wait(run, step, position), position
+        case WaitUntilStepPlan():
+            return wait_until(run, step, position), position
+        case WaitForStepPlan():
+            return wait_for(run, step, position), position
+        case BranchStepPlan():
+            return Go(_way(run, step)), position
+        case SplitStepPlan():
+            return Go(_share(run, step)), position
+        case ParallelStepPlan():
+            return Fork(step.parts), position
+        case JoinStepPlan():
+            return _join(run, step), position
+        case RepeatStepPlan():
+            return _repeat(run, step, position)
+        case AgainStepPlan():
+            return Go(step.loop), position
+        case UpdateStepPlan():
+            update(run, step)
+            return Go(step.next), position
+        case EnrollStepPlan():
+            run.commands.append(
+                enroll_elsewhere(run.journey, run.enrollment, run.progress, step.journey, run.now_ms)
+            )
+            return Go(step.next), position
+        case ExitStepPlan():
+            return Leave(step.reason), position
+        case _:
+            assert_never(step)
+
+
+def _way(run: Run, step: BranchStepPlan) -> str | None:
     """The path that a branch goes on to; None where the journey is over."""
+    moment = run.moment
     for condition, target in step.arms:
-        if condition.test(moment, {}) is Outcome.TRUE:
+        if condition.test(moment, {}) is Truth.TRUE:
             return target
     return step.otherwise
+
+
+def _share(run: Run, step: SplitStepPlan) -> str | None:
+    name, _ = choose(step.choice, run.enrollment, run.progress.subject)
+    run.commands.append(
+        split_decision(
+            run.journey.subject,
+            run.progress.subject,
+            run.enrollment,
+            step.choice.experiment,
+            name,
+            run.now_ms,
+        )
+    )
+    return step.targets[name]
+
+
+def _join(run: Run, step: JoinStepPlan) -> Outcome:
+    if step.on_first:
+        run.ready = [one for one in run.ready if one.step not in step.inside]
+        run.waiting = [one for one in run.waiting if one.step not in step.inside]
+        return Go(step.next)
+    others = any(one.step in step.inside for one in (*run.ready, *run.waiting))
+    return Fork() if others else Go(step.next)
+
+
+def _repeat(run: Run, step: RepeatStepPlan, position: Position) -> tuple[Outcome, Position]:
+    begun = position.rounds.get(step.path, 0)
+    over = begun >= step.times or (step.until is not None and step.until.test(run.moment, {}) is Truth.TRUE)
+    rounds = {path: number for path, number in position.rounds.items() if path != step.path}
+    if over:
+        return Go(step.next), replace(position, rounds=rounds)
+    # The path stays where it was among them: the outermost loop comes first.
+    rounds = {**position.rounds, step.path: begun + 1}
+    return Go(step.body), replace(position, rounds=rounds)

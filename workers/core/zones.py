@@ -79,10 +79,21 @@ class Zones:
             or self._default
         )
 
-    def date_ms(self, value: Any, moment: Moment) -> int | None:
-        """What a trait holds as a date; None where it holds none."""
+    def named(self, zone: str, moment: Moment) -> ZoneInfo:
+        """A zone by its name, or by whose it is: ``user`` (:meth:`of`), ``account``, ``workspace``."""
+        if zone == "user":
+            return self.of(moment)
+        if zone == "account":
+            return self._named(moment.facts.account_traits.get(TIMEZONE)) or self._default
+        return self._default if zone == "workspace" else self._table[zone]
+
+    def date_ms(self, value: Any, moment: Moment, zone: ZoneInfo | None = None) -> int | None:
+        """What a trait holds as a date, days beginning in ``zone`` or else in the subject's.
+
+        None where it holds none.
+        """
         if isinstance(value, str):
-            return self._text_ms(value, moment)
+            return self._text_ms(value, zone or self.of(moment))
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value):
             return None
         return int(value * 1000) if abs(value) < SECONDS_BELOW else int(value)
@@ -90,10 +101,10 @@ class Zones:
     def _named(self, name: Any) -> ZoneInfo | None:
         return self._table.get(name) if isinstance(name, str) else None
 
-    def _text_ms(self, text: str, moment: Moment) -> int | None:
+    def _text_ms(self, text: str, zone: ZoneInfo) -> int | None:
         try:
             if is_plain_date(text):
-                return day_start_ms(date.fromisoformat(text), self.of(moment))
+                return day_start_ms(date.fromisoformat(text), zone)
             parsed = datetime.fromisoformat(text)
         except (ValueError, OverflowError):
             return None

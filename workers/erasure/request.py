@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 import uuid
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Final, get_args
+from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import Producer
 
 from schemas import wire
 from schemas.topics import DAY_MS, ERASURE_LIMIT_MS, load_topics
-from schemas.workspace.journeys import SendChannel
+from schemas.workspace.sends import SENDERS
 from workers.clock import SystemClock
 from workers.erasure.answers import Answers
 from workers.erasure.proof import Names, Reader
@@ -62,7 +62,7 @@ def erase(settings: Settings, wish: Wish) -> dict[str, Any]:
         asked_ms = clock.now_ms()
         request = uuid.uuid4().hex
         place = _ask(settings, wish, request, asked_ms)
-        channels = tuple(settings.topic(f"messages.{channel}") for channel in get_args(SendChannel))
+        channels = tuple(settings.topic(f"messages.{channel}") for channel in SENDERS)
         deadline = time.monotonic() + wish.wait_s
         while True:
             answers, answered = _answers(reader, settings, wish, request, channels, starts)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, get_args
+from typing import TYPE_CHECKING, Final
 
 from schemas import wire
-from schemas.workspace.journeys import SendChannel
+from schemas.workspace.sends import SENDERS
 from workers.core.ids import stable_id
 from workers.identity.places import erasure_hash, move_member, take_out
 from workers.shell import Subject
@@ -56,7 +56,7 @@ def erase(asked: wire.Erase, view: View, parts: EngineParts, now_ms: int) -> Non
         also += [*identity.sources, *identity.asked]
     for account in accounts:
         move_member(view, parts, account, person, None, now_ms, asked.request)
-    for channel in get_args(SendChannel):
+    for channel in SENDERS:
         # No value: nothing is left to be sent to this person.
         view.send(parts.topics(f"messages.{channel}"), key, None)
     _answer(asked, view, parts, now_ms, rows=len(rows) + timers, ids=also, accounts=accounts)

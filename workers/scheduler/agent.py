@@ -109,9 +109,11 @@ class Scheduler:
             subject = Subject(payload.subject_type, payload.subject.encode(), view, self._parts)
             if payload.enrollment == SCORES:
                 subject.rescore(now_ms)
+                subject.look(now_ms)
                 continue
             if payload.enrollment == SEGMENTS:
                 subject.settle(now_ms, due_segments(subject.memberships, now_ms))
+                subject.look(now_ms)
                 continue
             facts = subject.facts(now_ms, {})
             subject.take(resume(subject.plan, subject.progress, payload.enrollment, facts, now_ms), now_ms)

@@ -20,11 +20,10 @@ from workers.stream.partitioner import partition_of
 from workers.stream.tables import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from typing import Any
 
     from workers.shell import EngineParts
-    from workers.state import Profile
     from workers.stream.batch import TP, Batch
     from workers.stream.view import View
 
@@ -112,26 +111,4 @@ class AccountTraitSignals:
         subject.put_profile(profile)
         message_id = stable_id("told", told.account, told.id)
         traits_changed(before, message_id, min(told.at_ms, now_ms), subject, now_ms)
-        tell(profile.members, profile, key, message_id, view, self._parts, now_ms)
-
-
-def tell(
-    members: Iterable[str],
-    profile: Profile,
-    key: bytes,
-    message_id: str,
-    view: View,
-    parts: EngineParts,
-    now_ms: int,
-) -> None:
-    """Send an account's traits to these members' partitions."""
-    topic, account = parts.topics("scheduler"), key.decode()
-    for user in members:
-        facts = wire.AccountFacts(
-            id=stable_id("facts", account, user, message_id),
-            subject=user,
-            account=account,
-            facts=profile.traits,
-            at_ms=now_ms,
-        )
-        view.send(topic, user.encode(), wire.encode(facts))
+        subject.tell(profile.members, message_id, now_ms)

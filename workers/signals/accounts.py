@@ -14,7 +14,6 @@ from workers.core.journeys import Happened
 from workers.core.plan import EventPlan
 from workers.shell import Subject
 from workers.signals.account_events import Counted, Described, Item, Occurred, decode
-from workers.signals.account_traits import tell
 from workers.signals.reactions import react, traits_changed
 from workers.signals.traits import merge_traits
 from workers.state import ACCOUNTS
@@ -85,7 +84,9 @@ class AccountSignals:
         for account, happened in by_account.items():
             self._account(account.encode(), happened, view, now_ms)
 
-    def _account(self, key: bytes, items: list[Item], view: View, now_ms: int) -> None:
+    def _account(  # noqa: C901  one kind of item after the other
+        self, key: bytes, items: list[Item], view: View, now_ms: int
+    ) -> None:
         """All of one account's items, in order; occurrences are gathered until something decides on them."""
         rows = view.table(ACCOUNTS.activity)
         known = rows.get(key)
@@ -111,15 +112,18 @@ class AccountSignals:
                 windows.measure(row, plan.measures, item.at_ms, now_ms, _properties(item), item.user)
             if plan.scored:
                 subject.score(item.event, item.message_id, _properties(item), item.at_ms, now_ms)
-            if plan.entries or plan.exits or plan.goals:
+            if plan.entries or plan.exits or plan.goals or plan.waits or plan.looks:
                 _count(row, gathered, now_ms)
                 gathered = {}
                 subject.settle(now_ms, concerned)
                 concerned = frozenset()
                 happened = Happened(item.event, _properties(item), item.message_id, item.at_ms)
                 react(happened, plan, subject, self._parts, view, now_ms)
+                subject.look(now_ms)
         _count(row, gathered, now_ms)
         subject.settle(now_ms, None if known is None and subject.plan.segments.ordered else concerned)
+        if concerned:
+            subject.look(now_ms)
 
     def _describe(self, item: Described, key: bytes, view: View, now_ms: int) -> None:
         subject = Subject("account", key, view, self._parts)
@@ -136,9 +140,9 @@ class AccountSignals:
         if changed:
             traits_changed(before, message_id, item.at_ms, subject, now_ms)
         if changed:
-            tell(profile.members, profile, key, message_id, view, self._parts, now_ms)
+            subject.tell(profile.members, message_id, now_ms)
         elif known is None:
-            tell((item.user,), profile, key, message_id, view, self._parts, now_ms)
+            subject.tell((item.user,), message_id, now_ms)
 
 
 def _count(row: Activity, gathered: dict[Slot, list[int]], now_ms: int) -> None:

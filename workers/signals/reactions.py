@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from schemas import wire
 from workers.core.entry import Declined, Eligible, decide_entry, declined_decision, eligible_record
-from workers.core.journeys import Changed, Happened, changed_traits, observe
+from workers.core.journeys import Happened, observe
+from workers.core.watching import hear
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,9 +21,16 @@ if TYPE_CHECKING:
 def react(
     happened: Happened, plan: EventPlan, subject: Subject, parts: EngineParts, view: View, now_ms: int
 ) -> None:
-    """Goals and exits first: what an event ends, it does not begin in the same breath unless it may."""
+    """Goals and exits first: what an event ends, it does not begin in the same breath unless it may.
+
+    Then those who wait for the event go on, then new ones may enter. Whoever waits for a condition that it
+    changes goes on when the subject is looked at (``Subject.look``), which is up to the caller.
+    """
     if plan.goals or plan.exits:
         subject.take(observe(subject.plan, happened, subject.progress, now_ms), now_ms)
+    if plan.waits and subject.progress.enrollments:
+        heard = hear(subject.plan, happened, subject.facts(now_ms, {}), subject.progress, now_ms)
+        subject.take(heard, now_ms)
     if not plan.entries:
         return
     facts = subject.facts(now_ms, happened.properties, (happened.event, happened.at_ms))
@@ -53,10 +61,4 @@ def traits_changed(
     before: Mapping[str, Any], message_id: str, at_ms: int, subject: Subject, now_ms: int
 ) -> None:
     """What changed traits bring: exits, and segments; ``before`` are the traits as they were."""
-    subject.follow(at_ms, now_ms)
-    subject.rescore(now_ms)
-    changed = changed_traits(subject.plan, before, subject.profile.traits)
-    if changed:
-        happened = Changed(changed, message_id, at_ms)
-        subject.take(observe(subject.plan, happened, subject.progress, now_ms), now_ms)
-    subject.settle_all(now_ms)
+    subject.traits_changed(before, message_id, at_ms, now_ms)

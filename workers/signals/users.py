@@ -39,8 +39,8 @@ DESCRIBING = frozenset({"identify", "group", "alias"})
 class EventUse:
     """What one event is used for, in the form in which the loop asks.
 
-    ``decides``: it can start, end or convert a user's enrollment. ``segments``: those of users that it may
-    change. ``for_accounts``: accounts count it; with ``account_decides`` each occurrence goes there by
+    ``decides``: it can start, end, convert or take on a user's enrollment. ``segments``: those of users that
+    it may change. ``for_accounts``: accounts count it; with ``account_decides`` each occurrence goes there by
     itself, with its properties. ``reads``: it needs all rows of its user. ``other``: there is more to it than
     counting.
     """
@@ -197,6 +197,8 @@ class UserSignals:
         if use.decides:
             happened = Happened(name, wire.values(event.properties), event.message_id, at_ms)
             react(happened, use.plan, subject, self._parts, view, now_ms)
+        if use.reads:
+            subject.look(now_ms)
 
     def _describe(self, one: Taken, row: Activity, outbox: Outbox, view: View, now_ms: int) -> None:
         """Take in traits (identify), membership (group), and other ids of the person (alias, identify)."""
@@ -234,7 +236,7 @@ class UserSignals:
 
 def _use(name: str, users: SubjectPlan, accounts: SubjectPlan) -> EventUse:
     user, account = users.events.get(name, NOTHING), accounts.events.get(name)
-    decides = bool(user.entries or user.exits or user.goals)
+    decides = bool(user.entries or user.exits or user.goals or user.waits or user.looks)
     concerned = users.segments.by_event.get(name, frozenset())
     account_decides = account is not None and _needs_each(account)
     reads = bool(decides or concerned or user.scored)
@@ -252,5 +254,5 @@ def _use(name: str, users: SubjectPlan, accounts: SubjectPlan) -> EventUse:
 
 def _needs_each(plan: EventPlan) -> bool:
     """Whether accounts must see each occurrence with its properties, and not only when it happened."""
-    decides = plan.entries or plan.exits or plan.goals
+    decides = plan.entries or plan.exits or plan.goals or plan.waits or plan.looks
     return bool(decides or plan.measures or plan.scored) or any(slot.where for slot in plan.slots)

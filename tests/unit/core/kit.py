@@ -9,11 +9,14 @@ from schemas.workspace import Journey, Workspace
 from workers.core import slots, windows
 from workers.core.commands import (
     CancelTimer,
+    Enroll,
     RecordConversion,
     RecordDecision,
     RequestMessage,
     SendMessage,
     SetTimer,
+    SetTraits,
+    TellAccount,
     Transition,
 )
 from workers.core.compile import compile_workspace
@@ -21,6 +24,7 @@ from workers.core.entry import Declined, Eligible, decide_entry, declined_decisi
 from workers.core.facts import SubjectFacts
 from workers.core.journeys import Changed, Happened, changed_traits, observe, resume
 from workers.core.progress import Progress
+from workers.core.watching import hear, look
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,7 +82,11 @@ class World:
         self.requests: list[RequestMessage] = []
         self.decisions: list[wire.Decision] = []
         self.conversions: list[wire.Conversion] = []
+        self.told: list[wire.AccountTraits] = []
+        self.asked: list[wire.Eligible] = []
+        self.segments: frozenset[str] = frozenset()
         self._count = 0
+        self._updates: list[SetTraits] = []
 
     def facts(
         self, properties: Mapping[str, Any] | None = None, event: tuple[str, int] | None = None
@@ -92,6 +100,7 @@ class World:
             event=event,
             windows=self.windows,
             retentions_ms=self.plan.retentions_ms,
+            segments=self.segments,
         )
 
     def track(self, event: str, at_ms: int | None = None, **properties: Any) -> list[Eligible | Declined]:
@@ -99,7 +108,13 @@ class World:
         records, verdicts = self.signal(event, at_ms, **properties)
         for record in records:
             self.enroll(record)
+        self.enroll_asked()
         return verdicts
+
+    def enroll_asked(self) -> None:
+        """Those whom a journey asked for arrive at the scheduler."""
+        while self.asked:
+            self.enroll(self.asked.pop(0))
 
     def signal(
         self, event: str, at_ms: int | None = None, **properties: Any
@@ -122,6 +137,7 @@ class World:
             if kept is not None:
                 self.windows[measure.id] = kept
         self.take(observe(self.plan, happened, self.progress, self.now_ms))
+        self.take(hear(self.plan, happened, self.facts(), self.progress, self.now_ms))
         trigger = wire.Trigger(
             event=event, message_id=happened.message_id, at_ms=happened.at_ms, properties=properties
         )
@@ -140,6 +156,7 @@ class World:
                 self.take(Transition(self.progress, (decision,)))
             if verdict is not None:
                 verdicts.append(verdict)
+        self.look()
         return records, verdicts
 
     def enroll(self, record: wire.Eligible) -> Transition:
@@ -149,12 +166,21 @@ class World:
     def identify(self, **traits: Any) -> None:
         """Traits arrive."""
         self._count += 1
+        self._set(traits)
+
+    def look(self) -> None:
+        """Something changed: whoever waits for it goes on."""
+        while (looked := look(self.plan, self.facts(), self.progress, self.now_ms)).commands:
+            self.take(looked)
+
+    def _set(self, traits: Mapping[str, Any]) -> None:
         after = {**self.traits, **traits}
         changed = changed_traits(self.plan, self.traits, after)
         self.traits = after
         if changed:
             happened = Changed(changed, f"m{self._count}", self.now_ms)
             self.take(observe(self.plan, happened, self.progress, self.now_ms))
+        self.look()
 
     def advance(self, duration_ms: int) -> None:
         """Time passes; timers fire in the order of their due times, each at its time."""
@@ -164,13 +190,14 @@ class World:
             del self.timers[timer.timer_id]
             self.now_ms = max(self.now_ms, timer.due_ms)
             self.fire(timer)
+            self.enroll_asked()
         self.now_ms = until_ms
 
     def fire(self, timer: SetTimer) -> Transition:
         """A timer fires now, whether it is still set or not."""
         return self.take(resume(self.plan, self.progress, timer.enrollment_id, self.facts(), self.now_ms))
 
-    def take(self, transition: Transition) -> Transition:
+    def take(self, transition: Transition) -> Transition:  # noqa: C901  one per command
         """Store the row and carry out the commands."""
         self.progress = transition.progress
         for command in transition.commands:
@@ -187,6 +214,17 @@ class World:
                     self.decisions.append(decision)
                 case RecordConversion(conversion):
                     self.conversions.append(conversion)
+                case SetTraits():
+                    self._updates.append(command)
+                case TellAccount(record):
+                    self.told.append(record)
+                case Enroll(record):
+                    self.asked.append(record)
+        while self._updates:
+            update = self._updates.pop(0)
+            self._set(update.traits)
+            going, facts = update.enrollment_id, self.facts()
+            self.take(resume(self.plan, self.progress, going, facts, self.now_ms, fired=False))
         return transition
 
     def sent(self) -> list[str]:

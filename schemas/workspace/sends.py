@@ -1,0 +1,87 @@
+"""What a step sends: a message over a channel, in one of several variants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable  # noqa: TC003  pydantic reads the names of the module at run time
+from typing import Annotated, Any, Final, Literal, Self, TypeAlias, get_args
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from schemas.workspace.base import Identifier, Model, TemplateName, described, refuse
+
+WHOLE: Final = 100
+"""What the weights of a split add up to."""
+
+SendChannel: TypeAlias = Literal["in_app", "email", "sms", "push", "webhook"]
+"""The channels that a step can name."""
+
+SENDERS: Final[tuple[SendChannel, ...]] = ("in_app", "email")
+"""The channels over which messages are delivered. A workspace that names another is refused."""
+
+
+def _weight(value: Any) -> Any:
+    plain = isinstance(value, int | float) and not isinstance(value, bool)
+    if not plain or not 0 <= value <= WHOLE or round(value * 100) != value * 100:
+        refuse("weight", f"a weight is a number from 0 to 100, at most two decimals; not {described(value)}")
+    return value
+
+
+Weight: TypeAlias = Annotated[float, BeforeValidator(_weight), Field(ge=0, le=WHOLE)]
+"""A share in percent. The weights of a step add up to 100."""
+
+
+def add_up(weights: Iterable[float]) -> None:
+    """Refuse weights that are not all of everybody."""
+    total = sum(round(weight * 100) for weight in weights)
+    if total != WHOLE * 100:
+        refuse("weights", f"the weights add up to {total / 100:g}, and everybody is 100: change one of them")
+
+
+class Send(Model):
+    """One message: a channel and its template; for a webhook the name of the call."""
+
+    in_app: TemplateName | None = None
+    email: TemplateName | None = None
+    sms: TemplateName | None = None
+    push: TemplateName | None = None
+    webhook: TemplateName | None = None
+    once: Literal["user"] | None = Field(None, description="user: this template reaches a person once, ever.")
+
+    @model_validator(mode="after")
+    def _one_channel(self) -> Self:
+        named = [channel for channel in get_args(SendChannel) if getattr(self, channel) is not None]
+        if len(named) != 1:
+            channels = ", ".join(get_args(SendChannel))
+            refuse("send", f"send has exactly one of {channels}: the name of a template")
+        if self.once is not None and self.webhook is not None:
+            refuse("send", "once is about messages to a person, and a webhook is none")
+        return self
+
+    @property
+    def channel(self) -> SendChannel:
+        """The channel it goes over."""
+        found: SendChannel = next(one for one in get_args(SendChannel) if getattr(self, one) is not None)
+        return found
+
+    @property
+    def template(self) -> str:
+        """The name of the template."""
+        name: str = getattr(self, self.channel)
+        return name
+
+
+class Variant(Model):
+    """One variant of a message: its share, and where it has one its own template."""
+
+    weight: Weight
+    template: TemplateName | None = Field(None, description="Instead of the step's; of the same channel.")
+
+
+def _variant(value: Any) -> Any:
+    return value if isinstance(value, (dict, Variant)) else {"weight": value}
+
+
+Variants: TypeAlias = Annotated[
+    dict[Identifier, Annotated[Variant, BeforeValidator(_variant)]], Field(min_length=2, max_length=20)
+]
+"""Variants by name: ``{short: 50, long: 50}``, or with ``{weight, template}`` each."""

@@ -1,0 +1,113 @@
+"""Steps that do something: send a message, set traits, ask for another journey; and who chance chose."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
+
+from schemas import wire
+from workers.core.commands import Enroll, SetTraits, TellAccount
+from workers.core.comparisons import is_same
+from workers.core.decisions import chain_decision
+from workers.core.ids import bucket, stable_id
+from workers.core.run import Go
+from workers.core.sending import ask_members, call_webhook, request_of, send_to_person
+
+if TYPE_CHECKING:
+    from workers.core.commands import Command
+    from workers.core.plan import JourneyPlan
+    from workers.core.progress import Enrollment, Position, Progress
+    from workers.core.run import Outcome, Run
+    from workers.core.step_plans import Choice, SendStepPlan, UpdateStepPlan
+
+HOPS_MAX: Final = 10
+"""Journeys that may enroll one another in a row, each within :data:`HOP_MS`: no circle runs without end."""
+
+HOP_MS: Final = 3_600_000
+"""An enrollment that has lasted longer than this begins a new row."""
+
+SOURCE: Final = "journey"
+"""The source of an account's traits that steps of its members' journeys set, with journey and enrollment:
+what one member's journey says does not make another's late."""
+
+
+def choose(choice: Choice, enrollment: Enrollment, subject: str) -> tuple[str, str]:
+    """The arm of the subject, or of its account, and what it stands for: always the same."""
+    unit = (enrollment.account if choice.by_account else None) or subject
+    drawn = bucket(f"experiment:{choice.experiment}", unit)
+    return next((name, stands_for) for name, upper, stands_for in choice.arms if drawn < upper)
+
+
+def send(run: Run, step: SendStepPlan, position: Position) -> Outcome:  # noqa: ARG001  a gate may hold it here
+    """Put the step's message through the gate, and go on."""
+    journey, enrollment, facts, progress = run.journey, run.enrollment, run.facts, run.progress
+    request = request_of(journey, enrollment, step, progress.subject, run.now_ms)
+    if step.variants is not None:
+        variant, template = choose(step.variants, enrollment, progress.subject)
+        request = dataclasses.replace(request, variant=variant, template=template)
+    context = wire.MessageContext(
+        user=dict(facts.traits) if journey.subject == "user" else {},
+        account=dict(facts.account_traits if journey.subject == "user" else facts.traits),
+        event=enrollment.trigger.properties,
+        awaited=enrollment.awaited or None,
+    )
+    if step.channel == "webhook":
+        run.take(call_webhook(request, context, progress, run.now_ms))
+        return Go(step.next)
+    if journey.subject == "user":
+        run.take(send_to_person(request, context, facts, progress, run.now_ms))
+    else:
+        run.take(ask_members(request, journey, context, progress, run.now_ms))
+    went_out = len(run.progress.messages) > len(progress.messages)
+    if went_out and enrollment.first_sent_at_ms is None:
+        run.enrollment = replace(enrollment, first_sent_at_ms=run.now_ms)
+    return Go(step.next)
+
+
+def update(run: Run, step: UpdateStepPlan) -> None:
+    """Set traits. Where that changes something, no other step runs before what follows from it."""
+    moment, enrollment = run.moment, run.enrollment
+    name = stable_id("update", enrollment.id, step.path, str(enrollment.visit))
+    values = {trait: read(moment) for trait, read in step.traits.items()}
+    changed = {
+        trait: value for trait, value in values.items() if not is_same(run.facts.traits.get(trait), value)
+    }
+    if changed:
+        run.commands.append(SetTraits(changed, name, enrollment.id))
+        run.halted = True
+    told = {trait: read(moment) for trait, read in step.account.items()}
+    if told and enrollment.account is not None:
+        record = wire.AccountTraits(
+            id=name,
+            account=enrollment.account,
+            traits=told,
+            source=f"{SOURCE}:{run.journey.name}:{enrollment.id}",
+            at_ms=run.now_ms,
+        )
+        run.commands.append(TellAccount(record))
+
+
+def enroll_elsewhere(
+    journey: JourneyPlan, enrollment: Enrollment, progress: Progress, target: str, now_ms: int
+) -> Command:
+    """Ask for the subject to enter another journey; its entry decides. Refused where it goes round."""
+    hops = enrollment.hops + 1 if now_ms - enrollment.entered_at_ms < HOP_MS else 1
+    name = stable_id("enroll", enrollment.id, enrollment.step, str(enrollment.visit), target)
+    trigger = enrollment.trigger
+    record = wire.Eligible(
+        id=stable_id("eligible", journey.subject, progress.subject, target, name),
+        journey=target,
+        version=journey.version,
+        subject_type=journey.subject,
+        subject=progress.subject,
+        account=enrollment.account,
+        trigger=wire.Trigger(
+            event=trigger.event, message_id=name, at_ms=now_ms, properties=trigger.properties
+        ),
+        evidence={"enrolled by": journey.name},
+        at_ms=now_ms,
+        hops=hops,
+    )
+    return Enroll(record) if hops <= HOPS_MAX else chain_decision(record)

@@ -1,0 +1,20 @@
+"""Why an enrollment ended, in the words that stand in its decision."""
+
+from __future__ import annotations
+
+from schemas.workspace import ExitChange, ExitEvent
+
+
+def exit_reason(when: ExitEvent | ExitChange) -> str:
+    """The reason of an exit by an event, or by a trait that changed."""
+    return event_reason(when.event) if isinstance(when, ExitEvent) else change_reason(when.changed)
+
+
+def event_reason(event: str) -> str:
+    """The reason of an exit by an event."""
+    return f"event: {event}"
+
+
+def change_reason(trait: str) -> str:
+    """The reason of an exit by a trait that changed."""
+    return f"changed: {trait}"

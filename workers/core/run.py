@@ -1,0 +1,148 @@
+"""One activation of an enrollment: what changes while its steps run, and what comes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from msgspec.structs import replace
+
+from workers.core.commands import CancelTimer, SetTimer, Transition
+from workers.core.decisions import exit_decision
+from workers.core.facts import Moment
+from workers.core.ids import stable_id
+from workers.core.progress import with_enrollment
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from schemas.fields import SubjectType
+    from workers.core.commands import Command
+    from workers.core.facts import Facts
+    from workers.core.plan import JourneyPlan
+    from workers.core.progress import Enrollment, Position, Progress
+
+COMPLETED: Final = "completed"
+"""The reason of an end that is none: there are no more steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Go:
+    """Go on with the step at ``path``; None: the journey is over."""
+
+    path: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """Stand there until ``position.due_ms``, or until something else takes it on; then ask the step again."""
+
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """The enrollment ends, with a reason."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """Other positions go on in the place of this one; none where it has joined others."""
+
+    paths: tuple[str, ...] = ()
+
+
+Outcome: TypeAlias = Go | Stay | Leave | Fork
+
+
+@dataclass(slots=True)
+class Run:
+    """An enrollment while its steps run: ``ready`` positions are to run, ``waiting`` ones stand still.
+
+    ``halted``: something was done that must have its effects before another step runs.
+    """
+
+    journey: JourneyPlan
+    enrollment: Enrollment
+    facts: Facts
+    progress: Progress
+    now_ms: int
+    ready: list[Position]
+    waiting: list[Position]
+    commands: list[Command] = field(default_factory=list)
+    ran: int = 0
+    halted: bool = False
+
+    @property
+    def moment(self) -> Moment:
+        """What a condition of a step sees: of events the properties of the trigger."""
+        properties = self.enrollment.trigger.properties
+        return Moment(self.facts, self.progress, self.now_ms, properties=properties)
+
+    def take(self, transition: Transition) -> None:
+        """Take over what a step did."""
+        self.progress = transition.progress
+        self.commands += transition.commands
+
+    def look_ms(self) -> int | None:
+        """When time alone may make a condition true that ends the enrollment."""
+        moment = self.moment
+        instants = (one.condition.changes_at_ms(moment) for one in self.journey.exit_conditions)
+        return min((at_ms for at_ms in instants if at_ms is not None and at_ms > self.now_ms), default=None)
+
+    def ended(self, reason: str) -> Transition:
+        """The enrollment ends here."""
+        left = end(
+            self.journey.subject, self.enrollment, self.progress, reason, values={}, now_ms=self.now_ms
+        )
+        return Transition(left.progress, (*self.commands, *left.commands))
+
+    def waits(self) -> Transition:
+        """The enrollment stands at its positions; one timer wakes the earliest of them."""
+        look_ms = self.look_ms()
+        due_ms = min(position.due_ms for position in self.waiting)
+        if look_ms is not None:
+            due_ms = min(due_ms, look_ms)
+        timer_id = stable_id("timer", self.enrollment.id)
+        held = self.enrollment
+        if held.timer_id is not None and held.timer_id != timer_id:
+            self.commands.append(CancelTimer(held.timer_id))
+        if (held.timer_id, held.due_ms) != (timer_id, due_ms):
+            self.commands.append(SetTimer(timer_id, due_ms, held.id))
+        standing = replace(
+            held, positions=tuple(self.waiting), timer_id=timer_id, due_ms=due_ms, look_ms=look_ms
+        )
+        return Transition(with_enrollment(self.progress, standing), tuple(self.commands))
+
+
+def end(
+    subject_type: SubjectType,
+    enrollment: Enrollment,
+    progress: Progress,
+    reason: str,
+    *,
+    values: Mapping[str, Any],
+    now_ms: int,
+) -> Transition:
+    """End an active enrollment: its timer is cancelled, and no step of it runs any more.
+
+    What its templates and its steps needed is forgotten; what its goal needs is kept.
+    """
+    ended = replace(
+        enrollment,
+        state="ended",
+        end_reason=reason,
+        ended_at_ms=now_ms,
+        timer_id=None,
+        due_ms=None,
+        trigger=replace(enrollment.trigger, properties={}),
+        positions=(),
+        awaited={},
+        early={},
+        look_ms=None,
+    )
+    cancelled = () if enrollment.timer_id is None else (CancelTimer(enrollment.timer_id),)
+    decision = exit_decision(subject_type, progress.subject, ended, values, now_ms)
+    return Transition(with_enrollment(progress, ended), (*cancelled, decision))
