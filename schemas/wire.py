@@ -192,6 +192,7 @@ class AccountFacts(Record, tag_field="type", tag="account_facts", frozen=True, k
     subject: Text
     account: Text
     facts: Values
+    changed: list[str] | None = None
     at_ms: Millis
 
 

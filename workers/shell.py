@@ -104,9 +104,23 @@ class Subject:
         return self._view.table(self._tables.progress).get(self.key) or Progress(self.id)
 
     @property
+    def accounts(self) -> Sequence[str]:
+        """The accounts of a user, the present one last; an account itself."""
+        if self.kind == "account":
+            return (self.id,)
+        row = self._view.table(self._tables.activity).get(self.key)
+        return row.accounts if row is not None else ()
+
+    @property
     def account(self) -> str | None:
-        """The account of a user; an account itself."""
-        return self.id if self.kind == "account" else self.profile.account
+        """The present account of a user: the one last acted for. An account itself."""
+        accounts = self.accounts
+        return accounts[-1] if accounts else None
+
+    def account_for(self, named: str | None) -> str | None:
+        """What an event is about: the one that it names, if the user is in it, else the present."""
+        accounts = self.accounts
+        return named if named in accounts else (accounts[-1] if accounts else None)
 
     @property
     def memberships(self) -> Memberships:
@@ -119,10 +133,17 @@ class Subject:
         """The newest state as the core reads it; with an event, its properties, name and time."""
         profile = self.profile
         row = self._view.table(self._tables.activity).get(self.key)
+        accounts = None
+        if self.kind == "user":
+            accounts = {account: profile.accounts.get(account, {}) for account in self.accounts}
+            present = accounts.get(self.account or "", {})
+        else:
+            present = profile.traits
         return SubjectFacts(
             now_ms=now_ms,
             traits=profile.traits,
-            account_traits=profile.traits if self.kind == "account" else profile.account_traits,
+            account_traits=present,
+            accounts=accounts,
             event_properties=properties,
             windows=row.windows if row is not None else {},
             retentions_ms=self.plan.retentions_ms,

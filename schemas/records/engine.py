@@ -50,6 +50,7 @@ class AccountFacts(Record):
     subject: Text = Field(description="The member: a user id.")
     account: Text
     facts: Values
+    changed: list[str] | None = Field(None, description="Names of the facts that have another value now.")
     at_ms: Millis
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from workers.core import windows
@@ -24,7 +24,16 @@ class Facts(Protocol):
 
     @property
     def account_traits(self) -> Mapping[str, Any]:
-        """Traits of the account: of a user's present account; of an account, the same as ``traits``."""
+        """Traits of the account that is looked at; of an account, the same as ``traits``."""
+
+    def of_account(self, account: str | None) -> Facts:
+        """The same, looking at another of the user's accounts.
+
+        None: at the present one. Of an account that the user has left, nothing is known.
+        """
+
+    def in_account(self, account: str | None) -> bool:
+        """Whether the user is in the account; of None, and of an account's own facts, always."""
 
     @property
     def event_properties(self) -> Mapping[str, Any]:
@@ -69,7 +78,9 @@ class SubjectFacts:
     ``windows`` are those of its :class:`workers.core.activity.Activity`; ``retentions_ms`` is
     ``SubjectPlan.retentions_ms``: the retention of each plain slot by its id. ``segments``, ``scored``,
     ``consents`` by (channel, topic), ``conversions_ms`` by journey and ``objects`` by (type, relationship)
-    are what rows know of those; empty where no row keeps them.
+    are what rows know of those; empty where no row keeps them. ``account_traits`` are those of a user's
+    present account, unless another is asked for; ``accounts`` holds the traits of each (None: nobody asks for
+    others).
     """
 
     now_ms: int
@@ -84,6 +95,17 @@ class SubjectFacts:
     consents: Mapping[tuple[str, str | None], bool] = field(default_factory=dict)
     conversions_ms: Mapping[str, int] = field(default_factory=dict)
     objects: Mapping[tuple[str, str], Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    accounts: Mapping[str, Mapping[str, Any]] | None = None
+
+    def of_account(self, account: str | None) -> SubjectFacts:
+        """See :meth:`Facts.of_account`."""
+        if account is None or self.accounts is None:
+            return self
+        return replace(self, account_traits=self.accounts.get(account, {}))
+
+    def in_account(self, account: str | None) -> bool:
+        """See :meth:`Facts.in_account`."""
+        return account is None or self.accounts is None or account in self.accounts
 
     def count(self, slot_id: int, within_ms: int) -> int:
         """See :meth:`Facts.count`; ``slot_id`` is one of the plan's."""

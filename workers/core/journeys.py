@@ -27,12 +27,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Happened:
-    """A product event of the subject; of any member, where the subject is an account."""
+    """A product event of the subject; of any member, where the subject is an account.
+
+    ``account`` is the one that the event names, None where it names none.
+    """
 
     event: str
     properties: Mapping[str, Any]
     message_id: str
     at_ms: int
+    account: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,8 +35,10 @@ def run_steps(
 ) -> Transition:
     """Run an active enrollment from ``enrollment.step`` on, until it waits or the journey is over.
 
-    ``enrollment`` stands in ``progress`` already, or is put there in its newest form.
+    ``enrollment`` stands in ``progress`` already, or is put there in its newest form. Conditions and
+    templates look at the account that the enrollment is about.
     """
+    facts = facts.of_account(enrollment.account)
     commands: list[Command] = []
     path: str | None = enrollment.step
     ran = 0

@@ -209,15 +209,19 @@ def _merge_activity(
     table.put(key, row)
     if merged.source != merged.subject:
         for account in theirs.accounts:
-            move_member(view, parts, account, merged.source, merged.subject, now_ms)
+            into = merged.subject if account in row.accounts else None
+            move_member(view, parts, account, merged.source, into, now_ms)
 
 
 def _merge_profile(theirs: Profile, key: bytes, view: View) -> None:
-    """The account of the one who stays; where they have none, the other's with what is known of it."""
+    """Traits of both, and what both know of accounts; of one that both know, as the one who stays has it."""
     mine = view.table(USERS.profiles).get(key) or Profile()
-    latest = mine if mine.account is not None else theirs
     traits = merge_traits(mine.traits, theirs.traits)
-    view.table(USERS.profiles).put(key, Profile(traits, latest.account, latest.account_traits))
+    activity = view.table(USERS.activity).get(key)
+    in_accounts = activity.accounts if activity is not None else ()
+    known = {**theirs.accounts, **mine.accounts}
+    accounts = {account: facts for account, facts in known.items() if account in in_accounts}
+    view.table(USERS.profiles).put(key, Profile(traits, accounts))
 
 
 def _merge_progress(theirs: Progress, person: str, view: View, now_ms: int) -> None:

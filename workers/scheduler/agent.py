@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from schemas import wire
+from workers.core.account_exits import AccountChanged, changed_of_account, exit_by_account
 from workers.core.entry import enroll
 from workers.core.journeys import resume
 from workers.core.segments import due_segments
@@ -117,14 +118,24 @@ class Scheduler:
             subject.take(resume(subject.plan, subject.progress, payload.enrollment, facts, now_ms), now_ms)
 
     def _learn(self, told: wire.AccountFacts, view: View, now_ms: int) -> None:
-        """Take over what a user's account is like; of an account that the user left, it is old news."""
+        """Take over what a user's account is like, and end what ends by that.
+
+        Of an account that the user left, it is old news. What is told for the first time is no change.
+        """
         subject = Subject("user", told.subject.encode(), view, self._parts)
+        if told.account not in subject.accounts:
+            return
         profile = subject.profile
-        if profile.account == told.account:
-            profile.account_traits = told.facts
-            subject.put_profile(profile)
+        before = profile.accounts.get(told.account)
+        profile.accounts[told.account] = told.facts
+        subject.put_profile(profile)
+        if told.account == subject.account:
             subject.follow(told.at_ms, now_ms)
-            subject.settle_all(now_ms)
+        if before is not None and told.changed:
+            traits = changed_of_account(subject.plan, told.changed, before, told.facts)
+            changed = AccountChanged(told.account, traits, told.id)
+            subject.take(exit_by_account(subject.plan, changed, subject.progress, now_ms), now_ms)
+        subject.settle_all(now_ms)
 
 
 def _kind(asked: wire.SchedulerRecord) -> SubjectType:

@@ -107,12 +107,13 @@ class AccountTraitSignals:
         subject = Subject("account", key, view, self._parts)
         profile = subject.profile
         before = dict(profile.traits)
-        if not merge_traits(profile.traits, told.traits):
+        changed = merge_traits(profile.traits, told.traits)
+        if not changed:
             return
         subject.put_profile(profile)
         message_id = stable_id("told", told.account, told.id)
         traits_changed(before, message_id, min(told.at_ms, now_ms), subject, now_ms)
-        tell(profile.members, profile, key, message_id, view, self._parts, now_ms)
+        tell(profile.members, profile, key, message_id, view, self._parts, now_ms, changed)
 
 
 def tell(
@@ -123,8 +124,9 @@ def tell(
     view: View,
     parts: EngineParts,
     now_ms: int,
+    changed: Iterable[str] = (),
 ) -> None:
-    """Send an account's traits to these members' partitions."""
+    """Send an account's traits to these members' partitions; ``changed`` names those with another value."""
     topic, account = parts.topics("scheduler"), key.decode()
     for user in members:
         facts = wire.AccountFacts(
@@ -132,6 +134,7 @@ def tell(
             subject=user,
             account=account,
             facts=profile.traits,
+            changed=sorted(changed) or None,
             at_ms=now_ms,
         )
         view.send(topic, user.encode(), wire.encode(facts))

@@ -13,7 +13,7 @@ from workers.core.ids import stable_id
 from workers.core.journeys import Happened
 from workers.core.plan import EventPlan
 from workers.shell import Subject
-from workers.signals.account_events import Counted, Described, Item, Occurred, decode
+from workers.signals.account_events import Counted, Departed, Described, Item, Occurred, decode
 from workers.signals.account_traits import tell
 from workers.signals.reactions import react, traits_changed
 from workers.signals.traits import merge_traits
@@ -95,7 +95,7 @@ class AccountSignals:
         gathered: dict[Slot, list[int]] = {}
         concerned: frozenset[str] = frozenset()
         for item in items:
-            if isinstance(item, Described):
+            if isinstance(item, Described | Departed):
                 self._describe(item, key, view, now_ms)
                 continue
             plan = self._plans.get(item.event, NOTHING)
@@ -121,9 +121,13 @@ class AccountSignals:
         _count(row, gathered, now_ms)
         subject.settle(now_ms, None if known is None and subject.plan.segments.ordered else concerned)
 
-    def _describe(self, item: Described, key: bytes, view: View, now_ms: int) -> None:
+    def _describe(self, item: Described | Departed, key: bytes, view: View, now_ms: int) -> None:
         subject = Subject("account", key, view, self._parts)
         profile = subject.profile
+        if isinstance(item, Departed):
+            if profile.members.pop(item.user, None) is not None:
+                subject.put_profile(profile)
+            return
         known = profile.members.get(item.user)
         if known is None and len(profile.members) >= MEMBERS_MAX:
             self._parts.metrics.members_refused()
@@ -136,7 +140,7 @@ class AccountSignals:
         if changed:
             traits_changed(before, message_id, item.at_ms, subject, now_ms)
         if changed:
-            tell(profile.members, profile, key, message_id, view, self._parts, now_ms)
+            tell(profile.members, profile, key, message_id, view, self._parts, now_ms, changed)
         elif known is None:
             tell((item.user,), profile, key, message_id, view, self._parts, now_ms)
 
