@@ -23,6 +23,7 @@ from msgspec.json import Decoder, Encoder
 
 from schemas.fields import (
     Channel,
+    ConsentState,
     Count,
     Crossing,
     DeadLetterReason,
@@ -240,6 +241,18 @@ class ListEntry(Record, tag_field="type", tag="list_entry", frozen=True, kw_only
     at_ms: Millis
 
 
+class ConsentChange(Record, tag_field="type", tag="consent_change", frozen=True, kw_only=True):
+    """A person agreed to messages, refused them, or took either back."""
+
+    id: Text
+    subject: Text
+    channel: Channel | None = None
+    topic: str | None = None
+    state: ConsentState
+    source: Text
+    at_ms: Millis
+
+
 class Message(Record, frozen=True, kw_only=True):
     """One message to render and deliver. ``id`` is its idempotency key, also towards the provider."""
 
@@ -438,6 +451,7 @@ SchedulerRecord = (
     | Forwarded
     | Erase
     | MemberMoved
+    | ConsentChange
 )
 IdentityRecord = PersonMerged | FeedMoved | PersonErased
 

@@ -13,7 +13,7 @@ import msgspec
 
 from schemas import wire
 from schemas.fields import SubjectType  # noqa: TC001  msgspec reads it at run time
-from workers.core import scores, segments
+from workers.core import consent, scores, segments
 from workers.core.activity import Activity
 from workers.core.commands import (
     CancelTimer,
@@ -31,12 +31,13 @@ from workers.core.recipients import Member, route
 from workers.core.scores import Scored, Scores
 from workers.core.segments import Memberships
 from workers.core.slots import follow
-from workers.state import TABLES, Profile
+from workers.state import CONSENTS, TABLES, Profile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from workers.core.commands import Command
+    from workers.core.consent import Consents, Said
     from workers.core.plan import Plan, SubjectPlan
     from workers.core.segments import Crossing
     from workers.engine_metrics import SignalMetrics
@@ -144,6 +145,7 @@ class Subject:
             traits=profile.traits,
             account_traits=present,
             accounts=accounts,
+            consented=self._consents if self.kind == "user" else None,
             event_properties=properties,
             windows=row.windows if row is not None else {},
             retentions_ms=self.plan.retentions_ms,
@@ -152,6 +154,18 @@ class Subject:
             conversions_ms=self.progress.converted,
             scored=self._scored(profile) if self.plan.scores.scores else None,
         )
+
+    def _consents(self) -> Consents | None:
+        return self._view.table(CONSENTS).get(self.key)
+
+    def note_consent(self, words: Iterable[Said], at_ms: int, source: str, now_ms: int) -> None:
+        """Take in what the person agreed to or refused at ``at_ms``; segments that ask about it follow."""
+        row = consent.known(self._consents(), self.profile.traits.get(consent.TRAIT))
+        counts = [consent.take(row, said, min(at_ms, now_ms), source) for said in words]
+        if counts:
+            self._view.table(CONSENTS).put(self.key, row)
+        if any(counts):
+            self.settle_all(now_ms)
 
     def take(self, transition: Transition, now_ms: int) -> None:
         """Store the new progress and turn the commands into what the transaction commits."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from workers.core.activity import Activity
+from workers.core.consent import Consents
 from workers.core.progress import Progress
 from workers.core.scores import Scores
 from workers.core.segments import Memberships
@@ -108,6 +109,7 @@ ACCOUNTS = SubjectTables(
     Table("account_scores", b"C", Scores),
 )
 
+CONSENTS = Table("consents", b"k", Consents)
 ENGAGEMENT = Table("engagement", b"g", EngagementRow)
 IDENTITIES = Table("identities", b"m", Identity)
 ERASED = Table("erased", b"x", Erased)
@@ -118,6 +120,7 @@ PERSONAL: tuple[Table[Any], ...] = (
     USERS.progress,
     USERS.memberships,
     USERS.scores,
+    CONSENTS,
     ENGAGEMENT,
     IDENTITIES,
 )

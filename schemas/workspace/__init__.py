@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 from pydantic import Field
 
@@ -52,11 +52,24 @@ from schemas.workspace.spans import BillingPeriod, SpanValue
 from schemas.workspace.tracking_plan import PlannedEvent, PlannedTraits, Property, TrackingPlan
 from schemas.workspace.values import FieldRef, TimeZone
 
+TopicTitle: TypeAlias = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class ConsentSettings(Model):
+    """The section ``consent`` of ``workspace.yaml``: the topics among which people choose, by channel."""
+
+    topics: dict[Identifier, TopicTitle] = Field(
+        default_factory=dict, max_length=100, description="Name and title of each topic."
+    )
+
 
 class Settings(Model):
     """The file ``workspace.yaml``: what holds for all journeys."""
 
     timezone: TimeZone = Field("UTC", description="The zone of subjects of which none is known.")
+    consent: ConsentSettings = Field(
+        default_factory=ConsentSettings, description="What people agree to or refuse."
+    )
 
 
 class Workspace(Model):
@@ -73,6 +86,7 @@ class Workspace(Model):
     scores: Annotated[tuple[Score, ...], AsList] = ()
     templates: dict[str, dict[str, Any]] = Field(default_factory=dict)
     tracking_plan: TrackingPlan | None = None
+    consent: ConsentSettings = Field(default_factory=ConsentSettings)
 
 
 __all__ = [
@@ -85,6 +99,7 @@ __all__ = [
     "Comparison",
     "Condition",
     "ConsentCondition",
+    "ConsentSettings",
     "ConvertedCondition",
     "DateComparison",
     "EnrolledCondition",

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from workers.core import windows
+from workers.core.consent import TRAIT, consents, known
 from workers.core.progress import last_received_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from workers.core.consent import Consents
     from workers.core.progress import Progress
     from workers.core.scores import Scored
 
@@ -62,7 +64,10 @@ class Facts(Protocol):
         """When, after now, time alone takes the score to the other side of ``level``; None: never."""
 
     def consent(self, channel: str, topic: str | None) -> bool | None:
-        """Whether the subject consents; ``topic`` None: to the channel. None where it never said."""
+        """Whether the person consents; ``topic`` None: to the channel. None where they never said.
+
+        The one answer to this question; whether a message may go then, :mod:`workers.core.consent` says.
+        """
 
     def converted_at_ms(self, journeys: frozenset[str]) -> int | None:
         """When the subject last reached the goal of one of the journeys; None where it never did."""
@@ -77,10 +82,10 @@ class SubjectFacts:
 
     ``windows`` are those of its :class:`workers.core.activity.Activity`; ``retentions_ms`` is
     ``SubjectPlan.retentions_ms``: the retention of each plain slot by its id. ``segments``, ``scored``,
-    ``consents`` by (channel, topic), ``conversions_ms`` by journey and ``objects`` by (type, relationship)
-    are what rows know of those; empty where no row keeps them. ``account_traits`` are those of a user's
-    present account, unless another is asked for; ``accounts`` holds the traits of each (None: nobody asks for
-    others).
+    ``conversions_ms`` by journey and ``objects`` by (type, relationship) are what rows know of those; empty
+    where no row keeps them. ``consented`` reads the row of consents, where somebody asks. ``account_traits``
+    are those of a user's present account, unless another is asked for; ``accounts`` holds the traits of each
+    (None: nobody asks for others).
     """
 
     now_ms: int
@@ -92,7 +97,7 @@ class SubjectFacts:
     event: tuple[str, int] | None = None
     segments: frozenset[str] = frozenset()
     scored: Scored | None = None
-    consents: Mapping[tuple[str, str | None], bool] = field(default_factory=dict)
+    consented: Callable[[], Consents | None] | None = None
     conversions_ms: Mapping[str, int] = field(default_factory=dict)
     objects: Mapping[tuple[str, str], Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     accounts: Mapping[str, Mapping[str, Any]] | None = None
@@ -138,7 +143,8 @@ class SubjectFacts:
 
     def consent(self, channel: str, topic: str | None) -> bool | None:
         """See :meth:`Facts.consent`."""
-        return self.consents.get((channel, topic))
+        row = self.consented() if self.consented is not None else None
+        return consents(known(row, self.traits.get(TRAIT)), channel, topic)
 
     def converted_at_ms(self, journeys: frozenset[str]) -> int | None:
         """See :meth:`Facts.converted_at_ms`."""

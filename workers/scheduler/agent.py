@@ -8,6 +8,7 @@ import msgspec
 
 from schemas import wire
 from workers.core.account_exits import AccountChanged, changed_of_account, exit_by_account
+from workers.core.consent import STATES, Said
 from workers.core.entry import enroll
 from workers.core.journeys import resume
 from workers.core.segments import due_segments
@@ -78,6 +79,10 @@ class Scheduler:
                 case wire.ListEntry():
                     subject = Subject(asked.subject_type, asked.subject.encode(), view, self._parts)
                     subject.enlist(asked.segment, now_ms, member=asked.member)
+                case wire.ConsentChange():
+                    subject = Subject("user", asked.subject.encode(), view, self._parts)
+                    said = Said(asked.channel, asked.topic if asked.channel else None, STATES[asked.state])
+                    subject.note_consent((said,), asked.at_ms, asked.source, now_ms)
 
     def _is_away(self, asked: Any, view: View, now_ms: int) -> bool:
         """Whether the user has no row because they were merged or erased; the account then hears of it."""
@@ -86,6 +91,7 @@ class Scheduler:
             return False
         # An account speaks of a membership from before the erasure, whenever it does so.
         happened_ms = asked.trigger.at_ms if isinstance(asked, wire.Eligible) else 0
+        happened_ms = asked.at_ms if isinstance(asked, wire.ConsentChange) else happened_ms
         away = elsewhere(view, self._parts, key, happened_ms, now_ms)
         if away is None:
             return False

@@ -14,15 +14,16 @@ from schemas import wire
 from workers.core import activity as activities
 from workers.core import windows
 from workers.core.activity import Activity, measure
+from workers.core.consent import of_trait
 from workers.core.journeys import Happened
 from workers.core.plan import EventPlan, Slot, SubjectPlan
 from workers.identity.places import elsewhere, forward_event, link
 from workers.shell import Subject
 from workers.signals.account_events import Described, Outbox
-from workers.signals.intake import Taken, is_misplaced, take
+from workers.signals.intake import Taken, is_misplaced, source_of, take
 from workers.signals.membership import Memberships
 from workers.signals.reactions import react, traits_changed
-from workers.signals.traits import merge_traits
+from workers.signals.traits import CONSENT, merge_traits
 from workers.state import USERS, Profile
 
 if TYPE_CHECKING:
@@ -219,6 +220,9 @@ class UserSignals:
         profiles = view.table(USERS.profiles)
         profile = profiles.get(key) or Profile()
         user = key.decode()
+        if CONSENT in traits:
+            words = of_trait(traits[CONSENT])
+            Subject("user", key, view, self._parts).note_consent(words, at_ms, source_of(one[0]), now_ms)
         before = dict(profile.traits)
         changed = merge_traits(profile.traits, traits)
         profiles.put(key, profile)

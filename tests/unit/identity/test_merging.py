@@ -11,6 +11,7 @@ from schemas import wire
 from tests.unit.core.kit import journey
 from tests.unit.identity.kit import DAY, HOUR, NOW, Cluster
 from workers.core.activity import Activity
+from workers.core.consent import Consents
 from workers.core.progress import Progress
 from workers.identity import places
 from workers.state import ENGAGEMENT, EngagementRow, Identity, Profile
@@ -392,6 +393,7 @@ ROWS: dict[type[Any], set[str]] = {
     Activity: {"windows", "accounts", "seen_since_ms", "seen", "seen_before", "acted_ms"},
     Profile: {"traits", "accounts", "members"},
     Progress: {"subject", "enrollments", "entered", "messages", "converted", "once"},
+    Consents: {"choices"},
     EngagementRow: {"last_ms", "count"},
     Identity: {"merged_into", "sources", "asked"},
 }
