@@ -79,6 +79,7 @@ _SCHEDULED = (
     records.Forwarded,
     records.Erase,
     records.MemberMoved,
+    records.ConsentChange,
 )
 _IDENTITY = (records.PersonMerged, records.FeedMoved, records.PersonErased)
 

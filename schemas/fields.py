@@ -56,6 +56,7 @@ EngagementType: TypeAlias = Literal[
     "unsubscribed",
     "converted_link",
 ]
+ConsentState: TypeAlias = Literal["opted_in", "opted_out", "unknown"]
 Crossing: TypeAlias = Literal["entered", "left"]
 MergeCause: TypeAlias = Literal["identify", "alias"]
 FeedForm: TypeAlias = Literal["banner", "post", "modal", "tooltip", "checklist", "tour", "chat"]

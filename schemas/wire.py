@@ -23,6 +23,7 @@ from msgspec.json import Decoder, Encoder
 
 from schemas.fields import (
     Channel,
+    ConsentState,
     Count,
     Crossing,
     DeadLetterReason,
@@ -193,6 +194,7 @@ class AccountFacts(Record, tag_field="type", tag="account_facts", frozen=True, k
     subject: Text
     account: Text
     facts: Values
+    changed: list[str] | None = None
     at_ms: Millis
 
 
@@ -238,6 +240,18 @@ class ListEntry(Record, tag_field="type", tag="list_entry", frozen=True, kw_only
     subject: Text
     segment: Text
     member: bool
+    at_ms: Millis
+
+
+class ConsentChange(Record, tag_field="type", tag="consent_change", frozen=True, kw_only=True):
+    """A person agreed to messages, refused them, or took either back."""
+
+    id: Text
+    subject: Text
+    channel: Channel | None = None
+    topic: str | None = None
+    state: ConsentState
+    source: Text
     at_ms: Millis
 
 
@@ -439,6 +453,7 @@ SchedulerRecord = (
     | Forwarded
     | Erase
     | MemberMoved
+    | ConsentChange
 )
 IdentityRecord = PersonMerged | FeedMoved | PersonErased
 

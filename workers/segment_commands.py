@@ -92,7 +92,7 @@ def _enlist(name: str, ids: Path, kind: SubjectType, *, member: bool) -> None:
     now_ms = SystemClock().now_ms()
     chunk: list[Sent] = []
     sent = 0
-    for one in _read_ids(ids):
+    for one in read_ids(ids):
         chunk.append(Sent(SCHEDULER, one.encode(), wire.encode(list_entry(name, kind, one, now_ms, member))))
         if len(chunk) == CHUNK:
             output.send(chunk)
@@ -131,7 +131,12 @@ def _check(settings: Settings, name: str, kind: SubjectType) -> None:
         raise Misconfigured(f"{name!r} is a list of {segment.subject}s: say --subject {segment.subject}")
 
 
-def _read_ids(path: Path) -> Iterator[str]:
+def read_ids(path: Path) -> Iterator[str]:
+    """The ids of a file, one a line; ``-`` is standard input.
+
+    Raises:
+        Misconfigured: the file cannot be read.
+    """
     try:
         if str(path) == "-":
             yield from _lines(sys.stdin)

@@ -13,7 +13,7 @@ import msgspec
 
 from schemas import wire
 from schemas.fields import SubjectType  # noqa: TC001  msgspec reads it at run time
-from workers.core import scores, segments
+from workers.core import consent, scores, segments
 from workers.core.activity import Activity
 from workers.core.commands import (
     CancelTimer,
@@ -36,12 +36,13 @@ from workers.core.scores import Scored, Scores
 from workers.core.segments import Memberships
 from workers.core.slots import follow
 from workers.core.watching import look
-from workers.state import TABLES, Profile
+from workers.state import CONSENTS, TABLES, Profile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from workers.core.commands import Command
+    from workers.core.consent import Consents, Said
     from workers.core.plan import Plan, SubjectPlan
     from workers.core.segments import Crossing
     from workers.engine_metrics import SignalMetrics
@@ -115,9 +116,23 @@ class Subject:
         return self._view.table(self._tables.progress).get(self.key) or Progress(self.id)
 
     @property
+    def accounts(self) -> Sequence[str]:
+        """The accounts of a user, the present one last; an account itself."""
+        if self.kind == "account":
+            return (self.id,)
+        row = self._view.table(self._tables.activity).get(self.key)
+        return row.accounts if row is not None else ()
+
+    @property
     def account(self) -> str | None:
-        """The account of a user; an account itself."""
-        return self.id if self.kind == "account" else self.profile.account
+        """The present account of a user: the one last acted for. An account itself."""
+        accounts = self.accounts
+        return accounts[-1] if accounts else None
+
+    def account_for(self, named: str | None) -> str | None:
+        """What an event is about: the one that it names, if the user is in it, else the present."""
+        accounts = self.accounts
+        return named if named in accounts else (accounts[-1] if accounts else None)
 
     @property
     def memberships(self) -> Memberships:
@@ -130,10 +145,18 @@ class Subject:
         """The newest state as the core reads it; with an event, its properties, name and time."""
         profile = self.profile
         row = self._view.table(self._tables.activity).get(self.key)
+        accounts = None
+        if self.kind == "user":
+            accounts = {account: profile.accounts.get(account, {}) for account in self.accounts}
+            present = accounts.get(self.account or "", {})
+        else:
+            present = profile.traits
         return SubjectFacts(
             now_ms=now_ms,
             traits=profile.traits,
-            account_traits=profile.traits if self.kind == "account" else profile.account_traits,
+            account_traits=present,
+            accounts=accounts,
+            consented=self._consents if self.kind == "user" else None,
             event_properties=properties,
             windows=row.windows if row is not None else {},
             retentions_ms=self.plan.retentions_ms,
@@ -142,6 +165,18 @@ class Subject:
             conversions_ms=self.progress.converted,
             scored=self._scored(profile) if self.plan.scores.scores else None,
         )
+
+    def _consents(self) -> Consents | None:
+        return self._view.table(CONSENTS).get(self.key)
+
+    def note_consent(self, words: Iterable[Said], at_ms: int, source: str, now_ms: int) -> None:
+        """Take in what the person agreed to or refused at ``at_ms``; segments that ask about it follow."""
+        row = consent.known(self._consents(), self.profile.traits.get(consent.TRAIT))
+        counts = [consent.take(row, said, min(at_ms, now_ms), source) for said in words]
+        if counts:
+            self._view.table(CONSENTS).put(self.key, row)
+        if any(counts):
+            self.settle_all(now_ms)
 
     def take(self, transition: Transition, now_ms: int) -> None:
         """Store the new progress and turn the commands into what the transaction commits."""
@@ -182,8 +217,8 @@ class Subject:
             self.take(observe(self.plan, happened, self.progress, now_ms), now_ms)
         self.settle_all(now_ms)
 
-    def tell(self, members: Iterable[str], message_id: str, now_ms: int) -> None:
-        """Send an account's traits to these members' partitions."""
+    def tell(self, members: Iterable[str], message_id: str, now_ms: int, changed: Iterable[str] = ()) -> None:
+        """Send an account's traits to these members' partitions; ``changed`` names those of another value."""
         topic, traits = self._parts.topics("scheduler"), self.profile.traits
         for user in members:
             facts = wire.AccountFacts(
@@ -191,6 +226,7 @@ class Subject:
                 subject=user,
                 account=self.id,
                 facts=traits,
+                changed=sorted(changed) or None,
                 at_ms=now_ms,
             )
             self._view.send(topic, user.encode(), wire.encode(facts))
@@ -222,7 +258,8 @@ class Subject:
         self.put_profile(profile)
         self.traits_changed(before, update.message_id, now_ms, now_ms)
         if self.kind == "account":
-            self.tell(self.profile.members, update.message_id, now_ms)
+            changed = [name for name, value in update.traits.items() if before.get(name) != value]
+            self.tell(self.profile.members, update.message_id, now_ms, changed)
 
     def _scored(self, profile: Profile) -> Scored:
         row = self._view.table(self._tables.scores).get(self.key) or Scores()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from workers.core.activity import Activity
+from workers.core.consent import Consents
 from workers.core.progress import Progress
 from workers.core.scores import Scores
 from workers.core.segments import Memberships
@@ -25,15 +26,21 @@ if TYPE_CHECKING:
 class Profile(msgspec.Struct, array_like=True):
     """What is known of a subject.
 
-    ``traits`` are a user's or an account's own. ``account`` is the account that a user acted for last,
-    with ``account_traits`` as that account's partition sent them. ``members`` maps the users of an account
-    to their role (``""`` where none is known); empty for a user.
+    ``traits`` are a user's or an account's own. ``accounts`` holds the traits of a user's accounts, as the
+    partition of each sent them; an account that has not told them yet is not in it. Which accounts are the
+    user's, and which one is the present one, says ``Activity.accounts``. ``members`` maps the users of an
+    account to their role (``""`` where none is known); empty for a user.
     """
 
     traits: dict[str, Any] = msgspec.field(default_factory=dict)
-    account: str | None = None
-    account_traits: dict[str, Any] = msgspec.field(default_factory=dict)
+    accounts: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
     members: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+def _profile_of_one_account(plain: list[Any]) -> list[Any]:
+    """Version 1 knew one account of a user: traits, account, its traits, members."""
+    traits, account, account_traits, members = plain
+    return [traits, {account: account_traits} if account is not None and account_traits else {}, members]
 
 
 class EngagementRow(msgspec.Struct, array_like=True):
@@ -89,19 +96,20 @@ class SubjectTables:
 
 USERS = SubjectTables(
     Table("user_activity", b"a", Activity),
-    Table("user_profiles", b"p", Profile),
+    Table("user_profiles", b"p", Profile, 2, {1: _profile_of_one_account}),
     Table("user_progress", b"e", Progress),
     Table("user_memberships", b"s", Memberships),
     Table("user_scores", b"c", Scores),
 )
 ACCOUNTS = SubjectTables(
     Table("account_activity", b"A", Activity),
-    Table("account_profiles", b"P", Profile),
+    Table("account_profiles", b"P", Profile, 2, {1: _profile_of_one_account}),
     Table("account_progress", b"E", Progress),
     Table("account_memberships", b"S", Memberships),
     Table("account_scores", b"C", Scores),
 )
 
+CONSENTS = Table("consents", b"k", Consents)
 ENGAGEMENT = Table("engagement", b"g", EngagementRow)
 IDENTITIES = Table("identities", b"m", Identity)
 ERASED = Table("erased", b"x", Erased)
@@ -112,6 +120,7 @@ PERSONAL: tuple[Table[Any], ...] = (
     USERS.progress,
     USERS.memberships,
     USERS.scores,
+    CONSENTS,
     ENGAGEMENT,
     IDENTITIES,
 )

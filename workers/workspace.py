@@ -115,6 +115,7 @@ def load_workspace(folder: Path) -> LoadedWorkspace:
         scores=tuple(scores),
         templates=records,
         tracking_plan=tracking_plan,
+        consent=settings.consent,
     )
     refused = any(problem.file.startswith((JOURNEYS, SEGMENTS)) for problem in problems)
     found_in = {JOURNEYS: documents, SEGMENTS: segment_documents}

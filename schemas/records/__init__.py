@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from schemas.records.engine import (
     AccountFacts,
+    ConsentChange,
     Eligible,
     Feed,
     ListEntry,
@@ -60,6 +61,7 @@ __all__ = [
     "AccountFacts",
     "AccountTraits",
     "Alias",
+    "ConsentChange",
     "Conversion",
     "DeadLetter",
     "Decision",

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from schemas.fields import (  # noqa: TC001  pydantic reads them at run time
     Channel,
+    ConsentState,
     Count,
     Millis,
     SubjectType,
@@ -54,6 +55,7 @@ class AccountFacts(Record):
     subject: Text = Field(description="The member: a user id.")
     account: Text
     facts: Values
+    changed: list[str] | None = Field(None, description="Names of the facts that have another value now.")
     at_ms: Millis
 
 
@@ -106,6 +108,19 @@ class ListEntry(Record):
     at_ms: Millis
 
 
+class ConsentChange(Record):
+    """A person agreed to messages, refused them, or took either back."""
+
+    type: Literal["consent_change"]
+    id: Text
+    subject: Text = Field(description="The person: a user id.")
+    channel: Channel | None = Field(None, description="Over which channel; none: over any.")
+    topic: str | None = Field(None, description="About which topic over that channel; none: about any.")
+    state: ConsentState = Field(description="unknown: as if the person had never said anything about it.")
+    source: Text = Field(description="Who brought it: an import, a preference page, a provider.")
+    at_ms: Millis = Field(description="When the person said it; the latest word counts.")
+
+
 SchedulerRecord: TypeAlias = Annotated[
     Eligible
     | AccountFacts
@@ -116,7 +131,8 @@ SchedulerRecord: TypeAlias = Annotated[
     | Released
     | Forwarded
     | Erase
-    | MemberMoved,
+    | MemberMoved
+    | ConsentChange,
     Field(discriminator="type"),
 ]
 """One record of ``scheduler``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 from pydantic import Field
 
@@ -38,6 +38,7 @@ from schemas.workspace.journeys import (
     Journey,
     OnEvent,
     Recipients,
+    TraitOfAccount,
 )
 from schemas.workspace.scores import Score
 from schemas.workspace.segments import Segment
@@ -65,11 +66,24 @@ from schemas.workspace.updates import Now
 from schemas.workspace.values import FieldRef, TimeZone
 from schemas.workspace.waits import Heard, WaitTime
 
+TopicTitle: TypeAlias = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class ConsentSettings(Model):
+    """The section ``consent`` of ``workspace.yaml``: the topics among which people choose, by channel."""
+
+    topics: dict[Identifier, TopicTitle] = Field(
+        default_factory=dict, max_length=100, description="Name and title of each topic."
+    )
+
 
 class Settings(Model):
     """The file ``workspace.yaml``: what holds for all journeys."""
 
     timezone: TimeZone = Field("UTC", description="The zone of subjects of which none is known.")
+    consent: ConsentSettings = Field(
+        default_factory=ConsentSettings, description="What people agree to or refuse."
+    )
 
 
 class Workspace(Model):
@@ -86,6 +100,7 @@ class Workspace(Model):
     scores: Annotated[tuple[Score, ...], AsList] = ()
     templates: dict[str, dict[str, Any]] = Field(default_factory=dict)
     tracking_plan: TrackingPlan | None = None
+    consent: ConsentSettings = Field(default_factory=ConsentSettings)
 
 
 __all__ = [
@@ -99,6 +114,7 @@ __all__ = [
     "Comparison",
     "Condition",
     "ConsentCondition",
+    "ConsentSettings",
     "ConvertedCondition",
     "DateComparison",
     "EnrollStep",
@@ -144,6 +160,7 @@ __all__ = [
     "SustainedCondition",
     "TrackingPlan",
     "TraitCondition",
+    "TraitOfAccount",
     "UpdateStep",
     "WaitForStep",
     "WaitStep",

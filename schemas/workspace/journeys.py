@@ -89,10 +89,37 @@ class Entry(Model):
         return 0 if self.again == "always" else None
 
 
-class ExitChange(Model):
-    """The value of a trait of the subject changed, also from or to nothing."""
+class TraitOfAccount(Model):
+    """A trait of the user's account."""
 
-    changed: Path
+    account: Path
+
+
+def _changed_tag(value: Any) -> str:
+    return "#account" if isinstance(value, (dict, TraitOfAccount)) else "#own"
+
+
+class ExitChange(Model):
+    """The value of a trait of the subject changed, also from or to nothing.
+
+    ``changed: TRAIT`` is a trait of its own; ``changed: {account: TRAIT}`` one of the account that a user's
+    enrollment is about.
+    """
+
+    changed: Annotated[
+        Annotated[Path, Tag("#own")] | Annotated[TraitOfAccount, Tag("#account")],
+        Discriminator(_changed_tag),
+    ]
+
+    @property
+    def trait(self) -> str | None:
+        """The subject's own trait; None where it is the account's."""
+        return None if isinstance(self.changed, TraitOfAccount) else self.changed
+
+    @property
+    def account_trait(self) -> str | None:
+        """The trait of the user's account; None where it is the subject's own."""
+        return self.changed.account if isinstance(self.changed, TraitOfAccount) else None
 
 
 class ExitEvent(OnEvent):
@@ -108,7 +135,7 @@ def _is_exit(value: Any) -> Any:
     if not isinstance(value, Model) and _exit_tag(value) is None:
         refuse(
             "exit",
-            f"an exit is {{event: NAME}}, {{changed: TRAIT}} or a condition (one of "
+            "an exit is {event: NAME}, {changed: TRAIT}, {changed: {account: TRAIT}} or a condition (one of "
             f"{', '.join(CONDITION_KEYS)}); not {described(value)}",
         )
     return value
@@ -184,6 +211,10 @@ class Journey(Model):
             refuse("recipients", "recipients are for subject: account; a user's journey writes to the user")
         if self.subject == "account" and any(is_about_account(condition) for condition in self.conditions()):
             refuse("condition", "in an account's journey `trait` is the account's: leave out `account:`")
+        if self.subject == "account" and any(
+            isinstance(leaving.when, ExitChange) and leaving.when.account_trait for leaving in self.exit
+        ):
+            refuse("exit", "in an account's journey the traits are the account's: write `changed: TRAIT`")
         if self.subject == "user" and any(is_about_members(condition) for condition in self.conditions()):
             refuse("condition", "members are counted in an account's journey (subject: account)")
         return self

@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, TopicPartition
 from tests.faults.engine_worker import workspace
 from workers.core import windows
 from workers.core.compile import compile_workspace
-from workers.signals.account_events import Counted, Described, Occurred, decode
+from workers.signals.account_events import Counted, Departed, Item, Occurred, decode
 from workers.state import ACCOUNTS, USERS
 from workers.stream.store import META
 
@@ -85,11 +85,13 @@ def _unprefixed(value: bytes | None, prefix: str) -> str:
     return json.dumps(record, sort_keys=True)
 
 
-def _facts(partition: int, item: Counted | Occurred | Described) -> list[tuple[Any, ...]]:
+def _facts(partition: int, item: Item) -> list[tuple[Any, ...]]:
     if isinstance(item, Counted):
         return [(partition, item.account, item.event, at_ms) for at_ms in item.times_ms]
     if isinstance(item, Occurred):
         return [(partition, item.account, item.event, item.at_ms, item.user, item.message_id)]
+    if isinstance(item, Departed):
+        return [(partition, item.account, item.user, "departed")]
     return [
         (partition, item.account, item.user, item.role, item.at_ms, json.dumps(item.traits, sort_keys=True))
     ]

@@ -231,6 +231,12 @@ def test_a_plan_is_read_from_its_file_or_its_folder(tmp_path: Path) -> None:
             "group call has no trait 'plan'",
         ),
         ({"changed": "plam"}, (8, 12), "exit[0].when.changed", "no trait 'plam'; did you mean 'plan'?"),
+        (
+            {"changed": "{account: pan}"},
+            (8, 22),
+            "exit[0].when.changed.account",
+            "the tracking plan's group call has no trait 'pan'",
+        ),
         ({"revenue": "mrr"}, (10, 33), "goal.revenue", "no property 'mrr'; it has mrr_delta"),
     ],
 )

@@ -28,6 +28,10 @@ SEEN_MAX = 4_096
 """Ids kept per subject and half-horizon: 32 KiB. A subject that sends more has its horizon shortened,
 never its row unbounded: the older half is given up first."""
 
+ACCOUNTS_MAX = 50
+"""Accounts of one user; beyond it the one that the user has not acted for the longest is left. Their traits
+lie in one row, which stays below Kafka's limit at 18 kB each."""
+
 _ID_BYTES = 8
 
 
@@ -38,8 +42,8 @@ class Activity(msgspec.Struct, array_like=True, omit_defaults=False):
     :mod:`workers.core.windows`, of other slots what :mod:`workers.core.slots` says.
     ``seen`` and ``seen_before`` hold 8-byte hashes of message ids: ``seen`` since ``seen_since_ms``,
     ``seen_before`` from the period before it. Each period lasts 24 hours, so that an id is remembered
-    for 24 to 48 hours. ``accounts`` are the ids of the accounts that a user belongs to, the latest
-    last (empty in an account's own row).
+    for 24 to 48 hours. ``accounts`` are the ids of the accounts that a user belongs to, the one that the
+    user acted for last at the end, and ``acted_ms`` is when that was (empty and 0 in an account's own row).
     """
 
     windows: dict[int, bytes] = msgspec.field(default_factory=dict)
@@ -47,6 +51,7 @@ class Activity(msgspec.Struct, array_like=True, omit_defaults=False):
     seen_since_ms: int = 0
     seen: bytes = b""
     seen_before: bytes = b""
+    acted_ms: int = 0
 
 
 def is_duplicate(activity: Activity, message_id: str, now_ms: int) -> bool:
@@ -106,13 +111,30 @@ def measure(
             held[slot.id] = kept
 
 
-def join_account(activity: Activity, account: str) -> bool:
-    """Make ``account`` the subject's latest account; True where that changed anything."""
-    accounts = activity.accounts
-    if accounts and accounts[-1] == account:
+def join_account(activity: Activity, account: str, at_ms: int) -> bool:
+    """Make ``account`` one of the subject's, as was said at ``at_ms``; True where it is the present one now.
+
+    It was before, or word of it comes late: then the present account stays, and the answer is False.
+    """
+    if account in activity.accounts:
+        return act_for(activity, account, at_ms)
+    if activity.accounts and at_ms < activity.acted_ms:
+        activity.accounts.insert(-1, account)
         return False
-    if account in accounts:
-        accounts.remove(account)
+    activity.accounts.append(account)
+    activity.acted_ms = at_ms
+    return True
+
+
+def act_for(activity: Activity, account: str, at_ms: int) -> bool:
+    """The subject acted for one of its accounts; True where that is another one than before."""
+    accounts = activity.accounts
+    if account not in accounts or at_ms < activity.acted_ms:
+        return False
+    activity.acted_ms = at_ms
+    if accounts[-1] == account:
+        return False
+    accounts.remove(account)
     accounts.append(account)
     return True
 

@@ -85,9 +85,12 @@ def _compile_subject(subject: SubjectType, workspace: Workspace, zones: Callable
     names = _Names(slots, ours, zones)
     plans = [_compile_journey(journey, names, slots) for journey in ours]
     trait_exits: dict[str, list[JourneyPlan]] = defaultdict(list)
+    account_exits: dict[str, list[JourneyPlan]] = defaultdict(list)
     for plan in plans:
         for trait in plan.exit_traits:
             trait_exits[trait].append(plan)
+        for trait in plan.exit_account_traits:
+            account_exits[trait].append(plan)
     memories_ms = [
         lookback_ms(condition.within) or 0
         for one in asking
@@ -106,6 +109,7 @@ def _compile_subject(subject: SubjectType, workspace: Workspace, zones: Callable
         compile_segments(groups, names, scores),
         scores,
         frozenset(plan.name for plan in plans if plan.looking or plan.exit_conditions),
+        {trait: tuple(leaving) for trait, leaving in account_exits.items()},
     )
 
 
@@ -134,6 +138,7 @@ def _events(
 def _compile_journey(journey: Journey, names: Names, slots: SlotLayout) -> JourneyPlan:
     entry, goal, recipients = journey.entry, journey.goal, journey.recipients
     exits = [leaving.when for leaving in journey.exit if isinstance(leaving.when, ExitEvent)]
+    changes = [leaving.when for leaving in journey.exit if isinstance(leaving.when, ExitChange)]
     exit_events: dict[str, tuple[Any, ...]] = {}
     for leaving in exits:
         exit_events[leaving.event] = (*exit_events.get(leaving.event, ()), compile_where(leaving.where))
@@ -150,10 +155,9 @@ def _compile_journey(journey: Journey, names: Names, slots: SlotLayout) -> Journ
         exclude=compile_conditions(entry.exclude, names),
         again_after_ms=entry.again_after_ms(),
         exit_events=exit_events,
-        exit_traits=tuple(
-            dict.fromkeys(
-                leaving.when.changed for leaving in journey.exit if isinstance(leaving.when, ExitChange)
-            )
+        exit_traits=tuple(dict.fromkeys(one.trait for one in changes if one.trait is not None)),
+        exit_account_traits=tuple(
+            dict.fromkeys(one.account_trait for one in changes if one.account_trait is not None)
         ),
         exit_slots=tuple(dict.fromkeys(slots.slot_id(leaving.event, leaving.where) for leaving in exits)),
         goal=None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from msgspec.structs import replace
 
 from schemas import wire
+from workers.core.account_exits import LEFT_ACCOUNT
 from workers.core.commands import RecordDecision, Transition
 from workers.core.comparisons import compile_path, is_same
 from workers.core.conditions import evaluate, evaluate_none
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 _TRAIT: Final = "trait "
 """Evidence of a trait has its name behind this, as conditions note it."""
 
+_ACCOUNT_TRAIT: Final = "account trait "
+"""The same of a trait of the user's account."""
+
 
 @dataclass(frozen=True, slots=True)
 class Eligible:
@@ -50,7 +54,8 @@ class Eligible:
 class Declined:
     """The subject may not enter.
 
-    ``reason`` is already_enrolled, again, too_many_enrollments, too_many_journeys, exited, stale, or one of
+    ``reason`` is already_enrolled, again, too_many_enrollments, too_many_journeys, exited, stale,
+    left_account, or one of
     require, missing, exclude followed by ``: `` and the condition. ``values`` are those looked at.
     """
 
@@ -128,6 +133,7 @@ def enroll(
     journey = plan.journeys.get(record.journey)
     if journey is None:
         return Transition(progress, (gone_decision(plan.subject, record, now_ms),))
+    facts = facts.of_account(record.account)
     now = pruned(progress, now_ms, plan.message_memory_ms)
     enrollment_id = stable_id(
         "enrollment", journey.subject, record.subject, journey.name, record.trigger.message_id
@@ -186,11 +192,23 @@ def _recheck(journey: JourneyPlan, record: wire.Eligible, enrollment_id: str, mo
     looked_ms = since_ms if journey.entry_event in journey.exit_events else since_ms + 1
     if looked_ms > 0 and any(moment.facts.count(slot_id, looked_ms) for slot_id in journey.exit_slots):
         return Declined("exited", {"events since": record.trigger.at_ms})
-    for trait in journey.exit_traits:
-        name, value = f"{_TRAIT}{trait}", compile_path(trait)(moment.facts.traits)
+    return _changed_since(journey, record, moment) or _decide(journey, moment)
+
+
+def _changed_since(journey: JourneyPlan, record: wire.Eligible, moment: Moment) -> Declined | None:
+    """What an exit on a trait would have ended, had the subject been enrolled at once."""
+    facts = moment.facts
+    if not facts.in_account(record.account):
+        return Declined(LEFT_ACCOUNT, {"account": record.account})
+    watched = [(f"{_TRAIT}{trait}", trait, facts.traits) for trait in journey.exit_traits]
+    watched += [
+        (f"{_ACCOUNT_TRAIT}{trait}", trait, facts.account_traits) for trait in journey.exit_account_traits
+    ]
+    for name, trait, traits in watched:
+        value = compile_path(trait)(traits)
         if name in record.evidence and not is_same(record.evidence[name], value):
             return Declined("exited", {name: value})
-    return _decide(journey, moment)
+    return None
 
 
 def _decide(journey: JourneyPlan, moment: Moment) -> EntryVerdict:
@@ -208,6 +226,10 @@ def _decide(journey: JourneyPlan, moment: Moment) -> EntryVerdict:
         return Declined(f"exclude: {excluded.failed}", values)
     # The enrolment compares these with what holds then: a trait that changed in between is an exit.
     before = {f"{_TRAIT}{trait}": compile_path(trait)(moment.facts.traits) for trait in journey.exit_traits}
+    # Of an account that has told nothing yet there is nothing to compare with.
+    account = moment.facts.account_traits
+    watched = journey.exit_account_traits if account else ()
+    before |= {f"{_ACCOUNT_TRAIT}{trait}": compile_path(trait)(account) for trait in watched}
     return Eligible(before | values)
 
 

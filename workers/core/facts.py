@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from workers.core import windows
+from workers.core.consent import TRAIT, consents, known
 from workers.core.progress import last_received_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from workers.core.consent import Consents
     from workers.core.progress import Progress
     from workers.core.scores import Scored
 
@@ -24,7 +26,16 @@ class Facts(Protocol):
 
     @property
     def account_traits(self) -> Mapping[str, Any]:
-        """Traits of the account: of a user's present account; of an account, the same as ``traits``."""
+        """Traits of the account that is looked at; of an account, the same as ``traits``."""
+
+    def of_account(self, account: str | None) -> Facts:
+        """The same, looking at another of the user's accounts.
+
+        None: at the present one. Of an account that the user has left, nothing is known.
+        """
+
+    def in_account(self, account: str | None) -> bool:
+        """Whether the user is in the account; of None, and of an account's own facts, always."""
 
     @property
     def event_properties(self) -> Mapping[str, Any]:
@@ -53,7 +64,10 @@ class Facts(Protocol):
         """When, after now, time alone takes the score to the other side of ``level``; None: never."""
 
     def consent(self, channel: str, topic: str | None) -> bool | None:
-        """Whether the subject consents; ``topic`` None: to the channel. None where it never said."""
+        """Whether the person consents; ``topic`` None: to the channel. None where they never said.
+
+        The one answer to this question; whether a message may go then, :mod:`workers.core.consent` says.
+        """
 
     def converted_at_ms(self, journeys: frozenset[str]) -> int | None:
         """When the subject last reached the goal of one of the journeys; None where it never did."""
@@ -68,8 +82,10 @@ class SubjectFacts:
 
     ``windows`` are those of its :class:`workers.core.activity.Activity`; ``retentions_ms`` is
     ``SubjectPlan.retentions_ms``: the retention of each plain slot by its id. ``segments``, ``scored``,
-    ``consents`` by (channel, topic), ``conversions_ms`` by journey and ``objects`` by (type, relationship)
-    are what rows know of those; empty where no row keeps them.
+    ``conversions_ms`` by journey and ``objects`` by (type, relationship) are what rows know of those; empty
+    where no row keeps them. ``consented`` reads the row of consents, where somebody asks. ``account_traits``
+    are those of a user's present account, unless another is asked for; ``accounts`` holds the traits of each
+    (None: nobody asks for others).
     """
 
     now_ms: int
@@ -81,9 +97,20 @@ class SubjectFacts:
     event: tuple[str, int] | None = None
     segments: frozenset[str] = frozenset()
     scored: Scored | None = None
-    consents: Mapping[tuple[str, str | None], bool] = field(default_factory=dict)
+    consented: Callable[[], Consents | None] | None = None
     conversions_ms: Mapping[str, int] = field(default_factory=dict)
     objects: Mapping[tuple[str, str], Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    accounts: Mapping[str, Mapping[str, Any]] | None = None
+
+    def of_account(self, account: str | None) -> SubjectFacts:
+        """See :meth:`Facts.of_account`."""
+        if account is None or self.accounts is None:
+            return self
+        return replace(self, account_traits=self.accounts.get(account, {}))
+
+    def in_account(self, account: str | None) -> bool:
+        """See :meth:`Facts.in_account`."""
+        return account is None or self.accounts is None or account in self.accounts
 
     def count(self, slot_id: int, within_ms: int) -> int:
         """See :meth:`Facts.count`; ``slot_id`` is one of the plan's."""
@@ -113,7 +140,8 @@ class SubjectFacts:
 
     def consent(self, channel: str, topic: str | None) -> bool | None:
         """See :meth:`Facts.consent`."""
-        return self.consents.get((channel, topic))
+        row = self.consented() if self.consented is not None else None
+        return consents(known(row, self.traits.get(TRAIT)), channel, topic)
 
     def converted_at_ms(self, journeys: frozenset[str]) -> int | None:
         """See :meth:`Facts.converted_at_ms`."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from workers.core.consent import allows
 from workers.core.ids import stable_id
 from workers.core.progress import MESSAGE_MEMORY_MS, MESSAGES_MAX, ONCE_MAX, was_sent
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from schemas.fields import Channel, SubjectType
     from workers.core.facts import Facts
     from workers.core.progress import Progress
@@ -72,16 +71,16 @@ Verdict: TypeAlias = Send | Skip
 def decide_send(request: SendRequest, facts: Facts, progress: Progress, now_ms: int) -> Verdict:
     """Whether a message may go to a person now, by the person's own traits and messages.
 
-    Consent is the trait ``consent``: per channel (``consent.email``), or for all (``consent``). Absent or
-    true is consent to e-mail and in-app; anything else is none. An address is never among the values.
+    Consent is what :meth:`Facts.consent` says of the channel; a text message needs a yes. An address is never
+    among the values.
     """
     values: dict[str, Any] = {}
     if was_sent(progress, request.id) or (request.asked is not None and was_sent(progress, request.asked)):
         return Skip("already_sent", values)
     if now_ms - request.requested_at_ms > REQUEST_MAX_AGE_MS:
         return Skip("stale", {"requested_at_ms": request.requested_at_ms})
-    consent = values[f"consent {request.channel}"] = _consent(facts.traits, request.channel)
-    if consent is not None and consent is not True:
+    consent = values[f"consent {request.channel}"] = facts.consent(request.channel, None)
+    if not allows(request.channel, consent):
         return Skip("no_consent", values)
     to = None
     if request.channel == "email":
@@ -101,11 +100,6 @@ def once_key(request: SendRequest) -> str | None:
     if not request.once:
         return None
     return stable_id("once", request.channel, request.template, "holdout" if request.holdout else "sent")
-
-
-def _consent(traits: Mapping[str, Any], channel: str) -> Any:
-    consent = traits.get("consent")
-    return consent.get(channel) if isinstance(consent, dict) else consent
 
 
 def _remembered(request: SendRequest, progress: Progress, values: dict[str, Any]) -> Skip | None:

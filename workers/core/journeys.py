@@ -29,12 +29,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Happened:
-    """A product event of the subject; of any member, where the subject is an account."""
+    """A product event of the subject; of any member, where the subject is an account.
+
+    ``account`` is the one that the event names, None where it names none.
+    """
 
     event: str
     properties: Mapping[str, Any]
     message_id: str
     at_ms: int
+    account: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +68,9 @@ def resume(
     *,
     fired: bool = True,
 ) -> Transition:
-    """Go on after a timer, or (``fired`` False) before it, with what is due. Does nothing where the enrollment is over, is not known, or is due later.
+    """Go on after a timer, or (``fired`` False) before it, with what is due.
 
+    Does nothing where the enrollment is over, is not known, or is due later.
     The journey's present version is followed, if it still has the steps that are due: a step that waits is
     asked whether its wait is over, any other runs. Otherwise the enrollment ends (``version_gone``).
     """
@@ -143,12 +148,25 @@ def _exit(
     inside = progress.active_in(journey.name)
     if inside is None:
         return progress, ()
+    left = exited(journey, inside, reason, values, progress, now_ms)
+    return left.progress, left.commands
+
+
+def exited(
+    journey: JourneyPlan,
+    inside: Enrollment,
+    reason: str,
+    values: Mapping[str, Any],
+    progress: Progress,
+    now_ms: int,
+) -> Transition:
+    """End an enrollment for a reason of its journey's exits, and enter where that exit says."""
     ended = end(journey.subject, inside, progress, reason, values=values, now_ms=now_ms)
     then = journey.then_enroll.get(reason)
     if then is None:
-        return ended.progress, ended.commands
+        return ended
     asked = enroll_elsewhere(journey, inside, ended.progress, then, now_ms)
-    return ended.progress, (*ended.commands, asked)
+    return Transition(ended.progress, (*ended.commands, asked))
 
 
 def _goal(

@@ -44,7 +44,6 @@ Location: TypeAlias = tuple[str | int, ...]
 _SHOWN_NAMES: Final = 8
 
 NOT_KEPT: Final[dict[type[Any], str]] = {
-    ConsentCondition: "consent by channel and topic (the trait `consent` is checked before each message)",
     RelatedCondition: "objects",
 }
 """Conditions on what no row keeps yet, and what that is: a workspace that asked would never get an answer."""
@@ -78,6 +77,7 @@ def lint(workspace: Workspace) -> list[Finding]:
         found += _scores_named(one, scores)
         found += _missing_values(one)
         found += _unanswerable(one)
+        found += _consent_topics(one, workspace.consent.topics)
     for segment in workspace.segments:
         found += _reached_in(segment)
     found += _circles(segments)
@@ -195,6 +195,20 @@ def _unanswerable(one: Definition) -> Iterator[Finding]:
         asked = NOT_KEPT.get(type(condition))
         if asked is not None:
             yield finding(one, "error", location, f"the engine does not keep {asked}")
+
+
+def _consent_topics(one: Definition, topics: Mapping[str, str]) -> Iterator[Finding]:
+    """A person consents, and to a topic that the workspace declares."""
+    for location, condition in _located_conditions(one):
+        if not isinstance(condition, ConsentCondition):
+            continue
+        place, topic = (*location, "consent"), condition.consent.topic
+        if one.subject == "account":
+            detail = "people consent, accounts do not: each member's own consent is asked before a message"
+            yield finding(one, "error", place, detail)
+        elif topic is not None and topic not in topics:
+            detail = f"there is no consent topic {topic!r} in workspace.yaml; there are {listed(topics)}"
+            yield finding(one, "error", (*place, "topic"), detail)
 
 
 def _crossings(journey: Journey) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec.structs import replace
 
 from workers.core import slots, windows
-from workers.core.activity import DUPLICATE_HORIZON_MS, SEEN_MAX, Activity, join_account
+from workers.core.activity import ACCOUNTS_MAX, DUPLICATE_HORIZON_MS, SEEN_MAX, Activity
 from workers.core.progress import ACTIVE_MAX, Enrollment, Progress
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def merge_activity(
     """One row of what both did lately; ``retentions_ms`` and ``measures`` are the plan's, by slot id.
 
     Slots that the plan has no more are kept from ``mine`` alone: nobody asks for them. Ids seen
-    by either are known to both. ``theirs`` are the earlier accounts: the latest stays the latest.
+    by either are known to both. ``theirs`` are the earlier accounts: the present one stays the present one.
     """
     held = dict(mine.windows)
     for slot_id, window in theirs.windows.items():
@@ -75,9 +75,10 @@ def merge_activity(
             value = slots.merge(measures[slot_id], held.get(slot_id), window, now_ms)
             if value is not None:
                 held[slot_id] = value
-    row = Activity(windows=held)
-    for account in (*theirs.accounts, *mine.accounts):
-        join_account(row, account)
+    known = set(mine.accounts)
+    accounts = [*(one for one in theirs.accounts if one not in known), *mine.accounts]
+    row = Activity(windows=held, accounts=accounts[-ACCOUNTS_MAX:])
+    row.acted_ms = mine.acted_ms if mine.accounts else theirs.acted_ms
     row.seen_since_ms, row.seen, row.seen_before = _merge_seen(mine, theirs, now_ms)
     return row
 

@@ -84,7 +84,8 @@ class JourneyPlan:
 
     ``again_after_ms``: from one entry to the next that is allowed; None: never again. ``exit_events`` holds
     for each event the predicates of which one must match (None matches all); ``exit_slots`` are the windows
-    that remember these events until the enrolment has looked. ``holdout_bp`` is in basis points.
+    that remember these events until the enrolment has looked. ``exit_traits`` are the subject's own,
+    ``exit_account_traits`` those of a user's account. ``holdout_bp`` is in basis points.
     """
 
     name: str
@@ -113,6 +114,7 @@ class JourneyPlan:
     """By event: the paths of the steps that wait for it, or begin to wait anew."""
     looking: frozenset[str] = frozenset()
     """The paths of the steps that wait for what is known of the subject: a condition, a date in a field."""
+    exit_account_traits: tuple[str, ...] = ()
 
     def exits_on(self, event: str, properties: Mapping[str, Any]) -> bool:
         """Whether the event ends an enrollment."""
@@ -180,7 +182,8 @@ NO_SCORES = ScorePlans({}, {}, frozenset())
 class SubjectPlan:
     """All that concerns users, or all that concerns accounts.
 
-    ``trait_exits`` is keyed by the trait as exits name it, dots included.
+    ``trait_exits`` is keyed by the trait as exits name it, dots included; so is ``account_exits``, by traits
+    of users' accounts.
     ``retentions_ms`` is the retention of each plain slot by its id. ``message_memory_ms`` is the longest time
     that a condition looks back for messages. ``measures`` are the slots that are not plain, by their ids;
     ``truths`` are to be followed (``workers.core.slots.follow``) whenever traits change. ``segments`` and
@@ -199,6 +202,7 @@ class SubjectPlan:
     scores: ScorePlans = NO_SCORES
     looked_at: frozenset[str] = frozenset()
     """The journeys whose people are looked at when anything about them changes: see ``core.watching``."""
+    account_exits: Mapping[str, tuple[JourneyPlan, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

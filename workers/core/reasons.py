@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from schemas.workspace import ExitChange, ExitEvent
+from schemas.workspace import ExitChange, ExitEvent, TraitOfAccount
 
 
 def exit_reason(when: ExitEvent | ExitChange) -> str:
     """The reason of an exit by an event, or by a trait that changed."""
-    return event_reason(when.event) if isinstance(when, ExitEvent) else change_reason(when.changed)
+    if isinstance(when, ExitEvent):
+        return event_reason(when.event)
+    if isinstance(when.changed, TraitOfAccount):
+        return account_change_reason(when.changed.account)
+    return change_reason(when.changed)
 
 
 def event_reason(event: str) -> str:
@@ -18,3 +22,8 @@ def event_reason(event: str) -> str:
 def change_reason(trait: str) -> str:
     """The reason of an exit by a trait that changed."""
     return f"changed: {trait}"
+
+
+def account_change_reason(trait: str) -> str:
+    """The reason of an exit by a trait of the user's account that changed."""
+    return f"changed: account {trait}"

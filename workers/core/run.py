@@ -75,6 +75,10 @@ class Run:
     ran: int = 0
     halted: bool = False
 
+    def __post_init__(self) -> None:
+        """Conditions and templates look at the account that the enrollment is about."""
+        self.facts = self.facts.of_account(self.enrollment.account)
+
     @property
     def moment(self) -> Moment:
         """What a condition of a step sees: of events the properties of the trigger."""

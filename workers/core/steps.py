@@ -48,7 +48,8 @@ def run_steps(
 ) -> Transition:
     """Begin an enrollment at ``enrollment.step``, and run it until it waits or the journey is over.
 
-    ``enrollment`` stands in ``progress`` already, or is put there in its newest form.
+    ``enrollment`` stands in ``progress`` already, or is put there in its newest form. Conditions and
+    templates look at the account that the enrollment is about.
     """
     enrollment = begin_early(journey, enrollment, facts)
     first = Position(enrollment.step, now_ms)

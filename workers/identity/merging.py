@@ -17,18 +17,21 @@ import msgspec
 from msgspec.structs import replace
 
 from schemas import wire
+from workers.core.consent import TRAIT, known
+from workers.core.consent import merge as merge_consents
 from workers.core.ids import stable_id
 from workers.core.merge import merge_activity, merge_counts, merge_latest, merge_progress, merge_traits
 from workers.core.progress import Progress
 from workers.errors import Refused
 from workers.identity.places import Rows, is_erased, move_member, take_out
 from workers.shell import Subject, TimerPayload, encode_payload
-from workers.state import ENGAGEMENT, IDENTITIES, USERS, EngagementRow, Identity, Profile
+from workers.state import CONSENTS, ENGAGEMENT, IDENTITIES, USERS, EngagementRow, Identity, Profile
 
 if TYPE_CHECKING:
     from typing import Any
 
     from workers.core.activity import Activity
+    from workers.core.consent import Consents
     from workers.shell import EngineParts
     from workers.stream.tables import Table
     from workers.stream.view import View
@@ -169,6 +172,7 @@ def _merge_rows(merged: wire.Merged, identity: Identity, view: View, parts: Engi
     if activity is not None:
         _merge_activity(activity, merged, view, parts, now_ms)
     profile = _row(rows, USERS.profiles)
+    _merge_consents(_row(rows, CONSENTS), profile, key, view)
     if profile is not None:
         _merge_profile(profile, key, view)
     progress = _row(rows, USERS.progress)
@@ -209,15 +213,32 @@ def _merge_activity(
     table.put(key, row)
     if merged.source != merged.subject:
         for account in theirs.accounts:
-            move_member(view, parts, account, merged.source, merged.subject, now_ms)
+            into = merged.subject if account in row.accounts else None
+            move_member(view, parts, account, merged.source, into, now_ms)
+
+
+def _merge_consents(theirs: Consents | None, profile: Profile | None, key: bytes, view: View) -> None:
+    """Before the profiles are merged: who has no row has what their own trait says."""
+    table, mine = view.table(CONSENTS), view.table(USERS.profiles).get(key)
+    traits = mine.traits if mine is not None else {}
+    their_traits = profile.traits if profile is not None else {}
+    one = merge_consents(
+        known(table.get(key), traits.get(TRAIT)),
+        known(theirs, their_traits.get(TRAIT)),
+    )
+    if one.choices:
+        table.put(key, one)
 
 
 def _merge_profile(theirs: Profile, key: bytes, view: View) -> None:
-    """The account of the one who stays; where they have none, the other's with what is known of it."""
+    """Traits of both, and what both know of accounts; of one that both know, as the one who stays has it."""
     mine = view.table(USERS.profiles).get(key) or Profile()
-    latest = mine if mine.account is not None else theirs
     traits = merge_traits(mine.traits, theirs.traits)
-    view.table(USERS.profiles).put(key, Profile(traits, latest.account, latest.account_traits))
+    activity = view.table(USERS.activity).get(key)
+    in_accounts = activity.accounts if activity is not None else ()
+    known = {**theirs.accounts, **mine.accounts}
+    accounts = {account: facts for account, facts in known.items() if account in in_accounts}
+    view.table(USERS.profiles).put(key, Profile(traits, accounts))
 
 
 def _merge_progress(theirs: Progress, person: str, view: View, now_ms: int) -> None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from schemas import wire
+from workers.core.account_exits import AccountChanged, changed_of_account, exit_by_account
+from workers.core.consent import STATES, Said
 from workers.core.entry import enroll
 from workers.core.journeys import resume
 from workers.core.segments import due_segments
@@ -77,6 +79,10 @@ class Scheduler:
                 case wire.ListEntry():
                     subject = Subject(asked.subject_type, asked.subject.encode(), view, self._parts)
                     subject.enlist(asked.segment, now_ms, member=asked.member)
+                case wire.ConsentChange():
+                    subject = Subject("user", asked.subject.encode(), view, self._parts)
+                    said = Said(asked.channel, asked.topic if asked.channel else None, STATES[asked.state])
+                    subject.note_consent((said,), asked.at_ms, asked.source, now_ms)
 
     def _is_away(self, asked: Any, view: View, now_ms: int) -> bool:
         """Whether the user has no row because they were merged or erased; the account then hears of it."""
@@ -85,6 +91,7 @@ class Scheduler:
             return False
         # An account speaks of a membership from before the erasure, whenever it does so.
         happened_ms = asked.trigger.at_ms if isinstance(asked, wire.Eligible) else 0
+        happened_ms = asked.at_ms if isinstance(asked, wire.ConsentChange) else happened_ms
         away = elsewhere(view, self._parts, key, happened_ms, now_ms)
         if away is None:
             return False
@@ -119,14 +126,24 @@ class Scheduler:
             subject.take(resume(subject.plan, subject.progress, payload.enrollment, facts, now_ms), now_ms)
 
     def _learn(self, told: wire.AccountFacts, view: View, now_ms: int) -> None:
-        """Take over what a user's account is like; of an account that the user left, it is old news."""
+        """Take over what a user's account is like, and end what ends by that.
+
+        Of an account that the user left, it is old news. What is told for the first time is no change.
+        """
         subject = Subject("user", told.subject.encode(), view, self._parts)
+        if told.account not in subject.accounts:
+            return
         profile = subject.profile
-        if profile.account == told.account:
-            profile.account_traits = told.facts
-            subject.put_profile(profile)
+        before = profile.accounts.get(told.account)
+        profile.accounts[told.account] = told.facts
+        subject.put_profile(profile)
+        if told.account == subject.account:
             subject.follow(told.at_ms, now_ms)
-            subject.settle_all(now_ms)
+        if before is not None and told.changed:
+            traits = changed_of_account(subject.plan, told.changed, before, told.facts)
+            changed = AccountChanged(told.account, traits, told.id)
+            subject.take(exit_by_account(subject.plan, changed, subject.progress, now_ms), now_ms)
+        subject.settle_all(now_ms)
 
 
 def _kind(asked: wire.SchedulerRecord) -> SubjectType:

@@ -53,7 +53,14 @@ class Described(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=1):
     traits: dict[str, Any]
 
 
-Item = Occurred | Described | Counted
+class Departed(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=3):
+    """The user is no member of the account any more."""
+
+    account: str
+    user: str
+
+
+Item = Occurred | Described | Counted | Departed
 
 encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder(list[Item]).decode
@@ -88,8 +95,8 @@ class Outbox:
                 self._add(Counted(account, counted, times_ms))
         self._add(Occurred(account, user, name, at_ms, event.message_id, bytes(event.properties)))
 
-    def described(self, item: Described) -> None:
-        """A membership or traits."""
+    def described(self, item: Described | Departed) -> None:
+        """A membership or traits, or that a membership is over."""
         self._add(item)
 
     def send(self, topic: str, view: View) -> None:

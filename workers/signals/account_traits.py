@@ -106,9 +106,10 @@ class AccountTraitSignals:
         subject = Subject("account", key, view, self._parts)
         profile = subject.profile
         before = dict(profile.traits)
-        if not merge_traits(profile.traits, told.traits):
+        changed = merge_traits(profile.traits, told.traits)
+        if not changed:
             return
         subject.put_profile(profile)
         message_id = stable_id("told", told.account, told.id)
         traits_changed(before, message_id, min(told.at_ms, now_ms), subject, now_ms)
-        subject.tell(profile.members, message_id, now_ms)
+        subject.tell(profile.members, message_id, now_ms, changed)

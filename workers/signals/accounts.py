@@ -13,7 +13,7 @@ from workers.core.ids import stable_id
 from workers.core.journeys import Happened
 from workers.core.plan import EventPlan
 from workers.shell import Subject
-from workers.signals.account_events import Counted, Described, Item, Occurred, decode
+from workers.signals.account_events import Counted, Departed, Described, Item, Occurred, decode
 from workers.signals.reactions import react, traits_changed
 from workers.signals.traits import merge_traits
 from workers.state import ACCOUNTS
@@ -96,7 +96,7 @@ class AccountSignals:
         gathered: dict[Slot, list[int]] = {}
         concerned: frozenset[str] = frozenset()
         for item in items:
-            if isinstance(item, Described):
+            if isinstance(item, Described | Departed):
                 self._describe(item, key, view, now_ms)
                 continue
             plan = self._plans.get(item.event, NOTHING)
@@ -125,9 +125,13 @@ class AccountSignals:
         if concerned:
             subject.look(now_ms)
 
-    def _describe(self, item: Described, key: bytes, view: View, now_ms: int) -> None:
+    def _describe(self, item: Described | Departed, key: bytes, view: View, now_ms: int) -> None:
         subject = Subject("account", key, view, self._parts)
         profile = subject.profile
+        if isinstance(item, Departed):
+            if profile.members.pop(item.user, None) is not None:
+                subject.put_profile(profile)
+            return
         known = profile.members.get(item.user)
         if known is None and len(profile.members) >= MEMBERS_MAX:
             self._parts.metrics.members_refused()
@@ -140,7 +144,7 @@ class AccountSignals:
         if changed:
             traits_changed(before, message_id, item.at_ms, subject, now_ms)
         if changed:
-            subject.tell(profile.members, message_id, now_ms)
+            subject.tell(profile.members, message_id, now_ms, changed)
         elif known is None:
             subject.tell((item.user,), message_id, now_ms)
 

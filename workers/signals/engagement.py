@@ -1,13 +1,18 @@
-"""Engagement of people with messages, kept per person: when they last did each thing on each channel."""
+"""Engagement of people with messages, kept per person: when they last did each thing on each channel.
+
+Who unsubscribes or complains has refused that channel, in the same transaction.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
 from schemas import wire
+from workers.core.consent import Said
 from workers.identity.places import elsewhere
+from workers.shell import Subject
 from workers.state import ENGAGEMENT, EngagementRow
 from workers.stream.decoding import decoded
 
@@ -17,6 +22,10 @@ if TYPE_CHECKING:
     from workers.shell import EngineParts
     from workers.stream.batch import TP, Batch
     from workers.stream.view import View
+
+
+REFUSALS: Final = frozenset({"unsubscribed", "complained"})
+"""What takes the consent to a channel back."""
 
 
 class Engagements:
@@ -49,3 +58,7 @@ class Engagements:
             row.last_ms[kind] = max(row.last_ms.get(kind, 0), engagement.at_ms)
             row.count[kind] = row.count.get(kind, 0) + 1
             rows.put(key, row)
+            if engagement.type in REFUSALS:
+                words = (Said(engagement.channel, None, opted_in=False),)
+                subject = Subject("user", key, view, self._parts)
+                subject.note_consent(words, engagement.at_ms, engagement.type, now_ms)

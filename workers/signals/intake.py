@@ -72,6 +72,14 @@ def take(
     return taken
 
 
+def source_of(record: Any) -> str:
+    """Who brought an event: what its header ``source`` says, else ``identify``; at most 64 characters."""
+    for name, value in getattr(record, "headers", ()):
+        if name == "source":
+            return bytes(value[:64]).decode(errors="replace") or "identify"
+    return "identify"
+
+
 def is_misplaced(key: bytes, partition: int, partitions: int, topic: str, value: bytes, view: View) -> bool:
     """Whether a key belongs to another partition; its event is then sent there.
 

@@ -33,14 +33,15 @@ def react(
         subject.take(heard, now_ms)
     if not plan.entries:
         return
-    facts = subject.facts(now_ms, happened.properties, (happened.event, happened.at_ms))
+    account = subject.account_for(happened.account)
+    facts = subject.facts(now_ms, happened.properties, (happened.event, happened.at_ms)).of_account(account)
     trigger = wire.Trigger(
         event=happened.event,
         message_id=happened.message_id,
         at_ms=happened.at_ms,
         properties=dict(happened.properties),
     )
-    account, progress = subject.account, subject.progress
+    progress = subject.progress
     for journey in plan.entries:
         verdict = decide_entry(journey, facts, progress, now_ms)
         match verdict:

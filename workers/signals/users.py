@@ -14,14 +14,16 @@ from schemas import wire
 from workers.core import activity as activities
 from workers.core import windows
 from workers.core.activity import Activity, measure
+from workers.core.consent import of_trait
 from workers.core.journeys import Happened
 from workers.core.plan import EventPlan, Slot, SubjectPlan
 from workers.identity.places import elsewhere, forward_event, link
 from workers.shell import Subject
 from workers.signals.account_events import Described, Outbox
-from workers.signals.intake import Taken, is_misplaced, take
+from workers.signals.intake import Taken, is_misplaced, source_of, take
+from workers.signals.membership import Memberships
 from workers.signals.reactions import react, traits_changed
-from workers.signals.traits import merge_traits, without_role
+from workers.signals.traits import CONSENT, merge_traits
 from workers.state import USERS, Profile
 
 if TYPE_CHECKING:
@@ -89,7 +91,7 @@ class UserSignals:
                 keys += USERS.rows_of(key)[1:]
         return taken, keys
 
-    def apply(  # noqa: C901, PLR0912 - the hot loop, without a call per event
+    def apply(  # noqa: C901, PLR0912, PLR0915 - the hot loop, without a call per event
         self, tp: TP, items: Sequence[Taken], view: View, now_ms: int
     ) -> None:
         """Count each event, forward what accounts count, decide what it may change."""
@@ -119,6 +121,10 @@ class UserSignals:
                 duplicates += 1
                 continue
             dirty.add(key)
+            context = event.context
+            account = context.group_id if context is not None else None
+            if account and len(row.accounts) > 1:
+                Memberships(key, row, outbox, view, self._parts).act(account, at_ms, now_ms)
             held = row.windows
             for slot in use.slots:
                 if slot.where is None or slot.where(wire.values(event.properties)):
@@ -130,10 +136,8 @@ class UserSignals:
                 self._more((source, event, key, at_ms), use, row, outbox, view, now_ms)
             elif use.for_accounts:
                 # What _more would do, without the call: most events take this way.
-                context = event.context
-                account = (context.group_id if context else None) or (
-                    row.accounts[-1] if row.accounts else None
-                )
+                if not account and row.accounts:
+                    account = row.accounts[-1]
                 if account:
                     times = outbox.times(name)  # type: ignore[arg-type]
                     if account in times:
@@ -195,7 +199,9 @@ class UserSignals:
                 outbox.times(name).setdefault(account, []).append(at_ms)
         subject.settle(now_ms, use.segments)
         if use.decides:
-            happened = Happened(name, wire.values(event.properties), event.message_id, at_ms)
+            happened = Happened(
+                name, wire.values(event.properties), event.message_id, at_ms, wire.account(event)
+            )
             react(happened, use.plan, subject, self._parts, view, now_ms)
         if use.reads:
             subject.look(now_ms)
@@ -208,22 +214,17 @@ class UserSignals:
             return
         if event.type == "identify" and event.user_id and event.anonymous_id:
             link(view, self._parts, key.decode(), event.anonymous_id, "identify", at_ms)
+        traits = wire.values(event.traits)
+        if event.type == "group":
+            accounts = Memberships(key, row, outbox, view, self._parts)
+            accounts.group(event.group_id or "", traits, at_ms, event.message_id, now_ms)
+            return
         profiles = view.table(USERS.profiles)
         profile = profiles.get(key) or Profile()
-        traits = wire.values(event.traits)
         user = key.decode()
-        if event.type == "group":
-            account = event.group_id or ""
-            if activities.join_account(row, account) and profile.account != account:
-                profile.account, profile.account_traits = account, {}
-            role = traits.get("role") or profile.traits.get("role")
-            told = role if isinstance(role, str) else ""
-            outbox.described(Described(account, user, told, at_ms, without_role(traits)))
-            profiles.put(key, profile)
-            subject = Subject("user", key, view, self._parts)
-            subject.follow(at_ms, now_ms)
-            subject.settle_all(now_ms)
-            return
+        if CONSENT in traits:
+            words = of_trait(traits[CONSENT])
+            Subject("user", key, view, self._parts).note_consent(words, at_ms, source_of(one[0]), now_ms)
         before = dict(profile.traits)
         changed = merge_traits(profile.traits, traits)
         profiles.put(key, profile)

@@ -8,6 +8,7 @@ from workers.core.activity import (
     DUPLICATE_HORIZON_MS,
     SEEN_MAX,
     Activity,
+    act_for,
     is_duplicate,
     join_account,
     keep_only,
@@ -103,16 +104,35 @@ def test_windows_that_nobody_asks_for_are_dropped() -> None:
 def test_the_latest_account_is_last() -> None:
     """Joining the account that one is in changes nothing; coming back to an older one does."""
     row = Activity()
-    assert join_account(row, "acme")
-    assert not join_account(row, "acme")
-    assert join_account(row, "other")
-    assert join_account(row, "acme")
+    assert join_account(row, "acme", NOW)
+    assert not join_account(row, "acme", NOW)
+    assert join_account(row, "other", NOW)
+    assert join_account(row, "acme", NOW)
     assert row.accounts == ["other", "acme"]
+
+
+def test_late_word_of_an_account_does_not_make_it_the_present_one() -> None:
+    """What counts is when the user acted for it, in whatever order that becomes known."""
+    row = Activity()
+    join_account(row, "acme", NOW)
+    assert not join_account(row, "former", NOW - 1)
+    assert not act_for(row, "former", NOW - 1)
+    assert row.accounts == ["former", "acme"]
+    assert act_for(row, "former", NOW + 1)
+    assert row.accounts == ["acme", "former"]
+
+
+def test_nobody_acts_for_an_account_that_they_are_not_in() -> None:
+    """A producer's groupId alone makes no membership."""
+    row = Activity()
+    join_account(row, "acme", NOW)
+    assert not act_for(row, "stranger", NOW + 1)
+    assert row.accounts == ["acme"]
 
 
 def test_a_row_survives_storage() -> None:
     """What is read is what was written."""
     row = seen("a")
     record(row, 7, NOW, NOW, DAY)
-    join_account(row, "acme")
+    join_account(row, "acme", NOW)
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(row), type=Activity) == row

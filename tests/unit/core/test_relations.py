@@ -10,6 +10,7 @@ import pytest
 from schemas.workspace import Score
 from tests.unit.core.condition_kit import Someone, compiled, moment
 from tests.unit.core.kit import DAY, START
+from workers.core.consent import Choice, Consents
 from workers.core.outcome import Outcome
 from workers.core.score_plan import compile_scores
 from workers.core.scores import Scored, Scores
@@ -27,7 +28,7 @@ PQL = Score.model_validate(
 KNOWN: dict[str, Any] = {
     "segments": frozenset({"power_users"}),
     "scored": Scored(Scores(), compile_scores([PQL], "user"), {"plan": "starter"}),
-    "consents": {("sms", None): True, ("email", "offers"): False},
+    "consented": lambda: Consents({"sms": Choice(True, 1, "t"), "email/offers": Choice(False, 1, "t")}),
     "conversions_ms": {"prior": START - 7 * DAY, "other": START - DAY},
     "objects": {
         ("product", "purchased"): ({"category": "coffee"}, {"category": "tea"}),

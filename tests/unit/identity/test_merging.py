@@ -11,6 +11,7 @@ from schemas import wire
 from tests.unit.core.kit import journey
 from tests.unit.identity.kit import DAY, HOUR, NOW, Cluster
 from workers.core.activity import Activity
+from workers.core.consent import Consents
 from workers.core.progress import Progress
 from workers.identity import places
 from workers.state import ENGAGEMENT, EngagementRow, Identity, Profile
@@ -292,7 +293,6 @@ def test_memberships_follow_the_merge_with_their_roles() -> None:
     assert cluster.profile("acme", account=True).members == {USER: "owner"}
     assert cluster.profile("bolt", account=True).members == {USER: "admin"}
     assert cluster.activity(USER).accounts == ["acme", "bolt"]  # type: ignore[union-attr]
-    assert cluster.profile(USER).account == "bolt"
 
 
 def test_an_account_that_still_names_a_merged_id_learns_of_the_new_one() -> None:
@@ -390,9 +390,10 @@ def test_others_are_told_who_became_whom() -> None:
 
 
 ROWS: dict[type[Any], set[str]] = {
-    Activity: {"windows", "accounts", "seen_since_ms", "seen", "seen_before"},
-    Profile: {"traits", "account", "account_traits", "members"},
+    Activity: {"windows", "accounts", "seen_since_ms", "seen", "seen_before", "acted_ms"},
+    Profile: {"traits", "accounts", "members"},
     Progress: {"subject", "enrollments", "entered", "messages", "converted", "once"},
+    Consents: {"choices"},
     EngagementRow: {"last_ms", "count"},
     Identity: {"merged_into", "sources", "asked"},
 }
