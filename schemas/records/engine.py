@@ -9,6 +9,7 @@ from pydantic import Field
 from schemas.fields import (  # noqa: TC001  pydantic reads them at run time
     Channel,
     Millis,
+    ObjectId,
     SubjectType,
     Text,
     Values,
@@ -68,6 +69,7 @@ class MessageContext(Part):
     user: Values = Field(description="Traits of the person.")
     account: Values = Field(description="Traits of the account.")
     event: Values = Field(description="Properties of the event that started the enrollment.")
+    related: Values | None = Field(None, description="Related objects that templates show, by relationship.")
 
 
 class MessageRequest(Record):
@@ -99,6 +101,23 @@ class ListEntry(Record):
     at_ms: Millis
 
 
+class ObjectValues(Part):
+    """What definitions read of one object, as it is now."""
+
+    object: Text = Field(description="Its type.")
+    object_id: ObjectId
+    attributes: Values = Field(description="All that are needed and known; what is not here is not known.")
+
+
+class ObjectsChanged(Record):
+    """Objects that changed, told to one partition; it tells those of its subjects whom it concerns."""
+
+    type: Literal["objects_changed"]
+    id: Text
+    objects: list[ObjectValues]
+    at_ms: Millis
+
+
 SchedulerRecord: TypeAlias = Annotated[
     Eligible
     | AccountFacts
@@ -109,7 +128,8 @@ SchedulerRecord: TypeAlias = Annotated[
     | Released
     | Forwarded
     | Erase
-    | MemberMoved,
+    | MemberMoved
+    | ObjectsChanged,
     Field(discriminator="type"),
 ]
 """One record of ``scheduler``."""

@@ -23,7 +23,6 @@ from schemas.workspace.conditions import (
     PerformedCondition,
     PropertyCondition,
     ReceivedCondition,
-    RelatedCondition,
     ScoreCondition,
     SegmentCondition,
     SustainedCondition,
@@ -46,6 +45,8 @@ from schemas.workspace.journeys import (
     Step,
     WaitStep,
 )
+from schemas.workspace.objects import Fill, ObjectType, OnObject, Reference, Relationship
+from schemas.workspace.relations import ObjectCondition, Related, RelatedCondition
 from schemas.workspace.scores import Score
 from schemas.workspace.segments import Segment
 from schemas.workspace.spans import BillingPeriod, SpanValue
@@ -60,7 +61,7 @@ class Settings(Model):
 
 
 class Workspace(Model):
-    """All that is published together: journeys, segments, scores, templates, and the tracking plan if any.
+    """All that is published together: journeys, segments, scores, types of objects, templates, tracking plan.
 
     ``templates`` holds each template as a record ``{channel, fields}`` by its name. ``timezone`` is the zone
     of subjects of which none is known.
@@ -73,6 +74,7 @@ class Workspace(Model):
     scores: Annotated[tuple[Score, ...], AsList] = ()
     templates: dict[str, dict[str, Any]] = Field(default_factory=dict)
     tracking_plan: TrackingPlan | None = None
+    objects: Annotated[tuple[ObjectType, ...], AsList] = ()
 
 
 __all__ = [
@@ -93,6 +95,7 @@ __all__ = [
     "ExitChange",
     "ExitEvent",
     "FieldRef",
+    "Fill",
     "FirstCondition",
     "Goal",
     "Journey",
@@ -100,7 +103,10 @@ __all__ = [
     "MeasureCondition",
     "NotCondition",
     "NumberComparison",
+    "ObjectCondition",
+    "ObjectType",
     "OnEvent",
+    "OnObject",
     "Operators",
     "Otherwise",
     "PerformedCondition",
@@ -110,7 +116,10 @@ __all__ = [
     "PropertyCondition",
     "ReceivedCondition",
     "Recipients",
+    "Reference",
+    "Related",
     "RelatedCondition",
+    "Relationship",
     "Score",
     "ScoreCondition",
     "Segment",

@@ -24,6 +24,7 @@ from schemas.workspace.base import (
 )
 from schemas.workspace.comparisons import Where  # noqa: TC001  pydantic reads it at run time
 from schemas.workspace.conditions import Condition, Conditions, MeasureCondition, children
+from schemas.workspace.objects import OnObject
 
 MAX_STEPS: Final = 200
 """Steps of a journey, those inside branches included."""
@@ -47,6 +48,27 @@ class OnEvent(Model):
     where: Where | None = None
 
 
+def _on_tag(value: Any) -> str | None:
+    return tag_of(value, ("event", "object"))
+
+
+def _is_on(value: Any) -> Any:
+    if _on_tag(value) is None:
+        refuse(
+            "on",
+            f"an entry is on {{event: NAME}} or on a change of an {{object: TYPE}}; not {described(value)}",
+        )
+    return value
+
+
+On: TypeAlias = Annotated[
+    Annotated[OnEvent, Tag("#event")] | Annotated[OnObject, Tag("#object")],
+    Discriminator(_on_tag),
+    BeforeValidator(_is_on),
+]
+"""What makes a subject a candidate, told by its key."""
+
+
 class ReEntry(Model):
     """A subject may enter again this long after it last entered."""
 
@@ -66,7 +88,7 @@ def _again_tag(value: Any) -> str:
 class Entry(Model):
     """Who enters: on an event, if all of ``require`` and none of ``exclude`` is true."""
 
-    on: OnEvent
+    on: On
     require: Conditions = ()
     exclude: Conditions = ()
     again: Annotated[

@@ -15,10 +15,10 @@ from schemas.workspace import (
     EnrolledCondition,
     ExitEvent,
     NotCondition,
+    OnEvent,
     Operators,
     PerformedCondition,
     PropertyCondition,
-    RelatedCondition,
     Score,
     ScoreCondition,
     Segment,
@@ -31,14 +31,14 @@ from schemas.workspace.conditions import children
 from schemas.workspace.journeys import Arm, inner_steps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from schemas.workspace import Condition, Journey, Step, Workspace
 
     Definition: TypeAlias = Journey | Segment
 
 Severity: TypeAlias = Literal["error", "warning"]
-Kind: TypeAlias = Literal["journeys", "segments"]
+Kind: TypeAlias = Literal["journeys", "segments", "objects"]
 """The folder of the file."""
 Location: TypeAlias = tuple[str | int, ...]
 
@@ -46,7 +46,6 @@ _SHOWN_NAMES: Final = 8
 
 NOT_KEPT: Final[dict[type[Any], str]] = {
     ConsentCondition: "consent by channel and topic (the trait `consent` is checked before each message)",
-    RelatedCondition: "objects",
 }
 """Conditions on what no row keeps yet, and what that is: a workspace that asked would never get an answer."""
 
@@ -95,14 +94,14 @@ def finding(one: Definition, severity: Severity, location: Location, detail: str
 
 def _messages(journey: Journey, templates: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
     """Each step's template is there, and for the step's channel."""
-    for location, step in _located_steps(journey.steps, ("steps",)):
+    for location, step in located_steps(journey.steps, ("steps",)):
         if not isinstance(step, SendStep):
             continue
         send = step.send
         place = (*location, "send", send.channel)
         template = templates.get(send.template)
         if template is None:
-            detail = f"there is no template {send.template!r}; there are {_listed(templates)}"
+            detail = f"there is no template {send.template!r}; there are {listed(templates)}"
             yield Finding("journeys", journey.journey, "error", place, detail)
         elif template.get("channel") != send.channel:
             detail = (
@@ -113,7 +112,7 @@ def _messages(journey: Journey, templates: Mapping[str, Mapping[str, Any]]) -> I
 
 def _references(one: Definition, names: set[str], tags: set[str]) -> Iterator[Finding]:
     """Journeys that conditions name are in the workspace."""
-    for location, condition in _located_conditions(one):
+    for location, condition in located_conditions(one):
         if isinstance(condition, EnrolledCondition):
             place, named = (*location, "enrolled"), condition.enrolled
         elif isinstance(condition, ConvertedCondition):
@@ -122,7 +121,7 @@ def _references(one: Definition, names: set[str], tags: set[str]) -> Iterator[Fi
             continue
         for name in named.journey or ():
             if name not in names:
-                detail = f"there is no journey {name!r}; there are {_listed(names)}"
+                detail = f"there is no journey {name!r}; there are {listed(names)}"
                 yield finding(one, "error", (*place, "journey"), detail)
         for tag in named.tag or ():
             if tag not in tags:
@@ -132,12 +131,12 @@ def _references(one: Definition, names: set[str], tags: set[str]) -> Iterator[Fi
 
 def _segments_named(one: Definition, segments: Mapping[str, Segment]) -> Iterator[Finding]:
     """Segments that conditions name are in the workspace, and of the same kind of subject."""
-    for location, condition in _located_conditions(one):
+    for location, condition in located_conditions(one):
         if not isinstance(condition, SegmentCondition):
             continue
         place, named = (*location, "in_segment"), segments.get(condition.in_segment)
         if named is None:
-            detail = f"there is no segment {condition.in_segment!r}; there are {_listed(segments)}"
+            detail = f"there is no segment {condition.in_segment!r}; there are {listed(segments)}"
             yield finding(one, "error", place, detail)
         elif named.subject != one.subject:
             detail = f"{named.segment!r} is a segment of {named.subject}s, and this is about {one.subject}s"
@@ -146,12 +145,12 @@ def _segments_named(one: Definition, segments: Mapping[str, Segment]) -> Iterato
 
 def _scores_named(one: Definition, scores: Mapping[str, Score]) -> Iterator[Finding]:
     """Scores that conditions name are in the workspace, and of the same kind of subject."""
-    for location, condition in _located_conditions(one):
+    for location, condition in located_conditions(one):
         if not isinstance(condition, ScoreCondition):
             continue
         place, named = (*location, "score"), scores.get(condition.score)
         if named is None:
-            detail = f"there is no score {condition.score!r}; there are {_listed(scores)}"
+            detail = f"there is no score {condition.score!r}; there are {listed(scores)}"
             yield finding(one, "error", place, detail)
         elif named.subject != one.subject:
             detail = f"{named.score!r} is a score of {named.subject}s, and this is about {one.subject}s"
@@ -160,7 +159,7 @@ def _scores_named(one: Definition, scores: Mapping[str, Score]) -> Iterator[Find
 
 def _reached_in(segment: Segment) -> Iterator[Finding]:
     """Belonging lasts; to reach a number is an instant, and so is an event with its properties."""
-    for location, condition in _located_conditions(segment):
+    for location, condition in located_conditions(segment):
         if isinstance(condition, ScoreCondition) and not _fades_plainly(condition):
             detail = "a score fades: in a segment compare it with numbers, by gt, gte, lt or lte"
             yield finding(segment, "error", location, detail)
@@ -186,7 +185,7 @@ def _circles(segments: Mapping[str, Segment]) -> Iterator[Finding]:
         circle = list(dict.fromkeys(error.args[1]))
         detail = f"segments use each other in a circle: {', '.join(circle)}"
         first = segments[circle[0]]
-        for location, condition in _located_conditions(first):
+        for location, condition in located_conditions(first):
             if isinstance(condition, SegmentCondition) and condition.in_segment in circle:
                 yield finding(first, "error", (*location, "in_segment"), detail)
                 return
@@ -194,7 +193,7 @@ def _circles(segments: Mapping[str, Segment]) -> Iterator[Finding]:
 
 def _missing_values(one: Definition) -> Iterator[Finding]:
     """A negative condition says what a missing value means."""
-    for location, condition in _located_conditions(one):
+    for location, condition in located_conditions(one):
         if isinstance(condition, NotCondition):
             compared, place = _comparison(condition.not_, (*location, "not"))
             negative = compared is not None and "exists" not in compared.operators()
@@ -211,7 +210,7 @@ def _missing_values(one: Definition) -> Iterator[Finding]:
 
 def _unanswerable(one: Definition) -> Iterator[Finding]:
     """What no row keeps cannot be asked."""
-    for location, condition in _located_conditions(one):
+    for location, condition in located_conditions(one):
         asked = NOT_KEPT.get(type(condition))
         if asked is not None:
             yield finding(one, "error", location, f"the engine does not keep {asked}")
@@ -220,22 +219,24 @@ def _unanswerable(one: Definition) -> Iterator[Finding]:
 def _crossings(journey: Journey) -> Iterator[Finding]:
     """An event can reach a number only where the journey is entered on that very event."""
     allowed: set[Location] = set()
+    on = journey.entry.on
+    entered = on.event if isinstance(on, OnEvent) else None
     tops: list[tuple[Location, Condition]] = [
         (("entry", "require", index), one) for index, one in enumerate(journey.entry.require)
     ]
     while tops:
         location, condition = tops.pop()
-        if isinstance(condition, PerformedCondition) and condition.performed == journey.entry.on.event:
+        if isinstance(condition, PerformedCondition) and condition.performed == entered:
             allowed.add(location)
         elif isinstance(condition, AllCondition):
             tops += [((*location, "all", index), one) for index, one in enumerate(condition.all_)]
-    for location, condition in _located_conditions(journey):
+    for location, condition in located_conditions(journey):
         reaches = isinstance(condition, PerformedCondition) and condition.reaches is not None
         if reaches and location not in allowed:
             detail = (
                 f"reaches is true for the one event that makes the count that number: it belongs into "
                 f"entry.require (or `all` there) of a journey entered on that event, not on "
-                f"{journey.entry.on.event!r}"
+                f"{entered!r}"
             )
             yield Finding("journeys", journey.journey, "error", (*location, "reaches"), detail)
 
@@ -254,24 +255,26 @@ def _comparison(condition: Condition, location: Location) -> tuple[Operators | N
     return (condition, location) if isinstance(condition, Operators) else (None, location)
 
 
-def _located_steps(steps: tuple[Step, ...], location: Location) -> Iterator[tuple[Location, Step]]:
+def located_steps(steps: tuple[Step, ...], location: Location) -> Iterator[tuple[Location, Step]]:
+    """Each step with its place, those inside branches after the branch itself."""
     for index, step in enumerate(steps):
         place = (*location, index)
         yield place, step
         if isinstance(step, BranchStep):
             for number, arm in enumerate(step.branch):
                 key = "steps" if isinstance(arm, Arm) else "otherwise"
-                yield from _located_steps(inner_steps(arm), (*place, "branch", number, key))
+                yield from located_steps(inner_steps(arm), (*place, "branch", number, key))
 
 
-def _located_conditions(one: Definition) -> Iterator[tuple[Location, Condition]]:
+def located_conditions(one: Definition) -> Iterator[tuple[Location, Condition]]:
+    """Each condition of a journey or segment with its place, those inside others after them."""
     tops: list[tuple[Location, Condition]] = []
     holder, prefix = (one, ()) if isinstance(one, Segment) else (one.entry, ("entry",))
     for part in ("require", "exclude"):
         conditions: tuple[Condition, ...] = getattr(holder, part)
         tops += [((*prefix, part, index), condition) for index, condition in enumerate(conditions)]
     steps = () if isinstance(one, Segment) else one.steps
-    for location, step in _located_steps(steps, ("steps",)):
+    for location, step in located_steps(steps, ("steps",)):
         if isinstance(step, BranchStep):
             tops += [
                 ((*location, "branch", number, "when"), arm.when)
@@ -295,7 +298,8 @@ def _with_inner(location: Location, condition: Condition) -> Iterator[tuple[Loca
         yield from _with_inner((*location, key, index), inner)
 
 
-def _listed(names: Mapping[str, Any] | set[str]) -> str:
+def listed(names: Collection[str]) -> str:
+    """Names as a message lists them: the first few."""
     known = sorted(names)
     more = f" and {len(known) - _SHOWN_NAMES} more" if len(known) > _SHOWN_NAMES else ""
     return (", ".join(known[:_SHOWN_NAMES]) or "none") + more

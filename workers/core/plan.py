@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from workers.core.object_plan import NO_OBJECTS, NO_TYPES, ObjectsPlan, TypesPlan
 from workers.core.scores import ScorePlans
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from schemas.workspace.journeys import SendChannel
     from workers.core.comparisons import Getter, Predicate
     from workers.core.compiled import CompiledCondition
+    from workers.core.objects import FillPlan
     from workers.core.slots import MeasureSlot, TruthSlot
 
 
@@ -123,7 +125,7 @@ class EventPlan:
 
     ``slots`` are plain windows. ``measures`` are all other slots that keep something of the event: they need
     its properties, in an account's row also who did it, and are written by ``workers.core.slots.record``.
-    ``scored``: some score counts it.
+    ``scored``: some score counts it. ``fills``: what it does to relationships with objects.
     """
 
     slots: tuple[Slot, ...] = ()
@@ -132,6 +134,7 @@ class EventPlan:
     exits: tuple[JourneyPlan, ...] = ()
     goals: tuple[JourneyPlan, ...] = ()
     scored: bool = False
+    fills: tuple[FillPlan, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -170,8 +173,8 @@ class SubjectPlan:
     ``trait_exits`` is keyed by the trait as exits name it, dots included.
     ``retentions_ms`` is the retention of each plain slot by its id. ``message_memory_ms`` is the longest time
     that a condition looks back for messages. ``measures`` are the slots that are not plain, by their ids;
-    ``truths`` are to be followed (``workers.core.slots.follow``) whenever traits change. ``segments`` and
-    ``scores`` are those of subjects of this kind.
+    ``truths`` are to be followed (``workers.core.slots.follow``) whenever traits change. ``segments``,
+    ``scores`` and ``objects`` are those of subjects of this kind.
     """
 
     subject: SubjectType
@@ -184,13 +187,15 @@ class SubjectPlan:
     truths: tuple[TruthSlot, ...] = ()
     segments: SegmentsPlan = NO_SEGMENTS
     scores: ScorePlans = NO_SCORES
+    objects: ObjectsPlan = NO_OBJECTS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """A compiled workspace; ``version`` is a hash of its journeys and templates."""
+    """A compiled workspace; ``version`` is a hash of all that it says. ``types`` are those of objects."""
 
     name: str
     version: str
     user: SubjectPlan
     account: SubjectPlan
+    types: TypesPlan = NO_TYPES

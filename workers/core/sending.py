@@ -128,7 +128,10 @@ def answer_request(
         asked=record.request,
     )
     context = wire.MessageContext(
-        user=dict(facts.traits), account=record.context.account, event=record.context.event
+        user=dict(facts.traits),
+        account=record.context.account,
+        event=record.context.event,
+        related=record.context.related,
     )
     progress = pruned(progress, now_ms, plan.user.message_memory_ms)
     return send_to_person(request, context, facts, progress, now_ms)

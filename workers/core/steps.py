@@ -110,6 +110,7 @@ def _send(
         user=dict(facts.traits) if journey.subject == "user" else {},
         account=dict(facts.account_traits if journey.subject == "user" else facts.traits),
         event=enrollment.trigger.properties,
+        related=facts.shown() or None,
     )
     if journey.subject == "user":
         sent = send_to_person(request, context, facts, progress, now_ms)

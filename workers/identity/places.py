@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from schemas import wire
 from workers.core.ids import stable_id
+from workers.relations import leave
 from workers.state import ERASED, IDENTITIES, PERSONAL, USERS, Identity
 
 if TYPE_CHECKING:
@@ -131,6 +132,7 @@ def take_out(key: bytes, view: View) -> tuple[Rows, int]:
     for timer_id in timers:
         view.cancel_timer(bytes.fromhex(timer_id))
     rows: Rows = {}
+    leave("user", key, view)
     for table in PERSONAL:
         row = view.table(table).get(key)
         if row is not None:

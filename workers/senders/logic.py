@@ -249,6 +249,7 @@ class SenderLogic:
             "user": message.context.user,
             "account": message.context.account,
             "event": message.context.event,
+            "related": message.context.related or {},
             "message": {
                 "id": message.id,
                 "journey": message.journey,

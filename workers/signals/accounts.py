@@ -85,7 +85,9 @@ class AccountSignals:
         for account, happened in by_account.items():
             self._account(account.encode(), happened, view, now_ms)
 
-    def _account(self, key: bytes, items: list[Item], view: View, now_ms: int) -> None:
+    def _account(  # noqa: C901  one pass over the items, each kind of use in its place
+        self, key: bytes, items: list[Item], view: View, now_ms: int
+    ) -> None:
         """All of one account's items, in order; occurrences are gathered until something decides on them."""
         rows = view.table(ACCOUNTS.activity)
         known = rows.get(key)
@@ -111,6 +113,8 @@ class AccountSignals:
                 windows.measure(row, plan.measures, item.at_ms, now_ms, _properties(item), item.user)
             if plan.scored:
                 subject.score(item.event, item.message_id, _properties(item), item.at_ms, now_ms)
+            if plan.fills:
+                subject.relate(plan.fills, _properties(item), item.at_ms)
             if plan.entries or plan.exits or plan.goals:
                 _count(row, gathered, now_ms)
                 gathered = {}
