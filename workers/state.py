@@ -71,7 +71,8 @@ class ObjectRow(msgspec.Struct, array_like=True):
     The partition of its key keeps all its ``attributes``, with when each source spoke last (``at_ms``) and
     the newest statements' ids (``seen``); the others keep what definitions read, as that one tells them.
     ``followed``: some subject of this partition may follow it. While these are told, ``told_from`` is where
-    to go on, and ``told_until`` where to stop after the end was reached; None: at the end.
+    to go on. Where it changed meanwhile, the round begins again at its end (``told_again``) and stops at
+    ``told_until``.
     """
 
     attributes: dict[str, Any] = msgspec.field(default_factory=dict)
@@ -80,6 +81,7 @@ class ObjectRow(msgspec.Struct, array_like=True):
     followed: bool = False
     told_from: bytes | None = None
     told_until: bytes | None = None
+    told_again: bool = False
 
 
 class Follower(msgspec.Struct, array_like=True, frozen=True):

@@ -116,7 +116,6 @@ class ImportMapping(Model):
 
     import_: Identifier = Field(alias="import")
     as_: Literal["users", "accounts", "objects"] = Field(alias="as")
-    object_: Identifier | None = Field(None, alias="object", description="The type of the objects.")
     id: ColumnName
     account: ColumnName | None = None
     role: ColumnName | None = None
@@ -127,6 +126,7 @@ class ImportMapping(Model):
     overlap: Duration = OVERLAP_MS
     csv: CsvFormat | None = None
     postgres: PostgresQuery | None = None
+    object_: Identifier | None = Field(None, alias="object", description="The type of the objects.")
 
     @property
     def name(self) -> str:

@@ -72,7 +72,7 @@ def _room(types: Types) -> Iterator[Finding]:
                     kept += relationship.keep
                     if kept > MAX_KEPT_IN_ALL:
                         detail = (
-                            f"all relationships of {subject}s together would keep {kept} objects, and at most "
+                            f"all relationships of {subject}s would keep {kept} objects, and at most "
                             f"{MAX_KEPT_IN_ALL} are kept: make `keep` smaller"
                         )
                         yield Finding("objects", kind, "error", ("relationships", name, "keep"), detail)

@@ -119,7 +119,7 @@ def compile_objects(workspace: Workspace, subject: SubjectType) -> ObjectsPlan:
     fills: dict[str, list[FillPlan]] = defaultdict(list)
     for place, plan in plans.items():
         for one in models[place].filled_by:
-            fills[one.event].append(_fill(one, plan))
+            fills[one.event].append(fill_plan(one, plan))
     changes: dict[str, list[ChangePlan]] = defaultdict(list)
     for journey in sorted(journeys, key=lambda one: (-one.priority, one.journey)):
         on = journey.entry.on
@@ -257,7 +257,7 @@ def _gathered(places: Iterable[tuple[str, str]]) -> dict[str, frozenset[str]]:
     return {kind: frozenset(names) for kind, names in sorted(found.items())}
 
 
-def _fill(one: Fill, plan: RelationshipPlan) -> FillPlan:
+def fill_plan(one: Fill, plan: RelationshipPlan) -> FillPlan:
     return FillPlan(
         relationship=plan,
         where=compile_where(one.where),

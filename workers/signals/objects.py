@@ -165,7 +165,7 @@ class ObjectSignals:
                 row.told_from = followers_of(key.decode())
                 view.set_timer(_timer_id(key), now_ms, _TELLING + key)
             else:
-                row.told_until = row.told_from
+                row.told_until, row.told_again = row.told_from, False
         view.table(OBJECTS).put(key, row)
 
     def _watched(self, kind: str) -> frozenset[str]:
@@ -181,29 +181,10 @@ class ObjectSignals:
             self._tell(timer.payload[len(_TELLING) :], view, now_ms)
 
     def _tell(self, key: bytes, view: View, now_ms: int) -> None:
-        assert self.store is not None, "the partition is open"
         row = view.table(OBJECTS).get(key)
         if row is None or row.told_from is None:
             return
-        start, first = row.told_from, followers_of(key.decode())
-        prefix = FOLLOWERS.prefix + first
-        found = self.store.scan(prefix, FOLLOWERS.prefix + start, TELL_MAX)
-        until = row.told_until
-        last = len(found) < TELL_MAX
-        going_round = until is not None and until > start
-        if going_round:
-            within = [one for one in found if one[0] < FOLLOWERS.prefix + until]  # type: ignore[operator]
-            last, found = last or len(within) < len(found), within
-        if not last:
-            row.told_from = found[-1][0][1:] + b"\0"
-        elif until is not None and not going_round:
-            row.told_from = first
-            if until == first:
-                row.told_from = row.told_until = None
-        else:
-            row.told_from = row.told_until = None
-            if not found and start == first:
-                row.followed = False
+        found = self._next(key, row)
         view.table(OBJECTS).put(key, row)
         if row.told_from is not None:
             view.set_timer(_timer_id(key), now_ms, _TELLING + key)
@@ -211,6 +192,29 @@ class ObjectSignals:
             follower = view.table(FOLLOWERS).get(stored_key[1:])
             if follower is not None:
                 self._hear(follower, key.decode(), view, now_ms)
+
+    def _next(self, key: bytes, row: ObjectRow) -> list[tuple[bytes, bytes]]:
+        """The next followers to tell; where to go on afterwards is noted in the row."""
+        assert self.store is not None, "the partition is open"
+        assert row.told_from is not None, "somebody is to be told"
+        first = followers_of(key.decode())
+        found = self.store.scan(FOLLOWERS.prefix + first, FOLLOWERS.prefix + row.told_from, TELL_MAX)
+        full = len(found) == TELL_MAX
+        until = row.told_until
+        if row.told_again and until is not None:
+            before = len(found)
+            found = [one for one in found if one[0] < FOLLOWERS.prefix + until]
+            full = full and len(found) == before
+        if full:
+            row.told_from = found[-1][0][len(FOLLOWERS.prefix) :] + b"\0"
+        elif row.told_again or until in (None, first):
+            if not found and row.told_from == first:
+                row.followed = False
+            row.told_from = row.told_until = None
+            row.told_again = False
+        else:
+            row.told_from, row.told_again = first, True
+        return found
 
     def _hear(self, follower: Follower, name: str, view: View, now_ms: int) -> None:
         """A follower compares with what it knew: entries on the change, and segments."""
