@@ -258,6 +258,7 @@ def _gathered(places: Iterable[tuple[str, str]]) -> dict[str, frozenset[str]]:
 
 
 def fill_plan(one: Fill, plan: RelationshipPlan) -> FillPlan:
+    """What an event does, compiled."""
     return FillPlan(
         relationship=plan,
         where=compile_where(one.where),

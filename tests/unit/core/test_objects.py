@@ -14,8 +14,8 @@ from workers.core.objects import (
     GROUPS_MAX,
     LINES_MAX,
     Held,
-    RelationshipPlan,
     Relations,
+    RelationshipPlan,
     fill,
     held,
     merge_relations,
@@ -230,7 +230,7 @@ def test_a_row_does_not_grow_without_end() -> None:
 
 @pytest.mark.parametrize("at", range(5))
 def test_two_who_are_one_have_what_they_had_together(at: int) -> None:
-    """As if all events had been theirs: an order on one id, its refund on the other, the same order on both."""
+    """As if all events had been theirs: an order on one id, its refund on the other."""
     events: list[Event] = [
         ("completed", 0, order("o1", ("a", 3))),
         ("refunded", 1, order("o1", ("a", 1))),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from schemas import wire
@@ -167,7 +166,9 @@ def _plan(journeys: Sequence[Mapping[str, Any]], content: Mapping[str, Any]) -> 
     return compile_workspace(Workspace.model_validate(plain))
 
 
-journey_on = partial(dict, subject="user", steps=[{"wait": "1d"}])
-"""A journey of users that waits: ``journey`` and ``entry`` are to be said."""
+def journey_on(**fields: Any) -> dict[str, Any]:
+    """A journey of users that waits; its name and its entry are to be said."""
+    return {"subject": "user", "steps": [{"wait": "1d"}], **fields}
+
 
 __all__ = ["NOW", "Shop", "journey_on"]

@@ -400,3 +400,39 @@ def test_ids_that_begin_alike_are_told_apart() -> None:
     shop.tell("p1", in_stock=True)
     shop.settle()
     assert shop.entered("back_in_stock") == [USER]
+
+
+def test_an_accounts_message_shows_what_the_account_has() -> None:
+    """Also after it went through the partition of its recipient."""
+    template = {"channel": "in_app", "fields": {"body": "{{ related.team_bought[0].name }}"}}
+    ours = {
+        "journey": "team",
+        "subject": "account",
+        "recipients": {"role": "owner"},
+        "entry": {"on": {"event": "Order Completed"}},
+        "steps": [{"send": {"in_app": "banner"}}],
+    }
+    shop = Shop(ours, templates={"banner": template})
+    shop.tell("p1", name="Beans", price=12.5)
+    shop.group(USER, "acme", role="owner")
+    shop.settle()
+    shop.buy(USER, "p1")
+    shop.settle()
+    (message,) = shop.messages()
+    assert message.context.related == {
+        "team_bought": [
+            {"object": "product", "id": "p1", "at_ms": NOW, "quantity": 1, "name": "Beans", "price": 12.5}
+        ]
+    }
+
+
+def test_without_objects_in_the_workspace_nothing_is_kept_of_them() -> None:
+    """Statements wait in the dead letters until there is a type; events fill nothing."""
+    shop = Shop(journey_on(journey="plain", entry={"on": {"event": "Order Completed"}}), objects=[])
+    shop.buy(USER, "p1")
+    shop.tell("p1", price=1)
+    shop.settle()
+    assert shop.relations(USER) is None
+    assert [detail for _, detail in shop.dead] == [
+        "object: the workspace has no type 'product' of objects; there are none"
+    ]
