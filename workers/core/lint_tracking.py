@@ -14,7 +14,7 @@ from workers.core.lint import Finding, finding
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from schemas.workspace import Segment, TrackingPlan, Workspace
+    from schemas.workspace import Fill, Segment, TrackingPlan, Workspace
     from schemas.workspace.tracking_plan import PlannedEvent, PlannedTraits, Property
     from workers.core.lint import Location
 
@@ -52,6 +52,12 @@ def lint_tracking(workspace: Workspace) -> Iterator[Finding]:
         for location, model in _models(one, ()):
             for place, detail in _of_model(model, one, plan, location):
                 yield finding(one, "warning", place, detail)
+    for kind in workspace.objects:
+        for name, relationship in kind.relationships.items():
+            for index, fill in enumerate(relationship.filled_by):
+                for place, detail in _of_fill(fill, plan):
+                    location = ("relationships", name, "filled_by", index, *place)
+                    yield Finding("objects", kind.object, "warning", location, detail)
 
 
 def lint_plan(plan: TrackingPlan) -> Iterator[tuple[Location, str]]:
@@ -92,6 +98,16 @@ def _of_model(
             if planned is not None and plan.rules(planned):
                 for detail in _path(said[field], plan.rules(planned), f"{call} call", "trait"):
                     yield (*location, field), detail
+
+
+def _of_fill(fill: Fill, plan: TrackingPlan) -> Iterator[tuple[Location, str]]:
+    """An event that fills a relationship, and its properties: of several names one has to be there."""
+    yield from _event(fill.event, "event", {"where": fill.where}, plan)
+    named = {"each": fill.each, "key": fill.key, "id": None if fill.each is not None else fill.id}
+    for field, paths in named.items():
+        wrong = [list(_property(path, fill.event, plan)) for path in paths or ()]
+        if wrong and all(wrong):
+            yield (field,), wrong[0][0]
 
 
 def _event(

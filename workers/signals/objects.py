@@ -46,8 +46,8 @@ SOURCES_MAX: Final = 64
 """Sources kept of one object: who said something last stays."""
 
 SEEN_MAX: Final = 16
-ATTRIBUTES_MAX_BYTES: Final = 64_000
-"""What is known of one object, as JSON."""
+ATTRIBUTES_MAX_BYTES: Final = 16_000
+"""What is known of one object, as JSON: enrollments keep it with their trigger, messages carry several."""
 
 _TELLING: Final = b"objects:"
 """Payloads of timers that go on telling followers begin so; those of journeys are msgpack arrays."""

@@ -10,6 +10,7 @@ from schemas.workspace import ObjectType, Workspace
 from tests.unit.core.kit import BANNER, journey
 from tests.unit.signals.object_kit import COLLECTION, PLAN, PRODUCT
 from workers.core.lint_objects import lint_objects
+from workers.core.lint_tracking import lint_tracking
 from workers.workspace import BadWorkspace, load_workspace
 
 TEMPLATE = {
@@ -237,3 +238,30 @@ def test_files_are_named_with_line_and_column(tmp_path: Any) -> None:
     (problem,) = refused.value.problems
     assert str(problem).startswith("objects/product.yaml:3:3: attributes.price:")
     assert "'string', 'number', 'boolean', 'date' or 'list'" in problem.detail
+
+
+def test_the_tracking_plan_has_the_events_that_fill_relationships() -> None:
+    """And of several names of a property at least one."""
+    tracked = {
+        "version": 1,
+        "owner": "shop",
+        "events": {"bought": {"properties": {"sku": {"type": "string"}, "order": {"type": "string"}}}},
+    }
+    fills = [
+        {"event": "bought", "id": ["product_id", "sku"], "key": "order_id"},
+        {"event": "baught", "id": "sku"},
+        {"event": "bought", "id": "sku", "where": {"kind": "x"}},
+    ]
+    plain = {"object": "a", "relationships": {"r": {"filled_by": fills}}}
+    content = {"name": "w", "objects": [plain], "tracking_plan": tracked}
+    found = [
+        (one.severity, ".".join(map(str, one.location)), one.detail)
+        for one in lint_tracking(Workspace.model_validate(content))
+    ]
+    assert [(severity, place) for severity, place, _ in found] == [
+        ("warning", "relationships.r.filled_by.0.key"),
+        ("warning", "relationships.r.filled_by.1.event"),
+        ("warning", "relationships.r.filled_by.2.where.kind"),
+    ]
+    assert "has no property 'order_id'" in found[0][2]
+    assert "no event 'baught'" in found[1][2]

@@ -67,7 +67,7 @@ PLAN: dict[str, Any] = {
 TYPES = (PRODUCT, COLLECTION, PLAN)
 
 
-class _Store:
+class Rows:
     """The rows of a partition as the store gives them."""
 
     def __init__(self, rows: dict[bytes, bytes]) -> None:
@@ -99,7 +99,7 @@ class Shop(Cluster):
 
     def _open(self) -> None:
         for number, engine in enumerate(self.engines):
-            notices: Sequence[Any] = engine.opened(_Store(self.rows[number]))  # type: ignore[arg-type]
+            notices: Sequence[Any] = engine.opened(Rows(self.rows[number]))  # type: ignore[arg-type]
             while notices:
                 view = View(self.rows[number].get)
                 take_notices(engine, notices, view, self.now_ms)
