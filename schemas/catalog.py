@@ -80,6 +80,7 @@ _SCHEDULED = (
     records.Erase,
     records.MemberMoved,
     records.ConsentChange,
+    records.ObjectsChanged,
 )
 _IDENTITY = (records.PersonMerged, records.FeedMoved, records.PersonErased)
 
@@ -117,6 +118,13 @@ SCHEMAS: Final[tuple[RecordSchema, ...]] = (
         records.AccountTraits,
         (records.AccountTraits,),
         wire.decode_account_traits,
+        written_by_us=False,
+    ),
+    _schema(
+        "objects",
+        records.ObjectAttributes,
+        (records.ObjectAttributes,),
+        wire.decode_object_attributes,
         written_by_us=False,
     ),
     _schema("imports", records.ImportCheckpoint, (records.ImportCheckpoint,), wire.decode_import_checkpoint),

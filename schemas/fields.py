@@ -24,6 +24,13 @@ MessageId: TypeAlias = Annotated[
 ]
 """A producer's id of one event; the same id within 24 hours is the same event."""
 
+ObjectId: TypeAlias = Annotated[
+    str,
+    msgspec.Meta(min_length=1, max_length=256),
+    pydantic.Field(min_length=1, max_length=256),
+]
+"""The id of an object among those of its type."""
+
 Millis: TypeAlias = int
 """A moment in integer UTC milliseconds since 1970; fields of this type end in ``_ms``."""
 

@@ -50,6 +50,9 @@ from schemas.wire_identity import MergeRequest as MergeRequest  # noqa: PLC0414
 from schemas.wire_identity import PersonErased as PersonErased  # noqa: PLC0414
 from schemas.wire_identity import PersonMerged as PersonMerged  # noqa: PLC0414
 from schemas.wire_identity import Released as Released  # noqa: PLC0414
+from schemas.wire_objects import ObjectAttributes as ObjectAttributes  # noqa: PLC0414
+from schemas.wire_objects import ObjectsChanged as ObjectsChanged  # noqa: PLC0414
+from schemas.wire_objects import ObjectValues as ObjectValues  # noqa: PLC0414
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -214,6 +217,7 @@ class MessageContext(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, 
     account: Values
     event: Values
     awaited: Values | None = None
+    related: Values | None = None
 
 
 class MessageRequest(Record, tag_field="type", tag="message_request", frozen=True, kw_only=True):
@@ -454,6 +458,7 @@ SchedulerRecord = (
     | Erase
     | MemberMoved
     | ConsentChange
+    | ObjectsChanged
 )
 IdentityRecord = PersonMerged | FeedMoved | PersonErased
 
@@ -492,4 +497,5 @@ decode_identity: Callable[[bytes], IdentityRecord] = _decoder(IdentityRecord)
 decode_feed: Callable[[bytes], Feed] = _decoder(Feed)
 decode_dead_letter: Callable[[bytes], DeadLetter] = _decoder(DeadLetter)
 decode_account_traits: Callable[[bytes], AccountTraits] = _decoder(AccountTraits)
+decode_object_attributes: Callable[[bytes], ObjectAttributes] = _decoder(ObjectAttributes)
 decode_import_checkpoint: Callable[[bytes], ImportCheckpoint] = _decoder(ImportCheckpoint)

@@ -56,7 +56,7 @@ ROLES: tuple[Role, ...] = get_args(Role)
 
 ENGINE_AGENTS = {
     "scheduler": ("scheduler",),
-    "signals": ("account-events", "account-traits", "engagement", "product-events"),
+    "signals": ("account-events", "account-traits", "engagement", "objects", "product-events"),
 }
 """The engine's agents and their topics. A transaction takes the topics in this order: what was decided
 already before what is new, so that a burst of events does not hold up the messages it causes."""

@@ -12,6 +12,8 @@ from workers.scheduler.agent import Scheduler
 from workers.signals.account_traits import AccountTraitSignals
 from workers.signals.accounts import AccountSignals
 from workers.signals.engagement import Engagements
+from workers.signals.object_sweep import ObjectChunk, ObjectSweep
+from workers.signals.objects import ObjectSignals, tells
 from workers.signals.sweep import Sweep
 from workers.signals.users import UserSignals
 from workers.stream.batch import TP
@@ -49,10 +51,18 @@ class Carried(NamedTuple):
 class Asks:
     """The scheduler topic, each record with whom it is for: the scheduler, the signals, or who is who."""
 
-    def __init__(self, partition: int, parts: EngineParts, scheduler: Scheduler, users: UserSignals) -> None:
+    def __init__(
+        self,
+        partition: int,
+        parts: EngineParts,
+        scheduler: Scheduler,
+        users: UserSignals,
+        objects: ObjectSignals,
+    ) -> None:
         self._parts = parts
         self._scheduler = scheduler
         self._users = users
+        self._objects = objects
         self._events = TP(parts.topics("product-events"), partition)
         self.prepare = scheduler.prepare
 
@@ -72,6 +82,8 @@ class Asks:
                     erasing.erase(item.asked, view, self._parts, now_ms)
                 case wire.MemberMoved():
                     erasing.move(item.asked, view, self._parts, now_ms)
+                case wire.ObjectsChanged():
+                    self._objects.take(item.asked, view, now_ms)
                 case _:
                     self._scheduler.apply(tp, (item,), view, now_ms)
 
@@ -90,12 +102,15 @@ class EngineLogic(Quiet):
         topics = parts.topics
         self._scheduler = Scheduler(parts)
         self._sweep = Sweep(parts)
+        self._objects = ObjectSignals(partition, parts)
+        self._object_sweep = ObjectSweep(parts, self._objects)
         users = UserSignals(partition, parts)
         self._handlers: dict[str, Handler] = {
-            topics("scheduler"): Asks(partition, parts, self._scheduler, users),
+            topics("scheduler"): Asks(partition, parts, self._scheduler, users, self._objects),
             topics("account-events"): AccountSignals(parts),
             topics("account-traits"): AccountTraitSignals(partition, parts),
             topics("engagement"): Engagements(parts),
+            topics("objects"): self._objects,
             topics("product-events"): users,
         }
 
@@ -109,23 +124,32 @@ class EngineLogic(Quiet):
 
     def timer_keys(self, timers: Sequence[Timer]) -> Sequence[bytes]:
         """The rows that due timers will touch."""
-        return self._scheduler.timer_keys([timer for timer in timers if not erasing.lifts(timer)])
+        return self._scheduler.timer_keys([timer for timer in timers if _is_a_subjects(timer)])
 
     def fire(self, timers: Sequence[Timer], view: View, now_ms: int) -> None:
-        """Timers are the scheduler's, but for those that end the mark of an erased person."""
+        """Timers are the scheduler's, but for those that lift marks of erasures or tell of objects."""
         for timer in filter(erasing.lifts, timers):
             erasing.lift(timer, view)
-        self._scheduler.fire([timer for timer in timers if not erasing.lifts(timer)], view, now_ms)
+        self._objects.fire(filter(tells, timers), view, now_ms)
+        self._scheduler.fire([timer for timer in timers if _is_a_subjects(timer)], view, now_ms)
 
     def opened(self, store: PartitionStore) -> Sequence[Any]:
         """What a new workspace leaves to do."""
-        return self._sweep.opened(store)
+        self._objects.store = store
+        return [*self._object_sweep.opened(store), *self._sweep.opened(store)]
 
     def notices(self, notices: Sequence[Any], view: View, now_ms: int) -> None:
         """Do a part of it."""
-        self._sweep.take(notices, view, now_ms)
+        chunks = [one for one in notices if isinstance(one, ObjectChunk)]
+        self._object_sweep.take(chunks, view, now_ms)
+        self._sweep.take([one for one in notices if not isinstance(one, ObjectChunk)], view, now_ms)
 
     async def act(self, effects: Sequence[Any], notify: Notify) -> None:
         """Go on with it."""
         for chunk in effects:
             notify(chunk)
+
+
+def _is_a_subjects(timer: Timer) -> bool:
+    """Whether a timer is a subject's, and thus the scheduler's."""
+    return not erasing.lifts(timer) and not tells(timer)

@@ -53,11 +53,41 @@ class SignalMetrics:
             ("outcome",),
             registry=registry,
         )
+        self._relations = Counter(
+            "brimful_relation_fills",
+            "Events that fill relationships with objects, by what became of them.",
+            ("outcome",),
+            registry=registry,
+        )
+        self._objects = Counter(
+            "brimful_object_statements",
+            "Statements about objects, by what became of them.",
+            ("outcome",),
+            registry=registry,
+        )
+        self._followers = Counter(
+            "brimful_followers_told",
+            "Subjects that learned of a change of an object which concerns them.",
+            registry=registry,
+        )
         self._erased = Counter("brimful_ids_erased", "Ids that were erased on request.", registry=registry)
 
     def merge(self, outcome: str) -> None:
         """Count a merge: ``asked``, ``given``, ``taken``, ``passed_on``, ``redirected`` or ``refused``."""
         self._merges.labels(outcome).inc()
+
+    def related(self, outcome: str, number: int) -> None:
+        """Count fills of relationships: ``filled``, or ``unused`` (no id, or ``where`` says otherwise)."""
+        if number:
+            self._relations.labels(outcome).inc(number)
+
+    def object_told(self, outcome: str) -> None:
+        """Count a statement about an object: ``taken``, ``duplicate`` or ``late``."""
+        self._objects.labels(outcome).inc()
+
+    def followers_told(self) -> None:
+        """Count a subject that learned of a change."""
+        self._followers.inc()
 
     def erased(self) -> None:
         """Count an id that was erased."""

@@ -36,6 +36,7 @@ from workers.core.scores import Scored, Scores
 from workers.core.segments import Memberships
 from workers.core.slots import follow
 from workers.core.watching import look
+from workers.relations import facts_of, relate
 from workers.state import CONSENTS, TABLES, Profile
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
     from workers.core.commands import Command
     from workers.core.consent import Consents, Said
+    from workers.core.objects import FillPlan
     from workers.core.plan import Plan, SubjectPlan
     from workers.core.segments import Crossing
     from workers.engine_metrics import SignalMetrics
@@ -164,6 +166,7 @@ class Subject:
             segments=frozenset(self.memberships.since_ms if self.plan.segments.ordered else ()),
             conversions_ms=self.progress.converted,
             scored=self._scored(profile) if self.plan.scores.scores else None,
+            objects=facts_of(self.kind, self.key, self._view, self._parts),
         )
 
     def _consents(self) -> Consents | None:
@@ -295,6 +298,11 @@ class Subject:
             record = scores.crossed_record(crossing, self.kind, self.id, self.account, event, now_ms)
             self._parts.metrics.scored(record.score, record.threshold, record.direction)
             self._view.send(self._parts.topics("scores"), self.key, wire.encode(record))
+
+    def relate(self, fills: Sequence[FillPlan], properties: Mapping[str, Any], at_ms: int) -> None:
+        """Take in what an event does to its relationships with objects."""
+        if fills:
+            relate(fills, properties, at_ms, self.kind, self.key, self._view, self._parts)
 
     def follow(self, at_ms: int, now_ms: int) -> None:
         """Note since when conditions on traits are true, after traits of it or of its account changed."""

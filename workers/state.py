@@ -8,19 +8,18 @@ table of :data:`PERSONAL`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
+from schemas.fields import SubjectType  # noqa: TC001  msgspec reads it at run time
 from workers.core.activity import Activity
 from workers.core.consent import Consents
+from workers.core.objects import Relations
 from workers.core.progress import Progress
 from workers.core.scores import Scores
 from workers.core.segments import Memberships
 from workers.stream.tables import Table
-
-if TYPE_CHECKING:
-    from schemas.fields import SubjectType
 
 
 class Profile(msgspec.Struct, array_like=True):
@@ -73,6 +72,32 @@ class Erased(msgspec.Struct, array_like=True):
     suppressed_until_ms: int = 0
 
 
+class ObjectRow(msgspec.Struct, array_like=True):
+    """What is known of an object.
+
+    The partition of its key keeps all its ``attributes``, with when each source spoke last (``at_ms``) and
+    the newest statements' ids (``seen``); the others keep what definitions read, as that one tells them.
+    ``followed``: some subject of this partition may follow it. While these are told, ``told_from`` is where
+    to go on. Where it changed meanwhile, the round begins again at its end (``told_again``) and stops at
+    ``told_until``.
+    """
+
+    attributes: dict[str, Any] = msgspec.field(default_factory=dict)
+    at_ms: dict[str, int] = msgspec.field(default_factory=dict)
+    seen: list[str] = msgspec.field(default_factory=list)
+    followed: bool = False
+    told_from: bytes | None = None
+    told_until: bytes | None = None
+    told_again: bool = False
+
+
+class Follower(msgspec.Struct, array_like=True, frozen=True):
+    """A subject of this partition whom changes of an object concern; the key begins with the object's."""
+
+    subject_type: SubjectType
+    subject: str
+
+
 @dataclass(frozen=True, slots=True)
 class SubjectTables:
     """The rows of a subject."""
@@ -82,8 +107,9 @@ class SubjectTables:
     progress: Table[Progress]
     memberships: Table[Memberships]
     scores: Table[Scores]
+    relations: Table[Relations]
 
-    def rows_of(self, key: bytes) -> tuple[bytes, bytes, bytes, bytes, bytes]:
+    def rows_of(self, key: bytes) -> tuple[bytes, ...]:
         """The storage keys of all of a subject's rows: what a decision on it reads."""
         return (
             self.activity.prefix + key,
@@ -91,6 +117,7 @@ class SubjectTables:
             self.progress.prefix + key,
             self.memberships.prefix + key,
             self.scores.prefix + key,
+            self.relations.prefix + key,
         )
 
 
@@ -100,6 +127,7 @@ USERS = SubjectTables(
     Table("user_progress", b"e", Progress),
     Table("user_memberships", b"s", Memberships),
     Table("user_scores", b"c", Scores),
+    Table("user_relations", b"r", Relations),
 )
 ACCOUNTS = SubjectTables(
     Table("account_activity", b"A", Activity),
@@ -107,12 +135,15 @@ ACCOUNTS = SubjectTables(
     Table("account_progress", b"E", Progress),
     Table("account_memberships", b"S", Memberships),
     Table("account_scores", b"C", Scores),
+    Table("account_relations", b"R", Relations),
 )
 
 CONSENTS = Table("consents", b"k", Consents)
 ENGAGEMENT = Table("engagement", b"g", EngagementRow)
 IDENTITIES = Table("identities", b"m", Identity)
 ERASED = Table("erased", b"x", Erased)
+OBJECTS = Table("objects", b"o", ObjectRow)
+FOLLOWERS = Table("object_followers", b"O", Follower)
 
 PERSONAL: tuple[Table[Any], ...] = (
     USERS.activity,
@@ -121,9 +152,11 @@ PERSONAL: tuple[Table[Any], ...] = (
     USERS.memberships,
     USERS.scores,
     CONSENTS,
+    USERS.relations,
     ENGAGEMENT,
     IDENTITIES,
 )
-"""All rows whose key is a person's id."""
+"""All rows whose key is a person's id. What is kept of them under other keys (:data:`FOLLOWERS`) goes with
+the row that says so."""
 
 TABLES: dict[SubjectType, SubjectTables] = {"user": USERS, "account": ACCOUNTS}

@@ -1,4 +1,4 @@
-"""Reads a workspace: ``journeys/``, ``segments/``, ``scores/`` and ``templates/``, checked as a whole.
+"""Reads a workspace: ``journeys/``, ``segments/``, ``scores/``, ``objects/``, ``templates/``, as a whole.
 
 ``tracking_plan.yaml`` and ``workspace.yaml`` (settings) beside them are checked with it; a workspace need not
 have them.
@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import ValidationError
 
-from schemas.workspace import Journey, Score, Segment, Settings, TrackingPlan, Workspace
+from schemas.workspace import Journey, ObjectType, Score, Segment, Settings, TrackingPlan, Workspace
 from schemas.workspace.base import UNKNOWN_FIELD
 from workers.core.lint import lint
+from workers.core.lint_objects import lint_objects
 from workers.core.lint_steps import lint_steps
 from workers.core.lint_tracking import lint_plan, lint_tracking
 from workers.core.templates import BadTemplates, Templates, compile_templates
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 JOURNEYS: Final = "journeys"
 SEGMENTS: Final = "segments"
 SCORES: Final = "scores"
+OBJECTS: Final = "objects"
 TEMPLATES: Final = "templates"
 SETTINGS: Final = "workspace.yaml"
 TRACKING_PLAN: Final = "tracking_plan.yaml"
@@ -39,7 +41,7 @@ TRACKING_PLAN_MAX_BYTES: Final = 1024 * 1024
 
 TRACKING_PLAN_MAX_VALUES: Final = 100_000
 
-Defined = TypeVar("Defined", Journey, Segment, Score)
+Defined = TypeVar("Defined", Journey, Segment, Score, ObjectType)
 
 
 _REFERENCES: Final = frozenset({"enrolled", "converted", "in_segment", "enroll"})
@@ -103,6 +105,7 @@ def load_workspace(folder: Path) -> LoadedWorkspace:
     journeys, documents = _read_models(folder, JOURNEYS, Journey, problems)
     segments, segment_documents = _read_models(folder, SEGMENTS, Segment, problems)
     scores, _ = _read_models(folder, SCORES, Score, problems)
+    objects, object_documents = _read_models(folder, OBJECTS, ObjectType, problems)
     tracking_plan = _read_tracking_plan(folder / TRACKING_PLAN, problems)
     settings = _read_settings(folder / SETTINGS, problems)
     # Templates that do not compile are there all the same: journeys that name them are not at fault.
@@ -116,10 +119,12 @@ def load_workspace(folder: Path) -> LoadedWorkspace:
         templates=records,
         tracking_plan=tracking_plan,
         consent=settings.consent,
+        objects=tuple(objects),
     )
     refused = any(problem.file.startswith((JOURNEYS, SEGMENTS)) for problem in problems)
-    found_in = {JOURNEYS: documents, SEGMENTS: segment_documents}
-    problems += _findings(workspace, found_in, complete=not refused)
+    found_in = {JOURNEYS: documents, SEGMENTS: segment_documents, OBJECTS: object_documents}
+    typed = not any(problem.file.startswith(OBJECTS) for problem in problems)
+    problems += _findings(workspace, found_in, complete=not refused, objects_complete=typed)
     errors = sorted(problem for problem in problems if problem.severity == "error")
     if errors:
         raise BadWorkspace(errors)
@@ -207,11 +212,17 @@ def _read_models(
 
 
 def _findings(
-    workspace: Workspace, documents: Mapping[str, dict[str, tuple[str, Document]]], *, complete: bool
+    workspace: Workspace,
+    documents: Mapping[str, dict[str, tuple[str, Document]]],
+    *,
+    complete: bool,
+    objects_complete: bool,
 ) -> list[Problem]:
     """What the linter finds. Where some files were refused, references to what they define prove nothing."""
-    problems = []
-    for finding in (*lint(workspace), *lint_steps(workspace), *lint_tracking(workspace)):
+    problems: list[Problem] = []
+    # Where a type was refused, what speaks of it proves nothing.
+    typed = lint_objects(workspace) if objects_complete else ()
+    for finding in (*lint(workspace), *lint_steps(workspace), *typed, *lint_tracking(workspace)):
         if not complete and not _REFERENCES.isdisjoint(finding.location):
             continue
         file, document = documents[finding.kind][finding.name]

@@ -14,6 +14,8 @@ from schemas.records.engine import (
     Message,
     MessageContext,
     MessageRequest,
+    ObjectsChanged,
+    ObjectValues,
     RequestedMessage,
     SchedulerRecord,
     Trigger,
@@ -43,7 +45,7 @@ from schemas.records.identity import (
     PersonMerged,
     Released,
 )
-from schemas.records.imports import AccountTraits, ImportCheckpoint
+from schemas.records.imports import AccountTraits, ImportCheckpoint, ObjectAttributes
 from schemas.records.outcomes import (
     Conversion,
     DeadLetter,
@@ -85,6 +87,9 @@ __all__ = [
     "Message",
     "MessageContext",
     "MessageRequest",
+    "ObjectAttributes",
+    "ObjectValues",
+    "ObjectsChanged",
     "Page",
     "PersonErased",
     "PersonMerged",

@@ -11,6 +11,7 @@ from schemas.fields import (  # noqa: TC001  pydantic reads them at run time
     ConsentState,
     Count,
     Millis,
+    ObjectId,
     SubjectType,
     Text,
     Values,
@@ -77,6 +78,7 @@ class MessageContext(Part):
     awaited: Values | None = Field(
         None, description="Properties of the event that the journey waited for last."
     )
+    related: Values | None = Field(None, description="Related objects that templates show, by relationship.")
 
 
 class MessageRequest(Record):
@@ -121,6 +123,23 @@ class ConsentChange(Record):
     at_ms: Millis = Field(description="When the person said it; the latest word counts.")
 
 
+class ObjectValues(Part):
+    """What definitions read of one object, as it is now."""
+
+    object: Text = Field(description="Its type.")
+    object_id: ObjectId
+    attributes: Values = Field(description="All that are needed and known; what is not here is not known.")
+
+
+class ObjectsChanged(Record):
+    """Objects that changed, told to one partition; it tells those of its subjects whom it concerns."""
+
+    type: Literal["objects_changed"]
+    id: Text
+    objects: list[ObjectValues]
+    at_ms: Millis
+
+
 SchedulerRecord: TypeAlias = Annotated[
     Eligible
     | AccountFacts
@@ -132,7 +151,8 @@ SchedulerRecord: TypeAlias = Annotated[
     | Forwarded
     | Erase
     | MemberMoved
-    | ConsentChange,
+    | ConsentChange
+    | ObjectsChanged,
     Field(discriminator="type"),
 ]
 """One record of ``scheduler``."""

@@ -1,10 +1,10 @@
-"""Records of imports: what an account is like, told without a person, and how far each import came."""
+"""Records of imports: what accounts and objects are like, told without a person; how far each import came."""
 
 from __future__ import annotations
 
 from pydantic import Field
 
-from schemas.fields import Count, Millis, Text, Values  # noqa: TC001  pydantic reads them at run time
+from schemas.fields import Count, Millis, ObjectId, Text, Values  # noqa: TC001  pydantic reads them at run time
 from schemas.records.base import Record
 
 
@@ -14,6 +14,19 @@ class AccountTraits(Record):
     id: Text = Field(description="Unique per statement; a repeat within 24 hours is dropped.")
     account: Text
     traits: Values = Field(description="Merged by name; null removes a trait.")
+    source: Text = Field(
+        description="Who says so, as fine as it keeps its order: older statements of a source are dropped."
+    )
+    at_ms: Millis = Field(description="When it was so, by the source's clock.")
+
+
+class ObjectAttributes(Record):
+    """What an object is like: a product, a bundle, a plan, or whatever types the workspace has."""
+
+    id: Text = Field(description="Unique per statement; a repeat is dropped.")
+    object: Text = Field(description="The type of the object, as the workspace names it.")
+    object_id: ObjectId
+    attributes: Values = Field(description="Merged by name; null removes an attribute.")
     source: Text = Field(
         description="Who says so, as fine as it keeps its order: older statements of a source are dropped."
     )

@@ -23,7 +23,6 @@ from schemas.workspace.conditions import (
     PerformedCondition,
     PropertyCondition,
     ReceivedCondition,
-    RelatedCondition,
     ScoreCondition,
     SegmentCondition,
     SustainedCondition,
@@ -40,6 +39,8 @@ from schemas.workspace.journeys import (
     Recipients,
     TraitOfAccount,
 )
+from schemas.workspace.objects import Fill, ObjectType, OnObject, Reference, Relationship
+from schemas.workspace.relations import ObjectCondition, Related, RelatedCondition
 from schemas.workspace.scores import Score
 from schemas.workspace.segments import Segment
 from schemas.workspace.sends import Send
@@ -87,7 +88,7 @@ class Settings(Model):
 
 
 class Workspace(Model):
-    """All that is published together: journeys, segments, scores, templates, and the tracking plan if any.
+    """All that is published together: journeys, segments, scores, types of objects, templates, tracking plan.
 
     ``templates`` holds each template as a record ``{channel, fields}`` by its name. ``timezone`` is the zone
     of subjects of which none is known.
@@ -101,6 +102,7 @@ class Workspace(Model):
     templates: dict[str, dict[str, Any]] = Field(default_factory=dict)
     tracking_plan: TrackingPlan | None = None
     consent: ConsentSettings = Field(default_factory=ConsentSettings)
+    objects: Annotated[tuple[ObjectType, ...], AsList] = ()
 
 
 __all__ = [
@@ -125,6 +127,7 @@ __all__ = [
     "ExitEvent",
     "ExitStep",
     "FieldRef",
+    "Fill",
     "FirstCondition",
     "Goal",
     "Heard",
@@ -134,7 +137,10 @@ __all__ = [
     "NotCondition",
     "Now",
     "NumberComparison",
+    "ObjectCondition",
+    "ObjectType",
     "OnEvent",
+    "OnObject",
     "Operators",
     "Otherwise",
     "ParallelStep",
@@ -145,7 +151,10 @@ __all__ = [
     "PropertyCondition",
     "ReceivedCondition",
     "Recipients",
+    "Reference",
+    "Related",
     "RelatedCondition",
+    "Relationship",
     "RepeatStep",
     "Score",
     "ScoreCondition",

@@ -174,7 +174,7 @@ class Comparison(DateComparison):
         return self
 
 
-def _bare(value: Any) -> Any:
+def bare(value: Any) -> Any:
     """A bare value is short for ``eq``."""
     return value if isinstance(value, (dict, Comparison)) else {"eq": value}
 
@@ -189,7 +189,7 @@ def _of_the_event_alone(where: dict[str, Comparison]) -> dict[str, Comparison]:
 
 
 Where: TypeAlias = Annotated[
-    dict[Path, Annotated[Comparison, BeforeValidator(_bare)]],
+    dict[Path, Annotated[Comparison, BeforeValidator(bare)]],
     Field(min_length=1, max_length=20),
     AfterValidator(_of_the_event_alone),
 ]

@@ -39,6 +39,7 @@ from schemas.workspace.comparisons import (
     NumberComparison,
     Where,
 )
+from schemas.workspace.relations import ObjectCondition, RelatedCondition
 from schemas.workspace.spans import BoundedSpan, Span, SpanValue, ends_now, lookback_ms
 
 MAX_COUNT: Final = 128
@@ -321,28 +322,6 @@ class ConsentCondition(Model):
     consent: Consent
 
 
-class Related(Model):
-    """Which objects: of a type, related in a way, with attributes that compare so."""
-
-    object_: Identifier = Field(alias="object")
-    relationship: Identifier | None = None
-    where: Where | None = None
-
-
-class RelatedCondition(Model):
-    """How many objects are related to the subject. Without a number it is ``at_least: 1``."""
-
-    related: Related
-    at_least: int | None = Field(None, ge=1, le=MAX_THRESHOLD)
-    at_most: int | None = Field(None, ge=0, le=MAX_THRESHOLD)
-
-    def bounds(self) -> tuple[int, int | None]:
-        """The smallest and the largest number that is true; None without an upper limit."""
-        if self.at_least is None and self.at_most is None:
-            return 1, None
-        return self.at_least or 0, self.at_most
-
-
 class AllCondition(Model):
     """True where all are true; false where one is false; else missing."""
 
@@ -377,6 +356,7 @@ _TAGS: Final = {
     "score": "#score",
     "consent": "#consent",
     "related": "#related",
+    "object": "#object",
     "all": "#all",
     "any": "#any",
     "not": "#not",
@@ -423,6 +403,7 @@ Condition: TypeAlias = Annotated[
     | Annotated[ScoreCondition, Tag("#score")]
     | Annotated[ConsentCondition, Tag("#consent")]
     | Annotated[RelatedCondition, Tag("#related")]
+    | Annotated[ObjectCondition, Tag("#object")]
     | Annotated[AllCondition, Tag("#all")]
     | Annotated[AnyCondition, Tag("#any")]
     | Annotated[NotCondition, Tag("#not")],

@@ -109,10 +109,13 @@ class PostgresQuery(Model):
 
 
 class ImportMapping(Model):
-    """One import. Without ``traits`` every column that is not named otherwise, nor skipped, is a trait."""
+    """One import. Without ``traits`` every column that is not named otherwise, nor skipped, is a trait.
+
+    Of objects, what is called a trait here is an attribute.
+    """
 
     import_: Identifier = Field(alias="import")
-    as_: Literal["users", "accounts"] = Field(alias="as")
+    as_: Literal["users", "accounts", "objects"] = Field(alias="as")
     id: ColumnName
     account: ColumnName | None = None
     role: ColumnName | None = None
@@ -123,6 +126,7 @@ class ImportMapping(Model):
     overlap: Duration = OVERLAP_MS
     csv: CsvFormat | None = None
     postgres: PostgresQuery | None = None
+    object_: Identifier | None = Field(None, alias="object", description="The type of the objects.")
 
     @property
     def name(self) -> str:
@@ -133,6 +137,10 @@ class ImportMapping(Model):
     def _fits_together(self) -> Self:
         if self.as_ == "accounts" and (self.account or self.role):
             refuse("accounts", "account and role are for users; the account of `as: accounts` is its id")
+        if self.as_ == "objects" and (self.account or self.role):
+            refuse("objects", "account and role are for users")
+        if (self.as_ == "objects") is (self.object_ is None):
+            refuse("object", "`as: objects` names the type of the objects: object: product")
         if self.role and not self.account:
             refuse("role", "a role is one within an account: name the account's column too")
         if self.traits is not None and self.skip:

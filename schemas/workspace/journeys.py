@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator  # noqa: TC003  pydantic reads the module's names at run time
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
@@ -29,6 +29,7 @@ from schemas.workspace.conditions import (
     MeasureCondition,
     children,
 )
+from schemas.workspace.objects import OnObject
 from schemas.workspace.steps import (
     MAX_DEPTH,
     MAX_ROUNDS,
@@ -54,6 +55,27 @@ class OnEvent(Model):
     where: Where | None = None
 
 
+def _on_tag(value: Any) -> str | None:
+    return tag_of(value, ("event", "object"))
+
+
+def _is_on(value: Any) -> Any:
+    if _on_tag(value) is None:
+        refuse(
+            "on",
+            f"an entry is on {{event: NAME}} or on a change of an {{object: TYPE}}; not {described(value)}",
+        )
+    return value
+
+
+On: TypeAlias = Annotated[
+    Annotated[OnEvent, Tag("#event")] | Annotated[OnObject, Tag("#object")],
+    Discriminator(_on_tag),
+    BeforeValidator(_is_on),
+]
+"""What makes a subject a candidate, told by its key."""
+
+
 class ReEntry(Model):
     """A subject may enter again this long after it last entered."""
 
@@ -73,7 +95,7 @@ def _again_tag(value: Any) -> str:
 class Entry(Model):
     """Who enters: on an event, if all of ``require`` and none of ``exclude`` is true."""
 
-    on: OnEvent
+    on: On
     require: Conditions = ()
     exclude: Conditions = ()
     again: Annotated[

@@ -15,7 +15,18 @@ AGENTS = ("intake", "signals", "scheduler", "senders", "insights")
 """Packages that talk to each other through topics and shared state alone."""
 
 SHARED = (
-    *("clock", "engine_metrics", "errors", "identity", "settings", "shell", "state", "telemetry", "tracking"),
+    *(
+        "clock",
+        "engine_metrics",
+        "errors",
+        "identity",
+        "relations",
+        "settings",
+        "shell",
+        "state",
+        "telemetry",
+        "tracking",
+    ),
     "web",
 )
 """Modules beside the packages that agents may import. They know no agent, also not for its types."""

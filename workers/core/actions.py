@@ -52,6 +52,7 @@ def send(run: Run, step: SendStepPlan, position: Position) -> Outcome:  # noqa: 
         account=dict(facts.account_traits if journey.subject == "user" else facts.traits),
         event=enrollment.trigger.properties,
         awaited=enrollment.awaited or None,
+        related=facts.shown() or None,
     )
     if step.channel == "webhook":
         run.take(call_webhook(request, context, progress, run.now_ms))

@@ -12,7 +12,9 @@ from schemas.fields import SubjectType
 from schemas.workspace import (
     ExitChange,
     ExitEvent,
+    OnEvent,
     ReceivedCondition,
+    RelatedCondition,
     ScoreCondition,
     SegmentCondition,
 )
@@ -25,6 +27,7 @@ from workers.core.conditions import compile_condition, compile_conditions
 from workers.core.ids import VERSION_CHARS, stable_id
 from workers.core.layout import SlotCollisionError, SlotLayout
 from workers.core.needs import needs
+from workers.core.object_plan import NO_OBJECTS, compile_objects, compile_types, filled_by
 from workers.core.plan import (
     EventPlan,
     ExitPlan,
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
     from schemas.workspace import Journey, Segment, SustainedCondition, Where, Workspace
     from workers.core.conditions import Names
     from workers.core.needs import Need
+    from workers.core.object_plan import ObjectsPlan
     from workers.core.scores import ScorePlans
     from workers.core.step_plans import StepPlan
 
@@ -65,7 +69,7 @@ def compile_workspace(workspace: Workspace) -> Plan:
     version = _hash("workspace", workspace.model_dump(mode="json", exclude_defaults=True))
     zones = cache(lambda: Zones(workspace.timezone))
     user, account = (_compile_subject(subject, workspace, zones) for subject in get_args(SubjectType))
-    return Plan(workspace.name, version, user, account)
+    return Plan(workspace.name, version, user, account, compile_types(workspace))
 
 
 def journey_version(journey: Journey) -> str:
@@ -81,6 +85,7 @@ def _compile_subject(subject: SubjectType, workspace: Workspace, zones: Callable
     groups = [segment for segment in workspace.segments if segment.subject == subject]
     slots = SlotLayout(ours, groups)
     scores = compile_scores(workspace.scores, subject)
+    objects = compile_objects(workspace, subject)
     asking: tuple[Journey | Segment, ...] = (*ours, *groups)
     names = _Names(slots, ours, zones)
     plans = [_compile_journey(journey, names, slots) for journey in ours]
@@ -99,27 +104,33 @@ def _compile_subject(subject: SubjectType, workspace: Workspace, zones: Callable
     ]
     return SubjectPlan(
         subject,
-        _events(plans, slots, scores, _looked_at_events(ours, groups, scores)),
+        _events(plans, slots, scores, _looked_at_events(ours, groups, scores), objects),
         {trait: tuple(leaving) for trait, leaving in trait_exits.items()},
         {plan.name: plan for plan in plans},
         {slot.id: slot.retention_ms for slot in slots.plain},
         max(memories_ms, default=0),
         {slot.id: slot for slot in slots.measures},
         slots.truths(names),
-        compile_segments(groups, names, scores),
+        compile_segments(groups, names, scores, objects),
         scores,
         frozenset(plan.name for plan in plans if plan.looking or plan.exit_conditions),
         {trait: tuple(leaving) for trait, leaving in account_exits.items()},
+        objects,
     )
 
 
 def _events(
-    plans: list[JourneyPlan], slots: SlotLayout, scores: ScorePlans, looked_at: set[str]
+    plans: list[JourneyPlan],
+    slots: SlotLayout,
+    scores: ScorePlans,
+    looked_at: set[str],
+    objects: ObjectsPlan,
 ) -> dict[str, EventPlan]:
-    concerned = {plan.entry_event for plan in plans} | {event for plan in plans for event in plan.exit_events}
+    concerned = {plan.entry_event for plan in plans if plan.entry_event}
+    concerned |= {event for plan in plans for event in (*plan.exit_events, *plan.listening)}
     concerned |= {plan.goal.event for plan in plans if plan.goal is not None}
     concerned |= {slot.event for slot in slots.plain} | {slot.event for slot in slots.measures}
-    concerned |= scores.events.keys() | {event for plan in plans for event in plan.listening}
+    concerned |= scores.events.keys() | objects.fills.keys()
     return {
         event: EventPlan(
             slots=tuple(slot for slot in slots.plain if slot.event == event),
@@ -130,13 +141,14 @@ def _events(
             scored=event in scores.events,
             waits=tuple(plan for plan in plans if event in plan.listening),
             looks=event in looked_at,
+            fills=objects.fills.get(event, ()),
         )
         for event in sorted(concerned)
     }
 
 
 def _compile_journey(journey: Journey, names: Names, slots: SlotLayout) -> JourneyPlan:
-    entry, goal, recipients = journey.entry, journey.goal, journey.recipients
+    entry, goal, recipients, on = journey.entry, journey.goal, journey.recipients, journey.entry.on
     exits = [leaving.when for leaving in journey.exit if isinstance(leaving.when, ExitEvent)]
     changes = [leaving.when for leaving in journey.exit if isinstance(leaving.when, ExitChange)]
     exit_events: dict[str, tuple[Any, ...]] = {}
@@ -149,8 +161,8 @@ def _compile_journey(journey: Journey, names: Names, slots: SlotLayout) -> Journ
         subject=journey.subject,
         tags=journey.tags,
         priority=journey.priority,
-        entry_event=entry.on.event,
-        entry_where=compile_where(entry.on.where),
+        entry_event=on.event if isinstance(on, OnEvent) else "",
+        entry_where=compile_where(on.where) if isinstance(on, OnEvent) else None,
         require=compile_conditions(entry.require, names),
         exclude=compile_conditions(entry.exclude, names),
         again_after_ms=entry.again_after_ms(),
@@ -255,7 +267,9 @@ class _Names:
         return frozenset(names).union(*tagged)
 
 
-def compile_segments(segments: Iterable[Segment], names: Names, scores: ScorePlans) -> SegmentsPlan:
+def compile_segments(
+    segments: Iterable[Segment], names: Names, scores: ScorePlans, objects: ObjectsPlan = NO_OBJECTS
+) -> SegmentsPlan:
     """The segments of one kind of subject; what others use comes before these.
 
     Raises:
@@ -276,6 +290,9 @@ def compile_segments(segments: Iterable[Segment], names: Names, scores: ScorePla
         for condition in segment.conditions():
             if isinstance(condition, ScoreCondition) and condition.score in scores.scores:
                 for event in scores.scores[condition.score].events:
+                    by_event[event].add(name)
+            if isinstance(condition, RelatedCondition):
+                for event in filled_by(objects, condition):
                     by_event[event].add(name)
     return SegmentsPlan(
         version=_hash("segments", sorted((one.name, one.version) for one in ordered)) if ordered else "",

@@ -17,6 +17,7 @@ from schemas.workspace import (
     LastCondition,
     MeasureCondition,
     NotCondition,
+    ObjectCondition,
     PerformedCondition,
     PropertyCondition,
     ReceivedCondition,
@@ -27,7 +28,7 @@ from schemas.workspace import (
     TraitCondition,
     format_duration,
 )
-from workers.core import counting, relations
+from workers.core import counting, related, relations
 from workers.core.compiled import LOOK_UP, SEARCH, CompiledCondition, Names, earliest, never
 from workers.core.dates import compile_check
 from workers.core.labels import operators_text
@@ -111,7 +112,9 @@ def compile_condition(condition: Condition, names: Names) -> CompiledCondition: 
         case ConsentCondition():
             return relations.consents(condition)
         case RelatedCondition():
-            return relations.related(condition)
+            return related.related(condition, names)
+        case ObjectCondition():
+            return related.object_is(condition, names)
         case AllCondition():
             return _several("all", all_of, compile_conditions(condition.all_, names))
         case AnyCondition():

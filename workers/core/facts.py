@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from workers.core.consent import Consents
+    from workers.core.object_facts import ObjectFacts
+    from workers.core.objects import Held
     from workers.core.progress import Progress
     from workers.core.scores import Scored
 
@@ -72,8 +74,14 @@ class Facts(Protocol):
     def converted_at_ms(self, journeys: frozenset[str]) -> int | None:
         """When the subject last reached the goal of one of the journeys; None where it never did."""
 
-    def related(self, object_type: str, relationship: str | None) -> Iterable[Mapping[str, Any]]:
-        """Attributes of each object of a type that is related so (None: in any way) to the subject."""
+    def related(self, object_type: str, relationship: str | None) -> Iterable[Held]:
+        """The objects of a type that are related so (None: in any way) to the subject; also ended ones."""
+
+    def attribute(self, object_type: str, object_id: str, path: tuple[str, ...]) -> Any:
+        """An attribute of an object, or of the one that it refers to; None where it is not known."""
+
+    def shown(self) -> dict[str, list[dict[str, Any]]]:
+        """The related objects that templates see, by relationship."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +90,10 @@ class SubjectFacts:
 
     ``windows`` are those of its :class:`workers.core.activity.Activity`; ``retentions_ms`` is
     ``SubjectPlan.retentions_ms``: the retention of each plain slot by its id. ``segments``, ``scored``,
-    ``conversions_ms`` by journey and ``objects`` by (type, relationship) are what rows know of those; empty
-    where no row keeps them. ``consented`` reads the row of consents, where somebody asks. ``account_traits``
-    are those of a user's present account, unless another is asked for; ``accounts`` holds the traits of each
-    (None: nobody asks for others).
+    ``conversions_ms`` by journey and ``objects`` are what rows know of those; empty, or None, where no row
+    keeps them. ``consented`` reads the row of consents, where somebody asks. ``account_traits`` are those of
+    a user's present account, unless another is asked for; ``accounts`` holds the traits of each (None: nobody
+    asks for others).
     """
 
     now_ms: int
@@ -99,7 +107,7 @@ class SubjectFacts:
     scored: Scored | None = None
     consented: Callable[[], Consents | None] | None = None
     conversions_ms: Mapping[str, int] = field(default_factory=dict)
-    objects: Mapping[tuple[str, str], Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    objects: ObjectFacts | None = None
     accounts: Mapping[str, Mapping[str, Any]] | None = None
 
     def of_account(self, account: str | None) -> SubjectFacts:
@@ -147,11 +155,17 @@ class SubjectFacts:
         """See :meth:`Facts.converted_at_ms`."""
         return max((at_ms for name, at_ms in self.conversions_ms.items() if name in journeys), default=None)
 
-    def related(self, object_type: str, relationship: str | None) -> Iterable[Mapping[str, Any]]:
+    def related(self, object_type: str, relationship: str | None) -> Iterable[Held]:
         """See :meth:`Facts.related`."""
-        for (kind, way), objects in self.objects.items():
-            if kind == object_type and relationship in (None, way):
-                yield from objects
+        return () if self.objects is None else self.objects.related(object_type, relationship)
+
+    def attribute(self, object_type: str, object_id: str, path: tuple[str, ...]) -> Any:
+        """See :meth:`Facts.attribute`."""
+        return None if self.objects is None else self.objects.attribute(object_type, object_id, path)
+
+    def shown(self) -> dict[str, list[dict[str, Any]]]:
+        """See :meth:`Facts.shown`."""
+        return {} if self.objects is None else self.objects.shown()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from schemas.workspace import (
     AccountCondition,
@@ -15,10 +15,10 @@ from schemas.workspace import (
     ExitChange,
     ExitEvent,
     NotCondition,
+    OnEvent,
     Operators,
     PerformedCondition,
     PropertyCondition,
-    RelatedCondition,
     Score,
     ScoreCondition,
     Segment,
@@ -30,23 +30,18 @@ from schemas.workspace.conditions import children
 from schemas.workspace.steps import conditions_of, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from schemas.workspace import Condition, Journey, Workspace
 
     Definition: TypeAlias = Journey | Segment
 
 Severity: TypeAlias = Literal["error", "warning"]
-Kind: TypeAlias = Literal["journeys", "segments"]
+Kind: TypeAlias = Literal["journeys", "segments", "objects"]
 """The folder of the file."""
 Location: TypeAlias = tuple[str | int, ...]
 
 _SHOWN_NAMES: Final = 8
-
-NOT_KEPT: Final[dict[type[Any], str]] = {
-    RelatedCondition: "objects",
-}
-"""Conditions on what no row keeps yet, and what that is: a workspace that asked would never get an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +71,6 @@ def lint(workspace: Workspace) -> list[Finding]:
         found += _segments_named(one, segments)
         found += _scores_named(one, scores)
         found += _missing_values(one)
-        found += _unanswerable(one)
         found += _consent_topics(one, workspace.consent.topics)
     for segment in workspace.segments:
         found += _reached_in(segment)
@@ -93,7 +87,7 @@ def finding(one: Definition, severity: Severity, location: Location, detail: str
 
 def _references(one: Definition, names: set[str], tags: set[str]) -> Iterator[Finding]:
     """Journeys that conditions name are in the workspace."""
-    for location, condition in _located_conditions(one):
+    for location, condition in located_conditions(one):
         if isinstance(condition, EnrolledCondition):
             place, named = (*location, "enrolled"), condition.enrolled
         elif isinstance(condition, ConvertedCondition):
@@ -112,7 +106,7 @@ def _references(one: Definition, names: set[str], tags: set[str]) -> Iterator[Fi
 
 def _segments_named(one: Definition, segments: Mapping[str, Segment]) -> Iterator[Finding]:
     """Segments that conditions name are in the workspace, and of the same kind of subject."""
-    for location, condition in _located_conditions(one):
+    for location, condition in located_conditions(one):
         if not isinstance(condition, SegmentCondition):
             continue
         place, named = (*location, "in_segment"), segments.get(condition.in_segment)
@@ -126,7 +120,7 @@ def _segments_named(one: Definition, segments: Mapping[str, Segment]) -> Iterato
 
 def _scores_named(one: Definition, scores: Mapping[str, Score]) -> Iterator[Finding]:
     """Scores that conditions name are in the workspace, and of the same kind of subject."""
-    for location, condition in _located_conditions(one):
+    for location, condition in located_conditions(one):
         if not isinstance(condition, ScoreCondition):
             continue
         place, named = (*location, "score"), scores.get(condition.score)
@@ -140,7 +134,7 @@ def _scores_named(one: Definition, scores: Mapping[str, Score]) -> Iterator[Find
 
 def _reached_in(segment: Segment) -> Iterator[Finding]:
     """Belonging lasts; to reach a number is an instant, and so is an event with its properties."""
-    for location, condition in _located_conditions(segment):
+    for location, condition in located_conditions(segment):
         if isinstance(condition, ScoreCondition) and not _fades_plainly(condition):
             detail = "a score fades: in a segment compare it with numbers, by gt, gte, lt or lte"
             yield finding(segment, "error", location, detail)
@@ -166,7 +160,7 @@ def _circles(segments: Mapping[str, Segment]) -> Iterator[Finding]:
         circle = list(dict.fromkeys(error.args[1]))
         detail = f"segments use each other in a circle: {', '.join(circle)}"
         first = segments[circle[0]]
-        for location, condition in _located_conditions(first):
+        for location, condition in located_conditions(first):
             if isinstance(condition, SegmentCondition) and condition.in_segment in circle:
                 yield finding(first, "error", (*location, "in_segment"), detail)
                 return
@@ -174,7 +168,7 @@ def _circles(segments: Mapping[str, Segment]) -> Iterator[Finding]:
 
 def _missing_values(one: Definition) -> Iterator[Finding]:
     """A negative condition says what a missing value means."""
-    for location, condition in _located_conditions(one):
+    for location, condition in located_conditions(one):
         if isinstance(condition, NotCondition):
             compared, place = _comparison(condition.not_, (*location, "not"))
             negative = compared is not None and "exists" not in compared.operators()
@@ -189,17 +183,9 @@ def _missing_values(one: Definition) -> Iterator[Finding]:
             yield finding(one, "warning", place, detail)
 
 
-def _unanswerable(one: Definition) -> Iterator[Finding]:
-    """What no row keeps cannot be asked."""
-    for location, condition in _located_conditions(one):
-        asked = NOT_KEPT.get(type(condition))
-        if asked is not None:
-            yield finding(one, "error", location, f"the engine does not keep {asked}")
-
-
 def _consent_topics(one: Definition, topics: Mapping[str, str]) -> Iterator[Finding]:
     """A person consents, and to a topic that the workspace declares."""
-    for location, condition in _located_conditions(one):
+    for location, condition in located_conditions(one):
         if not isinstance(condition, ConsentCondition):
             continue
         place, topic = (*location, "consent"), condition.consent.topic
@@ -214,22 +200,24 @@ def _consent_topics(one: Definition, topics: Mapping[str, str]) -> Iterator[Find
 def _crossings(journey: Journey) -> Iterator[Finding]:
     """An event can reach a number only where the journey is entered on that very event."""
     allowed: set[Location] = set()
+    on = journey.entry.on
+    entered = on.event if isinstance(on, OnEvent) else None
     tops: list[tuple[Location, Condition]] = [
         (("entry", "require", index), one) for index, one in enumerate(journey.entry.require)
     ]
     while tops:
         location, condition = tops.pop()
-        if isinstance(condition, PerformedCondition) and condition.performed == journey.entry.on.event:
+        if isinstance(condition, PerformedCondition) and condition.performed == entered:
             allowed.add(location)
         elif isinstance(condition, AllCondition):
             tops += [((*location, "all", index), one) for index, one in enumerate(condition.all_)]
-    for location, condition in _located_conditions(journey):
+    for location, condition in located_conditions(journey):
         reaches = isinstance(condition, PerformedCondition) and condition.reaches is not None
         if reaches and location not in allowed:
             detail = (
                 f"reaches is true for the one event that makes the count that number: it belongs into "
                 f"entry.require (or `all` there) of a journey entered on that event, not on "
-                f"{journey.entry.on.event!r}"
+                f"{entered!r}"
             )
             yield Finding("journeys", journey.journey, "error", (*location, "reaches"), detail)
 
@@ -248,7 +236,8 @@ def _comparison(condition: Condition, location: Location) -> tuple[Operators | N
     return (condition, location) if isinstance(condition, Operators) else (None, location)
 
 
-def _located_conditions(one: Definition) -> Iterator[tuple[Location, Condition]]:
+def located_conditions(one: Definition) -> Iterator[tuple[Location, Condition]]:
+    """Each condition of a journey or segment with its place, those inside others after them."""
     tops: list[tuple[Location, Condition]] = []
     holder, prefix = (one, ()) if isinstance(one, Segment) else (one.entry, ("entry",))
     for part in ("require", "exclude"):
@@ -279,8 +268,8 @@ def _with_inner(location: Location, condition: Condition) -> Iterator[tuple[Loca
         yield from _with_inner((*location, key, index), inner)
 
 
-def listed(names: Mapping[str, Any] | set[str]) -> str:
-    """Some of the names that there are, for who misspelled one."""
+def listed(names: Collection[str]) -> str:
+    """Names as a message lists them: the first few."""
     known = sorted(names)
     more = f" and {len(known) - _SHOWN_NAMES} more" if len(known) > _SHOWN_NAMES else ""
     return (", ".join(known[:_SHOWN_NAMES]) or "none") + more

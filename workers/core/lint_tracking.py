@@ -7,14 +7,14 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from schemas.fields import Channel, EngagementType
-from schemas.workspace import Journey
+from schemas.workspace import Journey, OnEvent, OnObject
 from schemas.workspace.base import Model
 from workers.core.lint import Finding, finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from schemas.workspace import Segment, TrackingPlan, Workspace
+    from schemas.workspace import Fill, Segment, TrackingPlan, Workspace
     from schemas.workspace.tracking_plan import PlannedEvent, PlannedTraits, Property
     from workers.core.lint import Location
 
@@ -52,6 +52,12 @@ def lint_tracking(workspace: Workspace) -> Iterator[Finding]:
         for location, model in _models(one, ()):
             for place, detail in _of_model(model, one, plan, location):
                 yield finding(one, "warning", place, detail)
+    for kind in workspace.objects:
+        for name, relationship in kind.relationships.items():
+            for index, fill in enumerate(relationship.filled_by):
+                for place, detail in _of_fill(fill, plan):
+                    location = ("relationships", name, "filled_by", index, *place)
+                    yield Finding("objects", kind.object, "warning", location, detail)
 
 
 def lint_plan(plan: TrackingPlan) -> Iterator[tuple[Location, str]]:
@@ -80,17 +86,28 @@ def _of_model(
         if field in said:
             for place, detail in _event(said[field], field, fields, plan):
                 yield (*location, *place), detail
-    if "property" in said and "where" not in location and isinstance(one, Journey):
-        for detail in _property(said["property"], one.entry.on.event, plan):
+    on = one.entry.on if isinstance(one, Journey) else None
+    if "property" in said and "where" not in location and isinstance(on, OnEvent):
+        for detail in _property(said["property"], on.event, plan):
             yield (*location, "property"), detail
     for field in (*_TRAIT_FIELDS, "account"):
-        if field in said:
+        if field in said and not isinstance(model, OnObject):
             of_account = field == "account" or "account" in location or one.subject == "account"
             call = "group" if of_account else "identify"
             planned = plan.calls().get(call)
             if planned is not None and plan.rules(planned):
                 for detail in _path(said[field], plan.rules(planned), f"{call} call", "trait"):
                     yield (*location, field), detail
+
+
+def _of_fill(fill: Fill, plan: TrackingPlan) -> Iterator[tuple[Location, str]]:
+    """An event that fills a relationship, and its properties: of several names one has to be there."""
+    yield from _event(fill.event, "event", {"where": fill.where}, plan)
+    named = {"each": fill.each, "key": fill.key, "id": None if fill.each is not None else fill.id}
+    for field, paths in named.items():
+        wrong = [list(_property(path, fill.event, plan)) for path in paths or ()]
+        if wrong and all(wrong):
+            yield (field,), wrong[0][0]
 
 
 def _event(

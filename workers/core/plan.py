@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from workers.core.object_plan import NO_OBJECTS, NO_TYPES, ObjectsPlan, TypesPlan
 from workers.core.scores import ScorePlans
 from workers.core.step_plans import BranchStepPlan, SendStepPlan, StepPlan, WaitStepPlan
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from schemas.fields import SubjectType
     from workers.core.comparisons import Getter, Predicate
     from workers.core.compiled import CompiledCondition
+    from workers.core.objects import FillPlan
     from workers.core.slots import MeasureSlot, TruthSlot
 
 __all__ = [
@@ -128,7 +130,8 @@ class EventPlan:
     ``slots`` are plain windows. ``measures`` are all other slots that keep something of the event: they need
     its properties, in an account's row also who did it, and are written by ``workers.core.slots.record``.
     ``scored``: some score counts it. ``waits`` are journeys with a step that listens for it. ``looks``: a
-    condition that somebody waits for, or that ends a journey, may change with it.
+    condition that somebody waits for, or that ends a journey, may change with it. ``fills``: what it does to
+    relationships with objects.
     """
 
     slots: tuple[Slot, ...] = ()
@@ -139,6 +142,7 @@ class EventPlan:
     scored: bool = False
     waits: tuple[JourneyPlan, ...] = ()
     looks: bool = False
+    fills: tuple[FillPlan, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -186,8 +190,8 @@ class SubjectPlan:
     of users' accounts.
     ``retentions_ms`` is the retention of each plain slot by its id. ``message_memory_ms`` is the longest time
     that a condition looks back for messages. ``measures`` are the slots that are not plain, by their ids;
-    ``truths`` are to be followed (``workers.core.slots.follow``) whenever traits change. ``segments`` and
-    ``scores`` are those of subjects of this kind.
+    ``truths`` are to be followed (``workers.core.slots.follow``) whenever traits change. ``segments``,
+    ``scores`` and ``objects`` are those of subjects of this kind.
     """
 
     subject: SubjectType
@@ -203,13 +207,15 @@ class SubjectPlan:
     looked_at: frozenset[str] = frozenset()
     """The journeys whose people are looked at when anything about them changes: see ``core.watching``."""
     account_exits: Mapping[str, tuple[JourneyPlan, ...]] = field(default_factory=dict)
+    objects: ObjectsPlan = NO_OBJECTS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """A compiled workspace; ``version`` is a hash of its journeys and templates."""
+    """A compiled workspace; ``version`` is a hash of all that it says. ``types`` are those of objects."""
 
     name: str
     version: str
     user: SubjectPlan
     account: SubjectPlan
+    types: TypesPlan = NO_TYPES

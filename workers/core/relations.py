@@ -1,13 +1,11 @@
-"""Conditions on what the subject is in, got, agreed to and has: journeys, messages, segments, objects."""
+"""Conditions on what the subject is in, got and agreed to: journeys, messages, segments."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from schemas.workspace.spans import span_text
-from workers.core.comparisons import compile_where
 from workers.core.compiled import LOOK_UP, SEARCH, CompiledCondition, earliest
-from workers.core.labels import bounds_text, where_label
 from workers.core.outcome import Outcome, of
 from workers.core.spans import compile_span, needs_zones
 
@@ -19,7 +17,6 @@ if TYPE_CHECKING:
         ConvertedCondition,
         EnrolledCondition,
         ReceivedCondition,
-        RelatedCondition,
         SegmentCondition,
         SpanValue,
     )
@@ -101,22 +98,6 @@ def consents(condition: ConsentCondition) -> CompiledCondition:
         return Outcome.MISSING if said is None else of(said)
 
     return CompiledCondition(name, LOOK_UP, test)
-
-
-def related(condition: RelatedCondition) -> CompiledCondition:
-    """How many objects are related to the subject."""
-    which = condition.related
-    where = compile_where(which.where)
-    least, most = condition.bounds()
-    way = f" by {which.relationship}" if which.relationship else ""
-    name = f"related {which.object_}{way}{where_label(which.where)}"
-
-    def test(moment: Moment, values: Values) -> Outcome:
-        found = moment.facts.related(which.object_, which.relationship)
-        count = values[name] = sum(1 for one in found if where is None or where(one))
-        return of(count >= least and (most is None or count <= most))
-
-    return CompiledCondition(f"{name} {bounds_text(least, most)}", SEARCH, test)
 
 
 def _last_within(name: str, span: Span, last_ms: Callable[[Moment], int | None]) -> CompiledCondition:

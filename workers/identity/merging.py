@@ -24,6 +24,7 @@ from workers.core.merge import merge_activity, merge_counts, merge_latest, merge
 from workers.core.progress import Progress
 from workers.errors import Refused
 from workers.identity.places import Rows, is_erased, move_member, take_out
+from workers.relations import join
 from workers.shell import Subject, TimerPayload, encode_payload
 from workers.state import CONSENTS, ENGAGEMENT, IDENTITIES, USERS, EngagementRow, Identity, Profile
 
@@ -183,6 +184,9 @@ def _merge_rows(merged: wire.Merged, identity: Identity, view: View, parts: Engi
         mine = view.table(ENGAGEMENT).get(key) or EngagementRow()
         last_ms = merge_latest(mine.last_ms, engagement.last_ms)
         view.table(ENGAGEMENT).put(key, EngagementRow(last_ms, merge_counts(mine.count, engagement.count)))
+    relations = _row(rows, USERS.relations)
+    if relations is not None:
+        join(relations, key, view, parts)
     subject = Subject("user", key, view, parts)
     subject.follow(now_ms, now_ms)
     subject.join(_row(rows, USERS.scores), _row(rows, USERS.memberships), now_ms)

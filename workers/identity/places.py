@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from schemas import wire
 from workers.core.ids import stable_id
+from workers.relations import leave
 from workers.state import ERASED, IDENTITIES, PERSONAL, USERS, Identity
 
 if TYPE_CHECKING:
@@ -125,7 +126,10 @@ def forward_record(
 
 
 def take_out(key: bytes, view: View) -> tuple[Rows, int]:
-    """Delete a person's rows and cancel their journeys' timers: what the rows were, and how many timers."""
+    """Delete a person's rows, and how many more: what the rows were.
+
+    More are the timers of journeys, and places among those who follow objects.
+    """
     progress = view.table(USERS.progress).get(key)
     timers = [
         held.timer_id for held in (progress.enrollments if progress is not None else ()) if held.timer_id
@@ -133,12 +137,13 @@ def take_out(key: bytes, view: View) -> tuple[Rows, int]:
     for timer_id in timers:
         view.cancel_timer(bytes.fromhex(timer_id))
     rows: Rows = {}
+    left = leave("user", key, view)
     for table in PERSONAL:
         row = view.table(table).get(key)
         if row is not None:
             rows[table.prefix] = table.encode(row)
             view.table(table).delete(key)
-    return rows, len(timers)
+    return rows, len(timers) + left
 
 
 def move_member(

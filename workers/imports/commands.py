@@ -1,4 +1,4 @@
-"""``brimful import``: people and accounts from CSV, Parquet and PostgreSQL."""
+"""``brimful import``: people, accounts and objects from CSV, Parquet and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ PREVIEW_ROWS = 5
 MAX_ERRORS = 1_000
 
 cli: typer.Typer = typer.Typer(
-    no_args_is_help=True, help="People and accounts from files and databases, restartable and incremental."
+    no_args_is_help=True,
+    help="People, accounts and objects from files and databases, restartable and incremental.",
 )
 
 File = Annotated[Path, typer.Argument(help="The file.")]
@@ -46,7 +47,8 @@ MappingFile = Annotated[
     Path | None,
     typer.Option("--mapping", help="YAML file that says which column is what; see docs/imports.md."),
 ]
-Kind = Annotated[str | None, typer.Option("--as", help="Without a mapping: users or accounts.")]
+Kind = Annotated[str | None, typer.Option("--as", help="Without a mapping: users, accounts or objects.")]
+ObjectType = Annotated[str | None, typer.Option("--object", help="With --as objects: their type.")]
 IdColumn = Annotated[str | None, typer.Option("--id", help="Without a mapping: the column of the id.")]
 Name = Annotated[
     str | None, typer.Option("--name", help="Without a mapping: the import's name; the file's by default.")
@@ -86,6 +88,7 @@ def import_csv(
     file: File,
     mapping: MappingFile = None,
     kind: Kind = None,
+    object_type: ObjectType = None,
     column: IdColumn = None,
     name: Name = None,
     dry_run: DryRun = False,
@@ -96,7 +99,7 @@ def import_csv(
     metrics: MetricsFile = None,
 ) -> None:
     """Import a CSV file with a header line; .gz is unpacked."""
-    chosen = _mapping(file, mapping, kind, column, name)
+    chosen = _mapping(file, mapping, (kind, object_type), column, name)
     options = Options(dry_run, restart, max_errors, rejects, rate, metrics)
     _import(chosen, CsvFile(file, chosen.csv or CsvFormat()), options)
 
@@ -106,6 +109,7 @@ def import_parquet(
     file: File,
     mapping: MappingFile = None,
     kind: Kind = None,
+    object_type: ObjectType = None,
     column: IdColumn = None,
     name: Name = None,
     dry_run: DryRun = False,
@@ -116,7 +120,7 @@ def import_parquet(
     metrics: MetricsFile = None,
 ) -> None:
     """Import a Parquet file. Needs the extra `parquet`."""
-    chosen = _mapping(file, mapping, kind, column, name)
+    chosen = _mapping(file, mapping, (kind, object_type), column, name)
     options = Options(dry_run, restart, max_errors, rejects, rate, metrics)
     _import(chosen, ParquetFile(file), options)
 
@@ -146,15 +150,21 @@ def import_postgres(
 
 
 def _mapping(
-    file: Path, mapping: Path | None, kind: str | None, column: str | None, name: str | None
+    file: Path,
+    mapping: Path | None,
+    what: tuple[str | None, str | None],
+    column: str | None,
+    name: str | None,
 ) -> ImportMapping:
+    """The mapping; ``what`` are the options ``--as`` and ``--object``."""
+    kind, object_type = what
     if mapping is not None:
-        if kind or column or name:
-            raise typer.BadParameter("--as, --id and --name are for imports without --mapping")
+        if kind or object_type or column or name:
+            raise typer.BadParameter("--as, --object, --id and --name are for imports without --mapping")
         return read_mapping(mapping)
     if not kind or not column:
-        raise typer.BadParameter("name a --mapping file, or --as users|accounts with --id COLUMN")
-    return mapping_of(name or name_of(file), kind, column)
+        raise typer.BadParameter("name a --mapping file, or --as users|accounts|objects with --id COLUMN")
+    return mapping_of(name or name_of(file), kind, column, object_type)
 
 
 def _import(mapping: ImportMapping, source: Source, options: Options) -> None:

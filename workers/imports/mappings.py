@@ -30,14 +30,17 @@ def read_mapping(path: Path) -> ImportMapping:
     return _checked(document.content, lambda location: f"{path}:{_place(document.place(location))}: ")
 
 
-def mapping_of(name: str, kind: str, column: str) -> ImportMapping:
+def mapping_of(name: str, kind: str, column: str, object_type: str | None = None) -> ImportMapping:
     """The mapping of the options alone: an id, and every other column a trait of its own name.
 
     Raises:
         Misconfigured: an option is wrong.
     """
     content = {"import": name, "as": kind, "id": column}
-    return _checked(content, lambda location: f"--{'name' if location[:1] == ('import',) else location[0]}: ")
+    content |= {} if object_type is None else {"object": object_type}
+    return _checked(
+        content, lambda location: f"--{'name' if location[:1] == ('import',) else (location or ('as',))[0]}: "
+    )
 
 
 def name_of(path: Path) -> str:

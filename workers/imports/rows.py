@@ -1,4 +1,4 @@
-"""Rows as records: people become identify and group events, accounts become ``account-traits``. Pure.
+"""Rows as records: people become identify and group events, accounts and objects statements. Pure.
 
 The id of a record is a function of the import's name, the run, the row's position and what it says. So a row
 that is sent again because a run was cut off has the id that it had, and the engine drops it; and a value that
@@ -15,6 +15,8 @@ import msgspec
 from schemas import wire
 from schemas.workspace.imports import TraitColumn
 from workers.core.ids import stable_id
+from workers.core.objects import ID_MAX_BYTES as OBJECT_ID_MAX_BYTES
+from workers.core.objects import object_key
 from workers.imports.values import BadValueError, convert, id_text, is_empty, iso_of_ms, moment_ms
 
 if TYPE_CHECKING:
@@ -121,8 +123,11 @@ class RowMapper:
                 self._undecoded(row), "has bytes that are not text in the file's encoding"
             ) from None
         message_id = stable_id("import", mapping.name, str(run), row.position, said)
+        records: tuple[Sent, ...]
         if mapping.as_ == "accounts":
-            records: tuple[Sent, ...] = (self._account(subject, traits, message_id, at_ms),)
+            records = (self._account(subject, traits, message_id, at_ms),)
+        elif mapping.object_ is not None:
+            records = (self._object(mapping.object_, subject, traits, message_id, at_ms),)
         else:
             records = self._user(row, subject, traits, message_id, at_ms)
         for record in records:
@@ -135,6 +140,21 @@ class RowMapper:
             id=message_id, account=account, traits=traits, source=f"import:{self._mapping.name}", at_ms=at_ms
         )
         return Sent("account-traits", account.encode(), wire.encode(told))
+
+    def _object(
+        self, kind: str, object_id: str, attributes: dict[str, Any], message_id: str, at_ms: int
+    ) -> Sent:
+        if len(object_id.encode()) > OBJECT_ID_MAX_BYTES:
+            raise _BadRow(self._mapping.id, f"an object's id has at most {OBJECT_ID_MAX_BYTES} bytes")
+        told = wire.ObjectAttributes(
+            id=message_id,
+            object=kind,
+            object_id=object_id,
+            attributes=attributes,
+            source=f"import:{self._mapping.name}",
+            at_ms=at_ms,
+        )
+        return Sent("objects", object_key(kind, object_id).encode(), wire.encode(told))
 
     def _user(
         self, row: Row, user: str, traits: dict[str, Any], message_id: str, at_ms: int

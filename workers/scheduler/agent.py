@@ -11,11 +11,12 @@ from workers.core.account_exits import AccountChanged, changed_of_account, exit_
 from workers.core.consent import STATES, Said
 from workers.core.entry import enroll
 from workers.core.journeys import resume
+from workers.core.objects import object_key
 from workers.core.segments import due_segments
 from workers.core.sending import answer_request
 from workers.identity.places import elsewhere, forward_record, move_member
 from workers.shell import SCORES, SEGMENTS, Subject, decode_payload
-from workers.state import TABLES, USERS
+from workers.state import OBJECTS, TABLES, USERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,6 +56,9 @@ class Scheduler:
                 view.dead_letter(batch.tp, record, "unreadable", str(error))
                 continue
             taken.append(Asked(record, asked))
+            if isinstance(asked, wire.ObjectsChanged):
+                keys += [OBJECTS.key(object_key(one.object, one.object_id).encode()) for one in asked.objects]
+                continue
             keys += TABLES[_kind(asked)].rows_of(asked.subject.encode())
         return taken, keys
 

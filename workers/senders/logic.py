@@ -250,6 +250,7 @@ class SenderLogic:
             "account": message.context.account,
             "event": message.context.event,
             "awaited": message.context.awaited or {},
+            "related": message.context.related or {},
             "message": {
                 "id": message.id,
                 "journey": message.journey,

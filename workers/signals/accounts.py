@@ -112,6 +112,8 @@ class AccountSignals:
                 windows.measure(row, plan.measures, item.at_ms, now_ms, _properties(item), item.user)
             if plan.scored:
                 subject.score(item.event, item.message_id, _properties(item), item.at_ms, now_ms)
+            if plan.fills:
+                subject.relate(plan.fills, _properties(item), item.at_ms)
             if plan.entries or plan.exits or plan.goals or plan.waits or plan.looks:
                 _count(row, gathered, now_ms)
                 gathered = {}

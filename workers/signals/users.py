@@ -197,6 +197,8 @@ class UserSignals:
                 outbox.occurred(account, event, at_ms)
             else:
                 outbox.times(name).setdefault(account, []).append(at_ms)
+        if use.plan.fills:
+            subject.relate(use.plan.fills, wire.values(event.properties), at_ms)
         subject.settle(now_ms, use.segments)
         if use.decides:
             happened = Happened(
@@ -240,7 +242,7 @@ def _use(name: str, users: SubjectPlan, accounts: SubjectPlan) -> EventUse:
     decides = bool(user.entries or user.exits or user.goals or user.waits or user.looks)
     concerned = users.segments.by_event.get(name, frozenset())
     account_decides = account is not None and _needs_each(account)
-    reads = bool(decides or concerned or user.scored)
+    reads = bool(decides or concerned or user.scored or user.fills)
     return EventUse(
         plan=user,
         slots=user.slots,
@@ -256,4 +258,6 @@ def _use(name: str, users: SubjectPlan, accounts: SubjectPlan) -> EventUse:
 def _needs_each(plan: EventPlan) -> bool:
     """Whether accounts must see each occurrence with its properties, and not only when it happened."""
     decides = plan.entries or plan.exits or plan.goals or plan.waits or plan.looks
-    return bool(decides or plan.measures or plan.scored) or any(slot.where for slot in plan.slots)
+    return bool(decides or plan.measures or plan.scored or plan.fills) or any(
+        slot.where for slot in plan.slots
+    )

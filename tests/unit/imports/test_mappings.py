@@ -47,7 +47,7 @@ def test_a_mapping_is_read_from_its_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "to", "told"),
     [
-        ("as: accounts", "as: companies", "m.yaml:3:1: as: Input should be 'users' or 'accounts'"),
+        ("as: accounts", "as: companies", "m.yaml:3:1: as: Input should be 'users', 'accounts' or 'objects'"),
         ("id: account_id\n", "", "m.yaml:1:1: id: this field is required"),
         ("overlap", "overlapp", "m.yaml:9:1: overlapp: not known here; allowed: import, as, id"),
         ("type: date,", "type: dte,", "m.yaml:7:32: traits.renews_on.type: Input should be 'auto'"),

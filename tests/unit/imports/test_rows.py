@@ -161,3 +161,30 @@ def test_two_columns_do_not_become_one_trait() -> None:
     """The second would overwrite the first."""
     with pytest.raises(BadColumnsError, match=r"'a b' and 'a\.b' would both be the trait 'a_b'"):
         RowMapper(mapping(), ("id", "a b", "a.b"))
+
+
+def test_an_object_becomes_its_attributes() -> None:
+    """Keyed by type and id, as the engine keeps it; values of the types that the mapping says."""
+    typed = {"price": {"column": "price", "type": "number"}, "name": "title"}
+    more: dict[str, Any] = {"as": "objects", "object": "product", "id": "sku", "traits": typed}
+    (record,) = records({"sku": 17, "price": "12.5", "title": "Beans"}, **more)
+    told = wire.decode_object_attributes(record.value)
+    assert (record.topic, record.key) == ("objects", b"product:17")
+    assert (told.object, told.object_id, told.source) == ("product", "17", "import:crm")
+    assert told.attributes == {"price": 12.5, "name": "Beans"}
+    rejected = mapped({"sku": "ø" * 200, "price": "1", "title": ""}, **more)
+    assert rejected == Rejected("sku", "an object's id has at most 256 bytes")
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"as": "objects"}, "names the type of the objects"),
+        ({"object": "product"}, "names the type of the objects"),
+        ({"as": "objects", "object": "product", "account": "a"}, "account and role are for users"),
+    ],
+)
+def test_an_import_of_objects_says_of_which_type(more: dict[str, Any], told: str) -> None:
+    """And nothing else has a type of objects."""
+    with pytest.raises(ValueError, match=told):
+        mapping(**more)

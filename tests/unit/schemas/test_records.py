@@ -156,6 +156,7 @@ def test_every_public_topic_has_one_shape() -> None:
     assert set(TOPICS) == channels | {
         "product-events",
         "account-traits",
+        "objects",
         "imports",
         "scheduler",
         "deliveries",

@@ -9,6 +9,7 @@ from schemas.topics import DAY_MS, ERASURE_LIMIT_MS, Topic, load_topics, parse_t
 SHARED = {
     "product-events",
     "account-traits",
+    "objects",
     "account-events",
     "scheduler",
     "engagement",

@@ -43,6 +43,9 @@ PAIRS: list[tuple[type[BaseModel], type[msgspec.Struct]]] = [
     (records.Feed, wire.Feed),
     (records.DeadLetter, wire.DeadLetter),
     (records.AccountTraits, wire.AccountTraits),
+    (records.ObjectAttributes, wire.ObjectAttributes),
+    (records.ObjectValues, wire.ObjectValues),
+    (records.ObjectsChanged, wire.ObjectsChanged),
     (records.ImportCheckpoint, wire.ImportCheckpoint),
 ]
 
