@@ -217,7 +217,7 @@ def _crossings(journey: Journey) -> Iterator[Finding]:
             detail = (
                 f"reaches is true for the one event that makes the count that number: it belongs into "
                 f"entry.require (or `all` there) of a journey entered on that event, not on "
-                f"{entered!r}"
+                f"{repr(entered) if entered is not None else 'a change of an object'}"
             )
             yield Finding("journeys", journey.journey, "error", (*location, "reaches"), detail)
 

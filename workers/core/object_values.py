@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 TEXT_MAX_CHARS: Final = 2_000
 ID_MAX_BYTES: Final = 256
+
+_NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,15})?([eE][+-]?[0-9]{1,2})?")
 
 _EXPECTED: Final = {
     "string": f"a text of at most {TEXT_MAX_CHARS} characters",
@@ -40,9 +43,35 @@ def problem_of(told: ObjectAttributes, types: TypesPlan) -> str | None:
         return f"object_id: longer than {ID_MAX_BYTES} bytes"
     for name, value in told.attributes.items():
         kind = declared.get(name)
-        if kind is not None and value is not None and not _is_of(value, kind):
+        if kind is not None and value is not None and not _is_of(_plain(value, kind), kind):
             return f"attributes.{name}: {_expected(kind)} is expected"
     return None
+
+
+def declared_values(told: ObjectAttributes, types: TypesPlan) -> dict[str, Any]:
+    """What is said of declared attributes, each of its type; None takes an attribute away.
+
+    Shops and CSV files write numbers, and true and false, as texts: where a number or boolean is declared,
+    a text that JSON would read as one is one, and a number where an id is declared is the id's text.
+    """
+    declared = types.attributes.get(told.object, {})
+    return {
+        name: _plain(value, declared[name]) for name, value in told.attributes.items() if name in declared
+    }
+
+
+def _plain(value: Any, kind: AttributeType) -> Any:
+    if isinstance(kind, Reference):
+        return [_id(one) for one in value] if isinstance(value, list) else _id(value)
+    if kind == "number" and isinstance(value, str) and _NUMBER.fullmatch(value):
+        return float(value) if set(value) & {".", "e", "E"} else int(value)
+    if kind == "boolean" and isinstance(value, str):
+        return {"true": True, "false": False}.get(value, value)
+    return value
+
+
+def _id(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _expected(kind: AttributeType) -> str:

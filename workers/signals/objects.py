@@ -17,7 +17,7 @@ import msgspec
 from schemas import wire
 from workers.core.entry import Declined, Eligible, decide_entry, declined_decision, eligible_record
 from workers.core.ids import stable_id
-from workers.core.object_values import problem_of
+from workers.core.object_values import declared_values, problem_of
 from workers.core.objects import Relations, object_key
 from workers.errors import Refused
 from workers.relations import facts_of, followers_of, keep
@@ -106,7 +106,8 @@ class ObjectSignals:
         newest = {(one.object, one.object_id): one for one in changed}
         others = [number for number in range(self._parts.partitions) if number != self._partition]
         for objects in _bundles(list(newest.values())) if others else ():
-            name = stable_id("objects", str(self._partition), objects[0].object, objects[0].object_id)
+            first = objects[0]
+            name = stable_id("objects", str(now_ms), object_key(first.object, first.object_id))
             record = wire.encode(wire.ObjectsChanged(id=name, objects=objects, at_ms=now_ms))
             for number in others:
                 view.send(self._parts.topics("scheduler"), None, record, number)
@@ -131,8 +132,7 @@ class ObjectSignals:
             view.table(OBJECTS).put(key, row)
             self._parts.metrics.object_told("late")
             return None
-        declared = self._types.attributes[told.object]
-        said = {name: value for name, value in told.attributes.items() if name in declared}
+        said = declared_values(told, self._types)
         attributes = {name: value for name, value in {**row.attributes, **said}.items() if value is not None}
         if len(msgspec.json.encode(attributes)) > ATTRIBUTES_MAX_BYTES:
             raise Refused("too_large", f"an object's attributes take at most {ATTRIBUTES_MAX_BYTES} bytes")

@@ -357,7 +357,10 @@ def test_a_row_vouches_for_what_it_was_told() -> None:
     ("kind", "attributes", "reason"),
     [
         ("gadget", {}, "no type 'gadget' of objects; there are collection, plan, product"),
-        ("product", {"price": "12"}, "attributes.price: a number is expected"),
+        ("product", {"price": "12,5"}, "attributes.price: a number is expected"),
+        ("product", {"price": "0x1"}, "attributes.price: a number is expected"),
+        ("product", {"price": "NaN"}, "attributes.price: a number is expected"),
+        ("product", {"in_stock": "yes"}, "attributes.in_stock: true or false is expected"),
         ("product", {"in_stock": 1}, "attributes.in_stock: true or false is expected"),
         ("product", {"name": 5}, "attributes.name: a text"),
         ("product", {"launched": "soon"}, "attributes.launched: an ISO 8601 date"),
@@ -375,6 +378,16 @@ def test_what_is_not_as_declared_is_put_aside(kind: str, attributes: dict[str, A
     assert why == "invalid"
     assert reason in detail
     assert shop.object("p2", partition_of(b"product:p2", 3)).attributes == {"category": "tea"}  # type: ignore[union-attr]
+
+
+def test_texts_of_numbers_are_numbers_where_numbers_are_declared() -> None:
+    """Shops write prices so, and so does every CSV file; a text stays a text where one is declared."""
+    shop = Shop(OFFER)
+    shop.tell("p1", price="12.50", in_stock="false", name="7", collection=9)
+    shop.settle()
+    row = shop.object("p1", partition_of(b"product:p1", 3))
+    assert row is not None
+    assert row.attributes == {"price": 12.5, "in_stock": False, "name": "7", "collection": "9"}
 
 
 def test_a_statement_from_the_future_would_silence_its_source() -> None:
