@@ -67,6 +67,8 @@ ConsentState: TypeAlias = Literal["opted_in", "opted_out", "unknown"]
 Crossing: TypeAlias = Literal["entered", "left"]
 MergeCause: TypeAlias = Literal["identify", "alias"]
 FeedForm: TypeAlias = Literal["banner", "post", "modal", "tooltip", "checklist", "tour", "chat"]
+FeedOnce: TypeAlias = Literal["user", "session"]
+FeedPosition: TypeAlias = Literal["top", "bottom"]
 DeadLetterReason: TypeAlias = Literal[
     "unreadable", "invalid", "too_large", "future", "no_subject", "handler_error"
 ]

@@ -39,7 +39,10 @@ from schemas.fields import (
     Text,
     Values,
 )
-from schemas.wire_base import FeedItem as FeedItem  # noqa: PLC0414 - this is where readers look for it
+from schemas.wire_base import Feed as Feed  # noqa: PLC0414 - this is where readers look for it
+from schemas.wire_base import FeedItem as FeedItem  # noqa: PLC0414
+from schemas.wire_base import FeedShow as FeedShow  # noqa: PLC0414
+from schemas.wire_base import FeedStep as FeedStep  # noqa: PLC0414
 from schemas.wire_base import Record as Record  # noqa: PLC0414
 from schemas.wire_identity import Erase as Erase  # noqa: PLC0414
 from schemas.wire_identity import FeedMoved as FeedMoved  # noqa: PLC0414
@@ -208,6 +211,7 @@ class RequestedMessage(msgspec.Struct, frozen=True, gc=False, omit_defaults=True
     template: Text
     tags: list[str]
     variant: str | None = None
+    withdrawn: str | None = None
 
 
 class MessageContext(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
@@ -276,6 +280,7 @@ class Message(Record, frozen=True, kw_only=True):
     to: str | None = None
     context: MessageContext
     requested_at_ms: Millis
+    withdrawn: str | None = None
 
 
 class Delivery(Record, frozen=True, kw_only=True):
@@ -392,14 +397,6 @@ class Engagement(Record, frozen=True, kw_only=True):
     step: str | None = None
     url: str | None = None
     at_ms: Millis
-
-
-class Feed(Record, frozen=True, kw_only=True):
-    """All in-app messages a person can see; the newest record of a key replaces the older ones."""
-
-    person: Text
-    items: list[FeedItem]
-    updated_at_ms: Millis
 
 
 class DeadLetter(Record, frozen=True, kw_only=True):

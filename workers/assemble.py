@@ -61,7 +61,12 @@ ENGINE_AGENTS = {
 """The engine's agents and their topics. A transaction takes the topics in this order: what was decided
 already before what is new, so that a burst of events does not hold up the messages it causes."""
 
-SENDER_AGENTS = {"identity": ("identity",), "in_app": ("messages.in_app",), "email": ("messages.email",)}
+SENDER_AGENTS = {
+    "identity": ("identity",),
+    "in_app": ("messages.in_app",),
+    "email": ("messages.email",),
+    "engagement": ("engagement",),
+}
 INSIGHTS_AGENTS = {"tallies": ("decisions", "deliveries", "conversions", "segments")}
 
 

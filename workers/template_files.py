@@ -92,10 +92,16 @@ def _first_line(document: CommentedMap, key: Any) -> int:
 
 
 def _plain(value: Any) -> Any:
-    """YAML's own types as Python's: texts and booleans; anything else is left to the check of the fields."""
+    """YAML's own types as Python's; anything else is left to the check of the fields."""
     if isinstance(value, str):
         return str(value)
-    return bool(value) if isinstance(value, bool) else value
+    if isinstance(value, bool):
+        return bool(value)
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, dict):
+        return {str(key): _plain(one) for key, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, list) else value
 
 
 def _read_beside(path: Path, target: Path) -> str:

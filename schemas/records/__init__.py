@@ -32,7 +32,7 @@ from schemas.records.events import (
     check_product_event,
     parse_product_event,
 )
-from schemas.records.feeds import FeedItem
+from schemas.records.feeds import FeedItem, FeedShow, FeedStep
 from schemas.records.identity import (
     Erase,
     FeedMoved,
@@ -75,6 +75,8 @@ __all__ = [
     "Feed",
     "FeedItem",
     "FeedMoved",
+    "FeedShow",
+    "FeedStep",
     "Forwarded",
     "Group",
     "Identify",

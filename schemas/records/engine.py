@@ -67,6 +67,7 @@ class RequestedMessage(Part):
     template: Text
     tags: list[str]
     variant: str | None = None
+    withdrawn: str | None = Field(None, description="See the messages' own.")
 
 
 class MessageContext(Part):
@@ -175,6 +176,10 @@ class Message(Record):
     to: str | None = Field(None, description="Address, where the channel needs one (e-mail).")
     context: MessageContext
     requested_at_ms: Millis
+    withdrawn: str | None = Field(
+        None,
+        description="Why the messages of this enrollment leave the feed; nothing is shown instead.",
+    )
 
 
 class Feed(Record):

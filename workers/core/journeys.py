@@ -17,6 +17,7 @@ from workers.core.progress import pruned, with_enrollment
 from workers.core.reasons import change_reason, event_reason
 from workers.core.run import Run, end
 from workers.core.steps import go_on
+from workers.core.withdrawing import withdraw
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -162,11 +163,12 @@ def exited(
 ) -> Transition:
     """End an enrollment for a reason of its journey's exits, and enter where that exit says."""
     ended = end(journey.subject, inside, progress, reason, values=values, now_ms=now_ms)
+    commands = (*ended.commands, *withdraw(journey, inside, progress.subject, reason, now_ms))
     then = journey.then_enroll.get(reason)
     if then is None:
-        return ended
+        return Transition(ended.progress, commands)
     asked = enroll_elsewhere(journey, inside, ended.progress, then, now_ms)
-    return Transition(ended.progress, (*ended.commands, asked))
+    return Transition(ended.progress, (*commands, asked))
 
 
 def _goal(
@@ -192,7 +194,9 @@ def _goal(
     decision = goal_decision(journey.subject, progress.subject, converted, values, now_ms)
     last_ms = max(happened.at_ms, progress.converted.get(journey.name, happened.at_ms))
     progress = replace(progress, converted={**progress.converted, journey.name: last_ms})
-    return with_enrollment(progress, converted), (RecordConversion(conversion), decision)
+    # Who has reached the goal is not asked for it any more, also when the journey's steps are over.
+    taken_back = withdraw(journey, converted, progress.subject, f"goal:{happened.event}", now_ms)
+    return with_enrollment(progress, converted), (RecordConversion(conversion), decision, *taken_back)
 
 
 def _conversion(

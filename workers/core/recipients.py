@@ -44,7 +44,11 @@ def route(
 
     Each has an id of its own, so that asking again asks nobody twice.
     """
-    persons = choose(members, command.roles, command.limit)
+    if command.message.withdrawn is not None:
+        # Whoever had a message may have another role by now: all are told, and who had none is not changed.
+        persons = tuple(sorted({member.person for member in members}))
+    else:
+        persons = choose(members, command.roles, command.limit)
     requests = tuple(
         wire.MessageRequest(
             id=stable_id("request", command.id, person),
@@ -61,7 +65,8 @@ def route(
         )
         for person in persons
     )
-    return requests, () if requests else (_nobody(command),)
+    nobody = not requests and command.message.withdrawn is None
+    return requests, (_nobody(command),) if nobody else ()
 
 
 def _nobody(command: RequestMessage) -> RecordDecision:

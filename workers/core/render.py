@@ -18,7 +18,8 @@ from workers.core.template_values import Budget, FailureReason, Unrenderable, ch
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from schemas.fields import FeedForm
+    from schemas.fields import FeedForm, FeedOnce, FeedPosition
+    from workers.core.in_app_template import InAppStep, Show
     from workers.core.template_language import CompiledPart
     from workers.core.templates import EmailTemplate, InAppTemplate
 
@@ -32,6 +33,9 @@ MAX_TITLE_CHARS: Final = 200
 MAX_BODY_CHARS: Final = 4_000
 MAX_LABEL_CHARS: Final = 80
 MAX_URL_CHARS: Final = 2_000
+
+_NO: Final = frozenset({"", "0", "false", "no", "none"})
+"""What a step's ``done`` says when it is not done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +51,24 @@ class RenderedEmail:
 
 
 @dataclass(frozen=True, slots=True)
+class RenderedStep:
+    """A step of a checklist or a tour: plain texts. ``done``: it was done before."""
+
+    title: str
+    body: str | None
+    cta_label: str | None
+    cta_url: str | None
+    done: bool
+    selector: str | None
+    event: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class RenderedInApp:
-    """An in-app item ready to be shown: plain texts. ``cta_url`` is https or a path; None with no label."""
+    """An in-app item ready to be shown: plain texts. URLs are https or paths; None with no label.
+
+    ``body`` is empty where the form has only steps.
+    """
 
     form: FeedForm
     title: str
@@ -58,6 +78,15 @@ class RenderedInApp:
     expires_after_ms: int | None
     template: str
     version: str
+    author: str | None = None
+    image_url: str | None = None
+    image_alt: str | None = None
+    steps: tuple[RenderedStep, ...] = ()
+    priority: int = 0
+    once: FeedOnce | None = None
+    dismissible: bool = True
+    show: Show | None = None
+    position: FeedPosition | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +123,49 @@ def render_in_app(template: InAppTemplate, context: Mapping[str, Any]) -> Render
     try:
         data = _prepare(context)
         title = _line("title", _run(template.title, data, MAX_TITLE_CHARS * 4), MAX_TITLE_CHARS)
-        body = _not_empty("body", tidy(_run(template.body, data, MAX_BODY_CHARS)))
-        label = url = None
-        if template.cta_label is not None and template.cta_url is not None:
-            label = _line("cta_label", _run(template.cta_label, data, MAX_LABEL_CHARS * 4), MAX_LABEL_CHARS)
-            url = _app_url(_run(template.cta_url, data, MAX_URL_CHARS))
+        body = _body(template.body, data)
+        label, url = _link(template.cta_label, template.cta_url, data)
+        author = _optional_line("author", template.author, data, MAX_LABEL_CHARS)
+        image_url = (
+            _app_url(_run(template.image_url, data, MAX_URL_CHARS), "image_url")
+            if template.image_url
+            else None
+        )
+        image_alt = _optional_line("image_alt", template.image_alt, data, MAX_TITLE_CHARS)
+        steps = tuple(_step(step, data) for step in template.steps)
     except Unrenderable as failure:
         return _failed(failure, template)
     return RenderedInApp(
-        template.form, title, body, label, url, template.expires_after_ms, template.name, template.version,
+        template.form, title, body or "", label, url,
+        template.expires_after_ms, template.name, template.version,
+        author, image_url, image_alt, steps,
+        template.priority, template.once, template.dismissible, template.show, template.position,
     )  # fmt: skip
+
+
+def _step(step: InAppStep, data: dict[str, Any]) -> RenderedStep:
+    title = _line("title of a step", _run(step.title, data, MAX_TITLE_CHARS * 4), MAX_TITLE_CHARS)
+    label, url = _link(step.cta_label, step.cta_url, data)
+    done = "" if step.done is None else _run(step.done, data, MAX_LABEL_CHARS).strip().lower()
+    body = _body(step.body, data)
+    return RenderedStep(title, body, label, url, done not in _NO, step.selector, step.event)
+
+
+def _body(part: CompiledPart | None, data: dict[str, Any]) -> str | None:
+    return None if part is None else _not_empty("body", tidy(_run(part, data, MAX_BODY_CHARS)))
+
+
+def _link(
+    label: CompiledPart | None, url: CompiledPart | None, data: dict[str, Any]
+) -> tuple[str | None, str | None]:
+    if label is None or url is None:
+        return None, None
+    text = _line("cta_label", _run(label, data, MAX_LABEL_CHARS * 4), MAX_LABEL_CHARS)
+    return text, _app_url(_run(url, data, MAX_URL_CHARS))
+
+
+def _optional_line(name: str, part: CompiledPart | None, data: dict[str, Any], max_chars: int) -> str | None:
+    return None if part is None else _line(name, _run(part, data, max_chars * 4), max_chars)
 
 
 def _failed(failure: Unrenderable, template: EmailTemplate | InAppTemplate) -> RenderFailed:
@@ -151,10 +213,10 @@ def _line(part: str, text: str, max_chars: int) -> str:
     return line
 
 
-def _app_url(text: str) -> str:
+def _app_url(text: str, name: str = "cta_url") -> str:
     """An https URL, or a path of the app that shows the item; ``//host`` is another host."""
     url = text.strip(" \r\n\t")
     is_path = url.startswith("/") and not url.startswith(("//", "/\\"))
     if not (is_path or url.lower().startswith("https://")) or has_control(url) or " " in url:
-        raise Unrenderable("bad_url", None, "cta_url is neither an https URL nor a path")
+        raise Unrenderable("bad_url", None, f"{name} is neither an https URL nor a path")
     return url

@@ -12,6 +12,7 @@ from workers.core.decisions import exit_decision
 from workers.core.facts import Moment
 from workers.core.ids import stable_id
 from workers.core.progress import with_enrollment
+from workers.core.withdrawing import withdraw
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -101,7 +102,10 @@ class Run:
         left = end(
             self.journey.subject, self.enrollment, self.progress, reason, values={}, now_ms=self.now_ms
         )
-        return Transition(left.progress, (*self.commands, *left.commands))
+        journey, subject = self.journey, self.progress.subject
+        left_early = reason != COMPLETED
+        taken_back = withdraw(journey, self.enrollment, subject, reason, self.now_ms) if left_early else ()
+        return Transition(left.progress, (*self.commands, *left.commands, *taken_back))
 
     def waits(self) -> Transition:
         """The enrollment stands at its positions; one timer wakes the earliest of them."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from msgspec.structs import replace
 
 from schemas import wire
+from workers.core import withdrawing
 from workers.core.commands import RequestMessage, SendMessage, Transition
 from workers.core.decisions import send_decision
 from workers.core.gate import SendRequest, Skip, decide_send, once_key
@@ -116,6 +117,8 @@ def answer_request(
     ``facts`` and ``progress`` are the person's. Templates see the person's traits as they are now, and the
     account's and the event's as they were when the step ran.
     """
+    if record.message.withdrawn is not None:
+        return Transition(progress, withdrawing.answer(record, now_ms))
     journey = plan.account.journeys.get(record.journey)
     step = journey.steps.get(record.step) if journey is not None else None
     request = SendRequest(

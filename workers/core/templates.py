@@ -11,11 +11,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, assert_never, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, assert_never
 
 from jinja2 import TemplateSyntaxError
 
-from schemas.fields import FeedForm
+from workers.core import in_app_template
+from workers.core.in_app_template import InAppTemplate as InAppTemplate  # noqa: PLC0414 - readers look here
+from workers.core.in_app_template import compile_in_app
 from workers.core.template_html import text_source
 from workers.core.template_language import BadTemplate, CompiledPart, Mode, Variable, compile_part, lex
 
@@ -26,20 +28,18 @@ if TYPE_CHECKING:
 TemplateChannel: TypeAlias = Literal["email", "in_app"]
 
 _NAME = re.compile(r"[A-Za-z0-9_]{1,64}")
-_DURATION = re.compile(r"([1-9][0-9]{0,4})([mhdw])")
-_UNIT_MS: Final = {"m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 7 * 86_400_000}
 
 _TEXTS: Final[Mapping[str, tuple[str, ...]]] = {
     "email": ("subject", "preheader", "html", "text"),
-    "in_app": ("title", "body", "cta_label", "cta_url"),
+    "in_app": in_app_template.TEXTS,
 }
 _REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
     "email": ("subject", "html"),
-    "in_app": ("form", "title", "body"),
+    "in_app": ("form", "title"),
 }
 _OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "email": ("transactional",),
-    "in_app": ("form", "expires_after"),
+    "in_app": in_app_template.OPTIONS,
 }
 
 
@@ -115,20 +115,6 @@ class EmailTemplate:
     """Mail that needs no consent and carries no unsubscribe link."""
 
 
-@dataclass(frozen=True, slots=True)
-class InAppTemplate:
-    """An item of the in-app feed, compiled."""
-
-    name: str
-    version: str
-    form: FeedForm
-    title: CompiledPart
-    body: CompiledPart
-    cta_label: CompiledPart | None
-    cta_url: CompiledPart | None
-    expires_after_ms: int | None
-
-
 CompiledTemplate: TypeAlias = EmailTemplate | InAppTemplate
 
 
@@ -180,7 +166,7 @@ def compile_template(source: TemplateSource) -> CompiledTemplate:
     work.check_fields()
     if work.problems:
         raise BadTemplates(work.problems)
-    result = _email(work) if source.channel == "email" else _in_app(work)
+    result = _email(work) if source.channel == "email" else compile_in_app(work)
     if work.problems or result is None:
         raise BadTemplates(work.problems)
     return result
@@ -192,7 +178,7 @@ def variables(template: CompiledTemplate) -> tuple[Variable, ...]:
         case EmailTemplate():
             parts: list[CompiledPart | None] = [template.subject, template.html, template.text]
         case InAppTemplate():
-            parts = [template.title, template.body, template.cta_label, template.cta_url]
+            parts = list(template.parts())
         case _:
             assert_never(template)
     return tuple(dict.fromkeys(variable for part in parts if part is not None for variable in part.variables))
@@ -300,27 +286,3 @@ def _document(html: str, preheader: str) -> str:
     if body is None:
         return hidden + html
     return html[: body.end()] + hidden + html[body.end() :]
-
-
-def _in_app(work: _Compilation) -> InAppTemplate | None:
-    fields = work.source.fields
-    form = fields["form"]
-    if form not in get_args(FeedForm):
-        work.refuse("form", f"there are {', '.join(get_args(FeedForm))}; not {form!r}")
-    if ("cta_label" in fields) is not ("cta_url" in fields):
-        work.refuse("cta_label" if "cta_label" in fields else "cta_url", "a label and a URL come together")
-    expires_after_ms = _duration_ms(work, "expires_after") if "expires_after" in fields else None
-    title, body = work.text("title"), work.text("body")
-    cta_label, cta_url = work.text("cta_label"), work.text("cta_url")
-    if title is None or body is None or work.problems:
-        return None
-    name, version = work.source.name, work.source.version
-    return InAppTemplate(name, version, form, title, body, cta_label, cta_url, expires_after_ms)
-
-
-def _duration_ms(work: _Compilation, name: str) -> int | None:
-    found = _DURATION.fullmatch(str(work.source.fields[name]))
-    if found is None:
-        work.refuse(name, "a duration is a whole number with m, h, d or w, such as 14d")
-        return None
-    return int(found[1]) * _UNIT_MS[found[2]]

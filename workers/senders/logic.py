@@ -86,6 +86,7 @@ class SenderLogic:
         self._parts = parts
         self._people = People(parts.topics)
         self._identity = parts.topics("identity")
+        self._engagement = parts.topics("engagement")
         self._slots = asyncio.Semaphore(CALLS_AT_ONCE)
         self._calls: set[asyncio.Task[None]] = set()
 
@@ -101,7 +102,7 @@ class SenderLogic:
     def prepare(self, batch: Batch, view: View, now_ms: int) -> tuple[Sequence[Any], Sequence[bytes]]:
         """Decode messages, and what is told of people; what is neither is dead-lettered."""
         del now_ms
-        items: list[tuple[Any, Message | Forget | wire.IdentityRecord]] = []
+        items: list[tuple[Any, Message | Forget | wire.Engagement | wire.IdentityRecord]] = []
         keys: list[bytes] = []
         for record in batch.records:
             try:
@@ -116,7 +117,9 @@ class SenderLogic:
                     keys.append(SENT.key(taken.id.encode()))
         return items, keys
 
-    def _decode(self, record: Any, topic: str) -> Message | Forget | wire.IdentityRecord:
+    def _decode(self, record: Any, topic: str) -> Message | Forget | wire.Engagement | wire.IdentityRecord:
+        if topic == self._engagement:
+            return wire.decode_engagement(record.value or b"")
         if topic == self._identity:
             return wire.decode_identity(record.value or b"")
         if record.value is None and record.key:
@@ -124,13 +127,15 @@ class SenderLogic:
         return wire.decode_message(record.value or b"")
 
     def apply(self, tp: TP, items: Sequence[Any], view: View, now_ms: int) -> None:
-        """Take messages in; follow merges and erasures."""
+        """Take messages in; follow merges, erasures, and what people did with their feeds."""
         for _, taken in items:
             match taken:
                 case Message():
                     self._take(taken, view, now_ms)
                 case Forget():
                     self._people.forget(taken, tp.topic, view, now_ms)
+                case wire.Engagement():
+                    self._people.engaged(taken, view, now_ms)
                 case _:
                     self._people.told(taken, view, now_ms)
 
@@ -180,6 +185,9 @@ class SenderLogic:
     # -- one message
 
     def _take(self, message: Message, view: View, now_ms: int) -> None:
+        if message.withdrawn is not None:
+            self._people.withdraw(message, view, now_ms)
+            return
         key = message.id.encode()
         if view.table(SENT).get(key) is not None or view.table(PENDING).get(key) is not None:
             self._parts.metrics.repeated(message)

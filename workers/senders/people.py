@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from schemas import wire
 from workers.core.ids import stable_id
-from workers.senders.channels.in_app import add_item
+from workers.senders.channels.in_app import add_item, settle, withdraw
 from workers.senders.ledger import Pending
 from workers.stream.tables import Table
 
@@ -86,6 +86,33 @@ class People:
         key = feed.person.encode()
         view.table(FEEDS).put(key, feed)
         view.send(self._topics("feeds"), key, wire.encode(feed))
+
+    def withdraw(self, message: wire.Message, view: View, now_ms: int) -> None:
+        """Take the items of the message's enrollment out of its person's feed."""
+        home = self.home(message.person, view)
+        if home != message.person:
+            moved = replace(message, person=home)
+            view.send(self._topics("messages.in_app"), home.encode(), wire.encode(moved))
+            return
+        feed = view.table(FEEDS).get(home.encode())
+        if feed is not None:
+            self._change(feed, withdraw(feed, message.enrollment, now_ms), view)
+
+    def engaged(self, engagement: wire.Engagement, view: View, now_ms: int) -> None:
+        """Take an item out of the feed that its person is through with; other channels have no feed."""
+        if engagement.channel != "in_app":
+            return
+        home = self.home(engagement.person, view)
+        if home != engagement.person:
+            # The engine sends it on as well, and to take an item out twice is to take it out once.
+            return
+        feed = view.table(FEEDS).get(home.encode())
+        if feed is not None:
+            self._change(feed, settle(feed, engagement, now_ms), view)
+
+    def _change(self, held: wire.Feed, feed: wire.Feed, view: View) -> None:
+        if feed is not held:
+            self.put_feed(feed, view)
 
     def told(self, record: wire.IdentityRecord, view: View, now_ms: int) -> None:
         """Follow what is known of who is who."""

@@ -229,7 +229,11 @@ class World:
 
     def sent(self) -> list[str]:
         """The templates sent, in order."""
-        return [message.template for message in self.messages]
+        return [message.template for message in self.messages if message.withdrawn is None]
+
+    def withdrawn(self) -> list[str]:
+        """Why messages were taken back, in order."""
+        return [message.withdrawn for message in self.messages if message.withdrawn is not None]
 
     def outcomes(self, kind: str) -> list[tuple[str, str | None]]:
         """Outcome and reason of the decisions of one kind, in order."""

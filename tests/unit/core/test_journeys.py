@@ -184,6 +184,7 @@ def test_an_exit_acts_at_once_also_during_a_wait(leave: Any, reason: str) -> Non
     assert world.timers == {}
     world.advance(10 * DAY)
     assert world.sent() == ["banner"]
+    assert reason in world.withdrawn()
     assert world.outcomes("exit") == [("exited", reason)]
 
 

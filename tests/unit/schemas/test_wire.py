@@ -40,6 +40,8 @@ PAIRS: list[tuple[type[BaseModel], type[msgspec.Struct]]] = [
     (records.ScorePart, wire.ScorePart),
     (records.ScoreCrossed, wire.ScoreCrossed),
     (records.FeedItem, wire.FeedItem),
+    (records.FeedShow, wire.FeedShow),
+    (records.FeedStep, wire.FeedStep),
     (records.Feed, wire.Feed),
     (records.DeadLetter, wire.DeadLetter),
     (records.AccountTraits, wire.AccountTraits),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.wire import Feed, FeedItem, Message, MessageContext
-from workers.core.render import RenderedInApp
-from workers.senders.channels.in_app import MAX_ITEMS, add_item, item_of, remove_expired
+from schemas.wire import Engagement, Feed, FeedItem, FeedShow, FeedStep, Message, MessageContext
+from workers.core.in_app_template import Show
+from workers.core.render import RenderedInApp, RenderedStep
+from workers.senders.channels.in_app import MAX_ITEMS, add_item, item_of, remove_expired, settle, withdraw
 
 NOW_MS = 1_773_480_000_000
 DAY_MS = 86_400_000
@@ -54,7 +56,7 @@ def test_a_rendered_message_becomes_an_item_that_expires_when_its_template_says(
     )
     content = RenderedInApp("banner", "T", "B", "Go", "/x", 14 * DAY_MS, "limit_banner", "v1")
     made = item_of(message, content, NOW_MS)
-    assert made == item(cta_label="Go", cta_url="/x", expires_at_ms=NOW_MS + 14 * DAY_MS)
+    assert made == item(cta_label="Go", cta_url="/x", expires_at_ms=NOW_MS + 14 * DAY_MS, enrollment="e")
 
 
 def test_an_item_is_added_as_the_newest() -> None:
@@ -102,3 +104,68 @@ def test_a_feed_is_bounded_and_keeps_the_newest(created: list[int]) -> None:
         feed = add_item(feed, item(f"m{number:03}", created_at_ms=at), NOW_MS)
     newest = sorted((at, f"m{number:03}") for number, at in enumerate(created))[-MAX_ITEMS:]
     assert [(one.created_at_ms, one.id) for one in feed.items] == newest
+
+
+def test_an_item_carries_what_its_form_needs() -> None:
+    """Steps, conditions and options; what is usual is left out, so that items stay small."""
+    message = Message(
+        id="m1",
+        channel="in_app",
+        person="user-1",
+        journey="j",
+        version="v",
+        enrollment="e",
+        step="0",
+        template="t",
+        tags=[],
+        context=MessageContext(user={}, account={}, event={}),
+        requested_at_ms=NOW_MS,
+    )
+    steps = (
+        RenderedStep("Invite", None, "Go", "/team", True, None, "invited"),
+        RenderedStep("Look", "B", None, None, False, "#save", None),
+    )
+    content = RenderedInApp(
+        "checklist", "T", "", None, None, None, "t", "v1",
+        steps=steps, priority=7, once="session", dismissible=False, show=Show("/x/*", "seen", 5_000, "#a"),
+    )  # fmt: skip
+    made = item_of(message, content, NOW_MS)
+    assert made.steps == [
+        FeedStep(title="Invite", done=True, event="invited", cta_label="Go", cta_url="/team"),
+        FeedStep(title="Look", body="B", selector="#save"),
+    ]
+    assert made.show == FeedShow(url="/x/*", event="seen", delay_ms=5_000, selector="#a")
+    assert (made.priority, made.once, made.dismissible) == (7, "session", False)
+
+
+def test_a_withdrawal_takes_out_the_items_of_its_enrollment() -> None:
+    """Those of others, and older ones that do not say whose they are, stay."""
+    held = [item("m1", enrollment="e1"), item("m2", enrollment="e2"), item("m3")]
+    feed = Feed(person="user-1", items=held, updated_at_ms=0)
+    assert ids(withdraw(feed, "e1", NOW_MS)) == ["m2", "m3"]
+    assert withdraw(feed, "e9", NOW_MS) is feed
+
+
+@pytest.mark.parametrize(
+    ("kind", "form", "once", "stays"),
+    [
+        ("opened", "banner", None, True),
+        ("opened", "banner", "session", True),
+        ("opened", "modal", "user", False),
+        ("clicked", "banner", None, True),
+        ("clicked", "checklist", None, True),
+        ("clicked", "banner", "user", False),
+        ("clicked", "modal", None, False),
+        ("clicked", "tour", None, False),
+        ("dismissed", "banner", None, False),
+        ("dismissed", "checklist", "session", False),
+        ("delivered", "banner", "user", True),
+    ],
+)
+def test_an_item_leaves_when_its_person_is_through_with_it(
+    kind: Any, form: str, once: str | None, stays: bool
+) -> None:
+    """On every device: the feed is the person's, not the browser's."""
+    feed = Feed(person="user-1", items=[item(form=form, once=once), item("other")], updated_at_ms=0)
+    said = Engagement(id="x", type=kind, person="user-1", message_id="m1", channel="in_app", at_ms=NOW_MS)
+    assert ids(settle(feed, said, NOW_MS)) == (["m1", "other"] if stays else ["other"])

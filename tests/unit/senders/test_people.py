@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-MAILS, BANNERS, IDENTITY = (TP(name, 0) for name in ("messages.email", "messages.in_app", "identity"))
+MAILS, BANNERS, IDENTITY, ENGAGEMENT = (
+    TP(name, 0) for name in ("messages.email", "messages.in_app", "identity", "engagement")
+)
 
 
 class Watched(Senders):
@@ -180,3 +182,35 @@ async def test_a_message_that_ended_leaves_no_word_of_its_person(senders: Watche
     await senders.read(MAILS, ("u1", wire.encode(message("m1"))))
     await senders.settle()
     assert senders.rows(WAITING.prefix) == []
+
+
+async def test_a_withdrawal_empties_the_feed_also_after_a_merge(senders: Watched) -> None:
+    """It goes the way that the message went; nothing is delivered by it, and twice is once."""
+    await senders.show("visitor", "a")
+    await senders.merge("visitor", "user")
+    back = message("back", "in_app", person="visitor", to=None, withdrawn="event: upgraded")
+    for _ in range(2):
+        await senders.read(BANNERS, ("visitor", wire.encode(back)))
+        await senders.follow()
+    assert senders.items("user") == []
+    assert [name for name, *_ in senders.deliveries()] == ["a"]
+
+
+async def test_what_a_person_dismissed_leaves_their_feed(senders: Watched) -> None:
+    """Mail that was opened, and messages that are not there, change nothing."""
+    await senders.show("u1", "a")
+    await senders.show("u1", "b")
+    for kind, name, channel in (("opened", "a", "email"), ("dismissed", "z", "in_app")):
+        await senders.read(ENGAGEMENT, ("u1", engaged(kind, name, channel)))
+    await senders.follow()
+    assert senders.items("u1") == ["a", "b"]
+    await senders.read(ENGAGEMENT, ("u1", engaged("dismissed", "a", "in_app")))
+    await senders.follow()
+    assert senders.items("u1") == ["b"]
+
+
+def engaged(kind: Any, name: str, channel: Any) -> bytes:
+    """An engagement of u1."""
+    return wire.encode(
+        wire.Engagement(id=name, type=kind, person="u1", message_id=name, channel=channel, at_ms=NOW)
+    )

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from schemas.wire import Feed, FeedItem, Message
+from schemas.wire import Engagement, Feed, FeedItem, FeedShow, FeedStep, Message
 
 if TYPE_CHECKING:
-    from workers.core.render import RenderedInApp
+    from schemas.fields import EngagementType
+    from workers.core.in_app_template import Show
+    from workers.core.render import RenderedInApp, RenderedStep
 
 MAX_ITEMS: Final = 50
 """Items of one feed; the oldest give way. At some 500 bytes an item the row stays near 25 kB."""
@@ -33,6 +35,34 @@ def item_of(message: Message, content: RenderedInApp, now_ms: int) -> FeedItem:
         cta_url=content.cta_url,
         created_at_ms=now_ms,
         expires_at_ms=expires_at_ms,
+        enrollment=message.enrollment,
+        priority=content.priority or None,
+        once=content.once,
+        dismissible=None if content.dismissible else False,
+        show=_show_of(content.show),
+        steps=[_step_of(step) for step in content.steps] or None,
+        author=content.author,
+        image_url=content.image_url,
+        image_alt=content.image_alt,
+        position=content.position,
+    )
+
+
+def _show_of(show: Show | None) -> FeedShow | None:
+    if show is None:
+        return None
+    return FeedShow(url=show.url, event=show.event, delay_ms=show.delay_ms, selector=show.selector)
+
+
+def _step_of(step: RenderedStep) -> FeedStep:
+    return FeedStep(
+        title=step.title,
+        body=step.body,
+        selector=step.selector,
+        event=step.event,
+        done=step.done or None,
+        cta_label=step.cta_label,
+        cta_url=step.cta_url,
     )
 
 
@@ -56,6 +86,38 @@ def remove_expired(feed: Feed, now_ms: int) -> Feed:
     if len(kept) == len(feed.items):
         return feed
     return Feed(v=feed.v, person=feed.person, items=kept, updated_at_ms=now_ms)
+
+
+def withdraw(feed: Feed, enrollment: str, now_ms: int) -> Feed:
+    """``feed`` without the items of an enrollment; the same object when there are none."""
+    return _without(feed, [item for item in feed.items if item.enrollment == enrollment], now_ms)
+
+
+def settle(feed: Feed, engagement: Engagement, now_ms: int) -> Feed:
+    """``feed`` without the item that its person is through with; the same object when they are not.
+
+    That is what they dismissed; what they clicked, but for a banner and a checklist, which stay until they
+    are dismissed or taken back; and with ``once: user`` what they have seen.
+    """
+    gone = [
+        item
+        for item in feed.items
+        if item.message_id == engagement.message_id and _is_through(item, engagement.type)
+    ]
+    return _without(feed, gone, now_ms)
+
+
+def _is_through(item: FeedItem, kind: EngagementType) -> bool:
+    if kind == "clicked":
+        return item.once == "user" or item.form not in ("banner", "checklist")
+    return kind == "dismissed" or (kind == "opened" and item.once == "user")
+
+
+def _without(feed: Feed, gone: list[FeedItem], now_ms: int) -> Feed:
+    if not gone:
+        return feed
+    items = [item for item in feed.items if item not in gone]
+    return Feed(v=feed.v, person=feed.person, items=items, updated_at_ms=now_ms)
 
 
 def _expired(item: FeedItem, now_ms: int) -> bool:
