@@ -15,9 +15,13 @@ TOUR = [
     {"title": "One", "body": "Look", "selector": "#a"},
     {"title": "Two", "cta_label": "Go", "cta_url": "/x"},
 ]
-CHECKLIST = [
-    {"title": "Invite {{ user.name }}", "event": "invited", "done": "{{ user.invited | default('') }}"}
-]
+INVITE = {
+    "title": "Invite {{ user.name }}",
+    "event": "invited",
+    "done": "{% if user.invited %}{{ user.word | default('yes') }}{% endif %}",
+}
+CHECKLIST = [INVITE]
+B = {"form": "banner", "body": "B"}
 CTA = {"cta_label": "Go", "cta_url": "/x"}
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from tests.unit.core.test_plan_limits import DAY, account, user
+from tests.unit.core.test_plan_limits import account, user
 from workers.core.recipients import Member, route
+
+DAY_MS = 86_400_000
 
 
 def reach_limit(times: int, world: object) -> None:
@@ -16,7 +18,7 @@ def test_an_upgrade_takes_the_banner_back_also_when_the_journey_is_over() -> Non
     """The steps ended after a day; the banner would be there for two weeks."""
     world = user()
     reach_limit(2, world)
-    world.advance(3 * DAY)
+    world.advance(3 * DAY_MS)
     assert world.withdrawn() == []
     world.track("plan_upgraded", mrr_delta=30)
     assert world.withdrawn() == ["goal:plan_upgraded"]
