@@ -76,6 +76,7 @@ class FeedItem(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_onl
     image_url: str | None = None
     image_alt: str | None = None
     position: FeedPosition | None = None
+    seen_at_ms: Millis | None = None
 
 
 class Feed(Record, frozen=True, kw_only=True):

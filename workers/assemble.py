@@ -206,6 +206,7 @@ class Assembly:
             unsubscribe=Unsubscribe(key, parseaddr(settings.mail_from)[0]),
             stripe=stripe_webhooks(settings),
             cors_origins=settings.cors_origins,
+            demo=settings.demo,
         )
         return GatewayPart(app, publisher, feed, settings.gateway_host, settings.gateway_port)
 

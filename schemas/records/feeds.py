@@ -61,3 +61,4 @@ class FeedItem(Part):
     image_url: str | None = Field(None, description="Post and modal: a picture, by https or a path.")
     image_alt: str | None = Field(None, description="What the picture shows; empty for decoration.")
     position: FeedPosition | None = Field(None, description="Banner: where; absent is top.")
+    seen_at_ms: Millis | None = Field(None, description="With once: user, when the person has seen it.")

@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from workers.errors import Misconfigured
 from workers.intake.auth import WriteKeys
+from workers.intake.demo_page import demo_routes
 from workers.intake.in_app import InApp
 from workers.intake.limits import Limits
 from workers.intake.problems import (
@@ -23,6 +24,7 @@ from workers.intake.problems import (
     answer_problem,
     answer_wrong_method,
 )
+from workers.intake.sdk import Sdk
 from workers.intake.settings import Topics
 from workers.intake.stripe import StripeRoute
 from workers.intake.tracking import STRICT_HEADER, Tracking
@@ -69,6 +71,7 @@ def create_gateway(
     unsubscribe: Unsubscribe | None = None,
     stripe: StripeWebhooks | None = None,
     cors_origins: Sequence[str] = (),
+    demo: bool = False,
     routes: Sequence[BaseRoute] = (),
 ) -> Starlette:
     """The app with its event routes and, where configured, the in-app feed and the unsubscribe pages.
@@ -85,6 +88,7 @@ def create_gateway(
         unsubscribe: None leaves ``/u/{token}`` out.
         stripe: None leaves ``/v1/webhooks/stripe`` out.
         cors_origins: origins of pages that may call ``/v1`` from a browser; ``("*",)`` for all.
+        demo: serve ``/demo``, a page that shows every in-app form and sends events; for one's own machine.
         routes: more routes, such as health and metrics.
 
     Raises:
@@ -115,6 +119,9 @@ def create_gateway(
             closing=closing,
         )
         paths += in_app.routes()
+    paths += Sdk().routes()
+    if demo:
+        paths += demo_routes()
     if unsubscribe is not None:
         paths += UnsubscribePages(unsubscribe, publisher=publisher, clock=clock, topics=topics).routes()
     if stripe is not None:

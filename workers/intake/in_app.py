@@ -6,10 +6,12 @@ cannot send headers) reads that feed and no other.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import asyncio
+from contextlib import aclosing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
+from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
@@ -22,11 +24,11 @@ from workers.intake.publisher import KafkaUnavailable, Record
 from workers.intake.tokens import check_key, read_feed_token
 
 if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncGenerator, Iterator, Mapping, MutableMapping
 
     from starlette.requests import Request
     from starlette.responses import Response
+    from starlette.types import Receive, Scope, Send
 
     from schemas.fields import EngagementType
     from workers.clock import Clock
@@ -38,11 +40,13 @@ if TYPE_CHECKING:
 
 _EVENT_BYTES = 4096
 _RETRY_S = 2.0
+_URL_CHARS = 2_000
 
 
 class _Event(msgspec.Struct):
     message_id: str
     type: Literal["seen", "clicked", "dismissed"]
+    url: str | None = None
 
 
 _decode = msgspec.json.Decoder(_Event).decode
@@ -53,6 +57,28 @@ ENGAGEMENTS: Final[Mapping[str, EngagementType]] = {
     "dismissed": "dismissed",
 }
 """What a person did in the app -> the engagement it is."""
+
+
+class _Stream(StreamingResponse):
+    """A stream that gives up on a client which takes nothing in for ``stalled_s`` seconds.
+
+    Nothing is buffered for it meanwhile: the next thing it would be told is the feed as it is then.
+    """
+
+    def __init__(self, content: AsyncGenerator[bytes], *, stalled_s: float, **options: Any) -> None:
+        super().__init__(content, **options)
+        self._content = content
+        self._stalled_s = stalled_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_soon(message: MutableMapping[str, Any]) -> None:
+            async with asyncio.timeout(self._stalled_s):
+                await send(message)
+
+        # A time-out is an OSError, which Starlette takes for what it is: the client is not there any more.
+        async with aclosing(self._content):
+            with suppress(ClientDisconnect):
+                await super().__call__(scope, receive, send_soon)
 
 
 class InApp:
@@ -108,8 +134,9 @@ class InApp:
         self._need_feed()
         self._check_room(person)
         last = request.headers.get("last-event-id") or request.query_params.get("since")
-        return StreamingResponse(
+        return _Stream(
             self._events(person, expires_ms, last),
+            stalled_s=self._limits.stream_write_seconds,
             media_type="text/event-stream",
             headers={
                 "cache-control": "no-store",
@@ -118,7 +145,7 @@ class InApp:
             },
         )
 
-    async def _events(self, person: str, expires_ms: int, last: str | None) -> AsyncIterator[bytes]:
+    async def _events(self, person: str, expires_ms: int, last: str | None) -> AsyncGenerator[bytes]:
         """Until the client leaves, the token expires or the gateway shuts down."""
         with self._watching(person) as watch:
             yield f"retry: {int(_RETRY_S * 1000)}\n\n".encode()
@@ -128,8 +155,10 @@ class InApp:
                     last = feed.cursor
                     data = msgspec.json.encode(self._shown(feed))
                     yield b"event: feed\nid: " + last.encode() + b"\ndata: " + data + b"\n\n"
-                elif not await watch.wait(self._limits.heartbeat_seconds):
-                    yield b": still here\n\n"
+                else:
+                    left_s = self._clock.seconds_until(expires_ms)
+                    if not await watch.wait(max(0.0, min(self._limits.heartbeat_seconds, left_s))):
+                        yield b": still here\n\n"
 
     async def _event(self, request: Request) -> Response:
         """``{message_id, type}`` -> one engagement record; saying it twice gives the same id twice."""
@@ -184,7 +213,8 @@ class InApp:
             self._metrics.streams.dec()
 
     def _shown(self, feed: Feed) -> dict[str, Any]:
-        return {"cursor": feed.cursor, "items": feed.live(self._clock.now_ms())}
+        now_ms = self._clock.now_ms()
+        return {"cursor": feed.cursor, "items": feed.live(now_ms), "now_ms": now_ms}
 
     def _engagement(self, person: str, event: _Event) -> Record:
         """The record; journey and step are known while the message is still in the person's feed."""
@@ -199,6 +229,7 @@ class InApp:
             channel="in_app",
             journey=item.get("journey"),
             step=item.get("step"),
+            url=event.url,
             at_ms=self._clock.now_ms(),
         )
         return Record(self._topics.engagement, person.encode(), wire.encode(record))
@@ -211,4 +242,6 @@ def _read_event(body: bytes, limits: Limits) -> _Event:
         raise Problem(400, "invalid", f'send {{"message_id": "...", "type": "seen"}}: {error}') from None
     if not 0 < len(event.message_id) <= limits.id_length:
         raise Problem(400, "invalid", f"message_id must have 1 to {limits.id_length} characters")
+    if event.url is not None and len(event.url) > _URL_CHARS:
+        raise Problem(400, "invalid", f"url must have at most {_URL_CHARS} characters")
     return event

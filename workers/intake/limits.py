@@ -57,6 +57,9 @@ class Limits:
     heartbeat_seconds: float = 15.0
     """Silence after which a stream sends a comment line, so that proxies keep it and dead peers are found."""
 
+    stream_write_seconds: float = 30.0
+    """How long a client of a stream may take nothing in before its connection is closed."""
+
     keep_alive_seconds: int = 65
     """How long an idle connection stays open: above the 60 s of common load balancers, so that they never
     reuse one that is being closed."""

@@ -54,6 +54,7 @@ LOOK_S = 0.5
 STILL_LOOKS = 6  # looks without any lag: longer than a message takes through all topics
 LAG = "brimful_consumer_lag_records"
 DAY_MS = 86_400_000
+DEMO_PERSON = "ada"
 TOKEN_MS = 365 * DAY_MS
 
 
@@ -128,6 +129,7 @@ def _worker(
         "BRIMFUL_SMTP": f"smtp://{sink.smtp_host}:{sink.smtp_port}",
         "BRIMFUL_MAIL_FROM": "Acme Product <hello@example.com>",
         "BRIMFUL_GATEWAY_PORT": str(gateway),
+        "BRIMFUL_DEMO": "true",
         "BRIMFUL_PUBLIC_URL": f"http://127.0.0.1:{gateway}",
         "BRIMFUL_HTTP_PORT": str(admin),
         "BRIMFUL_INSTANCE_ID": "local",
@@ -176,6 +178,7 @@ async def _replay(
         "mail": sink.http_url,
         "metrics": f"http://127.0.0.1:{admin}/metrics",
         "gateway": f"http://127.0.0.1:{gateway}/v1/track   (write key {session.write_key})",
+        "demo": _demo_url(gateway, session, clock),
         "worker log": str(options.data / "worker.log"),
     }
     publish = GatewayPublisher(f"http://127.0.0.1:{gateway}", session.write_key)
@@ -251,6 +254,12 @@ async def _through(admin_port: int) -> None:
 
 def _tail(log_path: Path) -> str:
     return "\n".join(log_path.read_text(errors="replace").splitlines()[-15:])
+
+
+def _demo_url(gateway: int, session: Session, clock: ScaledClock) -> str:
+    """The page that tries the SDK, as one person. What stands behind # is sent to nobody."""
+    token = make_feed_token(session.secret.encode(), DEMO_PERSON, clock.now_ms() + TOKEN_MS)
+    return f"http://127.0.0.1:{gateway}/demo#user={DEMO_PERSON}&key={session.write_key}&token={token}"
 
 
 def _feed_note(view: LiveView, session: Session, gateway: int, clock: ScaledClock) -> Any:

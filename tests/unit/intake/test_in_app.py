@@ -80,7 +80,11 @@ async def test_a_long_poll_answers_when_the_feed_changes(gateway: Gateway) -> No
 async def test_a_long_poll_ends_without_a_change() -> None:
     """After its time it answers what the client already has."""
     gateway = Gateway(Limits(long_poll_seconds=0.01))
-    assert await poll(gateway, since="none") == {"cursor": "none", "items": []}
+    assert await poll(gateway, since="none") == {
+        "cursor": "none",
+        "items": [],
+        "now_ms": NOW_MS,
+    }
 
 
 async def test_a_shutdown_ends_long_polls(gateway: Gateway) -> None:
@@ -236,3 +240,57 @@ async def test_a_feed_without_a_key_is_refused(gateway: Gateway) -> None:
             metrics=GatewayMetrics(CollectorRegistry()),
             feed=gateway.feed,
         )
+
+
+async def test_a_stream_ends_when_its_token_does() -> None:
+    """At once, also in the middle of a silence: who was logged out sees nothing more."""
+    gateway = Gateway(Limits(heartbeat_seconds=60))
+    gateway.feed.write("u1", [ITEM])
+    chunks: asyncio.Queue[bytes] = asyncio.Queue()
+    stream = asyncio.create_task(read_stream(gateway, chunks, auth(gateway, expires_ms=NOW_MS + 20)))
+    await chunks.get()
+    await chunks.get()
+    gateway.clock.time_ms = NOW_MS + 20
+    assert await asyncio.wait_for(stream, 10) == 200
+    assert gateway.feed.watching("u1") == 0
+
+
+async def test_a_client_that_takes_nothing_in_is_let_go() -> None:
+    """It holds neither a place nor memory: what it would be told is read when it is told."""
+    gateway = Gateway(Limits(stream_write_seconds=0.01))
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.Event().wait()
+        return {}
+
+    async def send(message: Any) -> None:
+        if message.get("body"):
+            await asyncio.Event().wait()
+
+    raw = [(name.encode(), value.encode()) for name, value in auth(gateway).items()]
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "http_version": "1.1",
+        "method": "GET",
+        "path": "/v1/in-app/stream",
+        "raw_path": b"/v1/in-app/stream",
+        "query_string": b"",
+        "headers": raw,
+    }
+    await asyncio.wait_for(gateway.app(scope, receive, send), 10)
+    assert gateway.feed.watching("u1") == 0
+    assert gateway.sample("brimful_gateway_streams_open") == 0
+
+
+async def test_a_click_says_where_it_led(gateway: Gateway) -> None:
+    """To tell a journey's links apart; not longer than any address of ours."""
+    body = {"message_id": "msg-1", "type": "clicked", "url": "/plans"}
+    answer = await gateway.client.post("/v1/in-app/events", json=body, headers=auth(gateway))
+    assert answer.status_code == 200
+    (record,) = gateway.publisher.of("engagement")
+    assert json.loads(record.value)["url"] == "/plans"
+    body["url"] = "/" * 2_001
+    assert (
+        await gateway.client.post("/v1/in-app/events", json=body, headers=auth(gateway))
+    ).status_code == 400

@@ -151,7 +151,7 @@ def test_a_withdrawal_takes_out_the_items_of_its_enrollment() -> None:
     [
         ("opened", "banner", None, True),
         ("opened", "banner", "session", True),
-        ("opened", "modal", "user", False),
+        ("opened", "modal", "user", True),
         ("clicked", "banner", None, True),
         ("clicked", "checklist", None, True),
         ("clicked", "banner", "user", False),
@@ -169,3 +169,12 @@ def test_an_item_leaves_when_its_person_is_through_with_it(
     feed = Feed(person="user-1", items=[item(form=form, once=once), item("other")], updated_at_ms=0)
     said = Engagement(id="x", type=kind, person="user-1", message_id="m1", channel="in_app", at_ms=NOW_MS)
     assert ids(settle(feed, said, NOW_MS)) == (["m1", "other"] if stays else ["other"])
+
+
+def test_what_is_shown_once_is_marked_when_it_was_seen() -> None:
+    """Other pages and devices do not show it; the one that does still learns when it is taken back."""
+    feed = Feed(person="user-1", items=[item(once="user"), item("m2")], updated_at_ms=0)
+    said = Engagement(id="x", type="opened", person="user-1", message_id="m1", channel="in_app", at_ms=NOW_MS)
+    seen = settle(feed, said, NOW_MS)
+    assert [one.seen_at_ms for one in seen.items] == [NOW_MS, None]
+    assert settle(seen, said, NOW_MS + 1) is seen

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from schemas.wire import Engagement, Feed, FeedItem, FeedShow, FeedStep, Message
 
 if TYPE_CHECKING:
@@ -94,11 +96,14 @@ def withdraw(feed: Feed, enrollment: str, now_ms: int) -> Feed:
 
 
 def settle(feed: Feed, engagement: Engagement, now_ms: int) -> Feed:
-    """``feed`` without the item that its person is through with; the same object when they are not.
+    """``feed`` without the item that its person is through with; the same object where nothing changes.
 
-    That is what they dismissed; what they clicked, but for a banner and a checklist, which stay until they
-    are dismissed or taken back; and with ``once: user`` what they have seen.
+    That is what they dismissed, and what they clicked, but for a banner and a checklist, which stay until
+    they are dismissed or taken back. An item with ``once: user`` that they have seen is marked rather than
+    taken out: the page that shows it now must still learn when it is taken back.
     """
+    if engagement.type == "opened":
+        return _seen(feed, engagement.message_id, now_ms)
     gone = [
         item
         for item in feed.items
@@ -110,7 +115,17 @@ def settle(feed: Feed, engagement: Engagement, now_ms: int) -> Feed:
 def _is_through(item: FeedItem, kind: EngagementType) -> bool:
     if kind == "clicked":
         return item.once == "user" or item.form not in ("banner", "checklist")
-    return kind == "dismissed" or (kind == "opened" and item.once == "user")
+    return kind == "dismissed"
+
+
+def _seen(feed: Feed, message_id: str, now_ms: int) -> Feed:
+    def is_new(item: FeedItem) -> bool:
+        return item.message_id == message_id and item.once == "user" and item.seen_at_ms is None
+
+    if not any(map(is_new, feed.items)):
+        return feed
+    items = [replace(item, seen_at_ms=now_ms) if is_new(item) else item for item in feed.items]
+    return Feed(v=feed.v, person=feed.person, items=items, updated_at_ms=now_ms)
 
 
 def _without(feed: Feed, gone: list[FeedItem], now_ms: int) -> Feed:
