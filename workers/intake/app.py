@@ -96,7 +96,7 @@ def create_gateway(
     """
     limits, topics = limits or Limits(), topics or Topics()
     closing = asyncio.Event()
-    paths: list[BaseRoute] = [*routes]
+    paths: list[BaseRoute] = [*routes, *Sdk().routes(), *(demo_routes() if demo else ())]
     paths += Tracking(
         publisher=publisher,
         write_keys=WriteKeys(write_keys),
@@ -119,18 +119,12 @@ def create_gateway(
             closing=closing,
         )
         paths += in_app.routes()
-    paths += Sdk().routes()
-    if demo:
-        paths += demo_routes()
     if unsubscribe is not None:
         paths += UnsubscribePages(unsubscribe, publisher=publisher, clock=clock, topics=topics).routes()
     if stripe is not None:
         paths += StripeRoute(stripe, publisher, clock, limits, topics, metrics).routes()
-    app = Starlette(
-        routes=paths,
-        middleware=_middleware(metrics, cors_origins),
-        exception_handlers=_ANSWERS,
-    )
+    layers = _middleware(metrics, cors_origins)
+    app = Starlette(routes=paths, middleware=layers, exception_handlers=_ANSWERS)
     app.state.gateway = GatewayState(publisher, feed, limits, closing)
     return app
 
