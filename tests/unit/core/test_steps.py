@@ -611,7 +611,13 @@ def test_who_stands_in_a_part_that_is_gone_leaves_with_the_reason() -> None:
 
 def test_the_holdout_goes_the_same_way_without_messages() -> None:
     """Waits, splits, updates and the other journey alike; also no webhook."""
-    steps = [SPLIT, {"send": {"webhook": "x"}}, {"update": {"traits": {"seen": 1}}}, wait_for(), BANNER]
+    steps: list[dict[str, Any]] = [
+        SPLIT,
+        {"send": {"webhook": "x"}},
+        {"update": {"traits": {"seen": 1}}},
+        wait_for(),
+        BANNER,
+    ]
     treated, held_out = (inside(*steps, holdout=share) for share in ("0%", "100%"))
     for world in (treated, held_out):
         world.track("paid")
