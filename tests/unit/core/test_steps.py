@@ -125,18 +125,41 @@ def test_an_event_is_waited_for_until_the_timeout(after_ms: int, sent: list[str]
 @pytest.mark.parametrize(
     ("event_ms", "heard"),
     [
-        (START + DAY - DAY, False),  # before the step, though it arrives while it waits
-        (START + DAY - 1_001, False),
-        (START + DAY - START % SECOND, True),  # the second of the step: producers' clocks tell no more
-        (START + DAY + 1, True),
+        (START, False),  # before the step, though it arrives while it waits
+        (START + DAY - 1, False),
+        (START + DAY, True),  # the second of the step: producers' clocks tell no more
+        (START + DAY + 501, True),
     ],
 )
 def test_what_counts_is_what_happened_since_the_step(event_ms: int, heard: bool) -> None:
     """By the event's own time."""
-    world = inside({"wait": "1d"}, wait_for(), mark("after"))
+    world = world_of({"wait": "1d"}, wait_for(), mark("after"))
+    world.advance(500)
+    world.track("limit", START)
     world.advance(DAY + HOUR // 2)
     world.track("paid", event_ms)
     assert (world.sent() == ["after"]) is heard
+
+
+@pytest.mark.parametrize(("late_ms", "heard"), [(1, True), (0, False)])
+def test_an_event_of_the_wait_counts_until_the_timer_has_fired(late_ms: int, heard: bool) -> None:
+    """It comes late, and so does the timer; what happened at the timeout itself was too late anyway."""
+    world = inside(wait_for() | {"timed_out": [{"exit": "late"}]}, mark("after"))
+    world.now_ms = START + 2 * HOUR
+    world.track("paid", START + HOUR - late_ms)
+    world.advance(0)
+    assert (world.sent() == ["after"]) is heard
+
+
+def test_in_a_loop_each_round_waits_for_an_event_of_its_own() -> None:
+    """One that came early is used up by the step that it passes."""
+    loop = {"repeat": {"times": 2, "steps": [wait_for(since="entry"), mark("again")]}}
+    world = inside({"wait": "1d"}, loop)
+    world.track("paid")
+    world.advance(DAY)
+    assert world.sent() == ["again"]
+    world.track("paid")
+    assert world.sent() == ["again", "again"]
 
 
 def test_since_entry_counts_what_came_before_the_step() -> None:
@@ -556,10 +579,12 @@ def test_a_condition_ends_a_journey_at_once() -> None:
 def test_time_alone_may_make_the_condition_true() -> None:
     """The timer looks, and nothing is sent at that instant."""
     leave = [{"when": {"not": {"performed": "opened", "within": "1d"}}}]
-    world = world_of({"wait": "1d"}, mark("after"), exit=leave)
+    world = world_of({"wait": "5d"}, mark("after"), exit=leave)
     world.track("opened")
     world.track("limit")
-    world.advance(DAY)
+    world.advance(DAY - 1)
+    assert world.outcomes("exit") == []
+    world.advance(1)
     assert world.sent() == []
     assert len(world.outcomes("exit")) == 1
     assert world.timers == {}
