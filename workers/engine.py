@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec.structs import replace
 
@@ -12,6 +12,7 @@ from workers.scheduler.agent import Scheduler
 from workers.signals.account_traits import AccountTraitSignals
 from workers.signals.accounts import AccountSignals
 from workers.signals.engagement import Engagements
+from workers.signals.intake import Carried
 from workers.signals.object_sweep import ObjectChunk, ObjectSweep
 from workers.signals.objects import ObjectSignals, tells
 from workers.signals.sweep import Sweep
@@ -40,12 +41,6 @@ class Handler(Protocol):
     def apply(self, tp: TP, items: Sequence[Any], view: View, now_ms: int) -> None:
         """See ``workers.stream.logic.PartitionLogic``."""
         ...
-
-
-class Carried(NamedTuple):
-    """An event that came inside another record, as the signals read records."""
-
-    value: bytes
 
 
 class Asks:
@@ -109,7 +104,7 @@ class EngineLogic(Quiet):
             topics("scheduler"): Asks(partition, parts, self._scheduler, users, self._objects),
             topics("account-events"): AccountSignals(parts),
             topics("account-traits"): AccountTraitSignals(partition, parts),
-            topics("engagement"): Engagements(parts),
+            topics("engagement"): Engagements(partition, parts, users),
             topics("objects"): self._objects,
             topics("product-events"): users,
         }

@@ -70,9 +70,9 @@ def resume(
 ) -> Transition:
     """Go on after a timer, or (``fired`` False) before it, with what is due.
 
-    Does nothing where the enrollment is over, is not known, or is due later.
-    The journey's present version is followed, if it still has the steps that are due: a step that waits is
-    asked whether its wait is over, any other runs. Otherwise the enrollment ends (``version_gone``).
+    Does nothing where the enrollment is over, is not known, or is due later. The journey's present version is
+    followed, if it still has the steps that are due: a step that waits is asked whether its wait is over, any
+    other runs. Otherwise the enrollment ends (``version_gone``).
     """
     enrollment = progress.enrollment(enrollment_id)
     if enrollment is None or enrollment.due_ms is None or now_ms < enrollment.due_ms:

@@ -1,26 +1,34 @@
 """Engagement of people with messages, kept per person: when they last did each thing on each channel.
 
 Who unsubscribes or complains has refused that channel, in the same transaction.
+Journeys and segments may ask for it as for any event of the person, by channel and kind: ``email_clicked``,
+with the properties ``journey``, ``step``, ``message_id``, ``channel`` and ``url``.
 """
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 from msgspec.structs import replace
 
 from schemas import wire
 from workers.core.consent import Said
+from workers.core.ids import stable_id
 from workers.identity.places import elsewhere
 from workers.shell import Subject
+from workers.signals.intake import Carried
 from workers.state import ENGAGEMENT, EngagementRow
+from workers.stream.batch import TP
 from workers.stream.decoding import decoded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from workers.shell import EngineParts
-    from workers.stream.batch import TP, Batch
+    from workers.signals.users import UserSignals
+    from workers.stream.batch import Batch
     from workers.stream.view import View
 
 
@@ -31,8 +39,11 @@ REFUSALS: Final = frozenset({"unsubscribed", "complained"})
 class Engagements:
     """What one partition does with its engagement records."""
 
-    def __init__(self, parts: EngineParts) -> None:
+    def __init__(self, partition: int, parts: EngineParts, users: UserSignals) -> None:
         self._parts = parts
+        self._users = users
+        self._events = TP(parts.topics("product-events"), partition)
+        self._asked = parts.plan.user.events.keys() | parts.plan.account.events.keys()
 
     def prepare(self, batch: Batch, view: View, now_ms: int) -> tuple[Sequence[Any], Sequence[bytes]]:
         """Decode the records."""
@@ -62,3 +73,34 @@ class Engagements:
                 words = (Said(engagement.channel, None, opted_in=False),)
                 subject = Subject("user", key, view, self._parts)
                 subject.note_consent(words, engagement.at_ms, engagement.type, now_ms)
+            if event_name(engagement) in self._asked:
+                value = as_event(engagement, now_ms)
+                event = wire.decode_product_event(value)
+                taken = (Carried(value), event, key, wire.at_ms(event))
+                self._users.apply(self._events, (taken,), view, now_ms)
+
+
+def event_name(engagement: wire.Engagement) -> str:
+    """What definitions call it."""
+    return f"{engagement.channel}_{engagement.type}"
+
+
+def as_event(engagement: wire.Engagement, now_ms: int) -> bytes:
+    """The engagement as a product event of the person; one that comes twice has the same message id."""
+    at_ms = min(engagement.at_ms, now_ms)
+    told = {
+        "journey": engagement.journey,
+        "step": engagement.step,
+        "message_id": engagement.message_id,
+        "channel": engagement.channel,
+        "url": engagement.url,
+    }
+    event = {
+        "type": "track",
+        "messageId": stable_id("engagement", engagement.id),
+        "timestamp": datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds"),
+        "userId": engagement.person,
+        "event": event_name(engagement),
+        "properties": {name: value for name, value in told.items() if value is not None},
+    }
+    return msgspec.json.encode(event)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 NOW = 1_773_480_000_000
 HOUR = 3_600_000
 DAY = 24 * HOUR
-TOPICS = ("scheduler", "account-events", "engagement", "product-events")
+TOPICS = ("scheduler", "account-events", "account-traits", "engagement", "product-events")
 OF_MERGING = (wire.MergeRequest, wire.Merged, wire.Released)
 _DUE = Struct(">Q")
 

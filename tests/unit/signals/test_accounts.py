@@ -22,6 +22,7 @@ from workers.signals.account_events import (
     encode,
 )
 from workers.signals.engagement import Engagements
+from workers.signals.users import UserSignals
 from workers.state import ENGAGEMENT
 from workers.stream.batch import TP, Batch
 from workers.stream.partitioner import partition_of
@@ -159,7 +160,7 @@ def test_a_changed_trait_ends_what_it_ends() -> None:
 
 def test_engagement_is_kept_by_channel_and_kind() -> None:
     """The latest moment, in whatever order they come, and how often."""
-    handler, view = Engagements(Engine().parts), View(EMPTY.get)
+    handler, view = Engagements(0, parts := Engine().parts, UserSignals(0, parts)), View(EMPTY.get)
 
     def engaged(offset: int, at_ms: int) -> Rec:
         one = wire.Engagement(
