@@ -80,6 +80,7 @@ _SCHEDULED = (
     records.Erase,
     records.MemberMoved,
     records.ConsentChange,
+    records.Backfilled,
 )
 _IDENTITY = (records.PersonMerged, records.FeedMoved, records.PersonErased)
 

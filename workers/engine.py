@@ -12,8 +12,9 @@ from workers.scheduler.agent import Scheduler
 from workers.signals.account_traits import AccountTraitSignals
 from workers.signals.accounts import AccountSignals
 from workers.signals.engagement import Engagements
-from workers.signals.sweep import Sweep
+from workers.signals.sweep import Chunk, Sweep
 from workers.signals.users import UserSignals
+from workers.slot_books import SlotBooks
 from workers.stream.batch import TP
 from workers.stream.logic import Quiet
 
@@ -90,6 +91,7 @@ class EngineLogic(Quiet):
         topics = parts.topics
         self._scheduler = Scheduler(parts)
         self._sweep = Sweep(parts)
+        self._books = SlotBooks(parts)
         users = UserSignals(partition, parts)
         self._handlers: dict[str, Handler] = {
             topics("scheduler"): Asks(partition, parts, self._scheduler, users),
@@ -119,11 +121,12 @@ class EngineLogic(Quiet):
 
     def opened(self, store: PartitionStore) -> Sequence[Any]:
         """What a new workspace leaves to do."""
-        return self._sweep.opened(store)
+        return [*self._books.opened(store), *self._sweep.opened(store)]
 
     def notices(self, notices: Sequence[Any], view: View, now_ms: int) -> None:
         """Do a part of it."""
-        self._sweep.take(notices, view, now_ms)
+        self._books.take(notices, view, now_ms)
+        self._sweep.take([notice for notice in notices if isinstance(notice, Chunk)], view, now_ms)
 
     async def act(self, effects: Sequence[Any], notify: Notify) -> None:
         """Go on with it."""

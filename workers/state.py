@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from workers.core.activity import Activity
+from workers.core.backfill import Book
 from workers.core.consent import Consents
 from workers.core.progress import Progress
 from workers.core.scores import Scores
@@ -108,6 +109,9 @@ ACCOUNTS = SubjectTables(
     Table("account_memberships", b"S", Memberships),
     Table("account_scores", b"C", Scores),
 )
+
+BOOKS = Table("slot_books", b"b", Book)
+"""A row for users and one for accounts: no person's."""
 
 CONSENTS = Table("consents", b"k", Consents)
 ENGAGEMENT = Table("engagement", b"g", EngagementRow)

@@ -114,6 +114,19 @@ class ConsentChange(Record):
     at_ms: Millis = Field(description="When the person said it; the latest word counts.")
 
 
+class Backfilled(Record):
+    """What a subject did before a slot began to count; or that all subjects' past was brought."""
+
+    type: Literal["backfilled"]
+    id: Text
+    subject_type: SubjectType
+    subject: Text = Field(description="Whose past; with `done` any key of the partition that is told.")
+    slots: dict[str, str] = Field(description="Content of each slot by its id: bytes in base64.")
+    done: bool | None = Field(None, description="True: these slots of this partition hold all now.")
+    moved: bool | None = Field(None, description="True: it was brought to another id, which was merged.")
+    at_ms: Millis
+
+
 SchedulerRecord: TypeAlias = Annotated[
     Eligible
     | AccountFacts
@@ -125,7 +138,8 @@ SchedulerRecord: TypeAlias = Annotated[
     | Forwarded
     | Erase
     | MemberMoved
-    | ConsentChange,
+    | ConsentChange
+    | Backfilled,
     Field(discriminator="type"),
 ]
 """One record of ``scheduler``."""

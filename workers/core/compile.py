@@ -110,6 +110,7 @@ def _compile_subject(subject: SubjectType, workspace: Workspace, zones: Callable
         compile_segments(groups, names, scores),
         scores,
         {trait: tuple(leaving) for trait, leaving in account_exits.items()},
+        slots.parts,
     )
 
 

@@ -174,7 +174,8 @@ class SubjectPlan:
     ``retentions_ms`` is the retention of each plain slot by its id. ``message_memory_ms`` is the longest time
     that a condition looks back for messages. ``measures`` are the slots that are not plain, by their ids;
     ``truths`` are to be followed (``workers.core.slots.follow``) whenever traits change. ``segments`` and
-    ``scores`` are those of subjects of this kind.
+    ``scores`` are those of subjects of this kind. ``slot_parts`` says what each slot for events is made of;
+    its length stands last.
     """
 
     subject: SubjectType
@@ -188,6 +189,7 @@ class SubjectPlan:
     segments: SegmentsPlan = NO_SEGMENTS
     scores: ScorePlans = NO_SCORES
     account_exits: Mapping[str, tuple[JourneyPlan, ...]] = field(default_factory=dict)
+    slot_parts: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
