@@ -81,6 +81,7 @@ _SCHEDULED = (
     records.MemberMoved,
     records.ConsentChange,
     records.ObjectsChanged,
+    records.Backfilled,
 )
 _IDENTITY = (records.PersonMerged, records.FeedMoved, records.PersonErased)
 

@@ -259,6 +259,18 @@ class ConsentChange(Record, tag_field="type", tag="consent_change", frozen=True,
     at_ms: Millis
 
 
+class Backfilled(Record, tag_field="type", tag="backfilled", frozen=True, kw_only=True):
+    """What a subject did before a slot began to count; or that all subjects' past was brought."""
+
+    id: Text
+    subject_type: SubjectType
+    subject: Text
+    slots: dict[str, str]
+    done: bool | None = None
+    moved: bool | None = None
+    at_ms: Millis
+
+
 class Message(Record, frozen=True, kw_only=True):
     """One message to render and deliver. ``id`` is its idempotency key, also towards the provider."""
 
@@ -459,6 +471,7 @@ SchedulerRecord = (
     | MemberMoved
     | ConsentChange
     | ObjectsChanged
+    | Backfilled
 )
 IdentityRecord = PersonMerged | FeedMoved | PersonErased
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import schemas.commands
+import workers.backfill_commands
 import workers.consent_commands
 import workers.erasure.commands
 import workers.imports.commands
@@ -41,6 +42,7 @@ cli.add_typer(workers.propensity_commands.cli, name="propensity")
 cli.add_typer(workers.plan_commands.cli, name="plan")
 cli.add_typer(workers.segment_commands.cli, name="segment")
 cli.add_typer(workers.consent_commands.cli, name="consent")
+cli.add_typer(workers.backfill_commands.cli)
 cli.add_typer(workers.erasure.commands.cli)
 cli.add_typer(schemas.commands.cli, name="schemas")
 cli.add_typer(workers.imports.commands.cli, name="import")

@@ -15,8 +15,9 @@ from workers.signals.engagement import Engagements
 from workers.signals.intake import Carried
 from workers.signals.object_sweep import ObjectChunk, ObjectSweep
 from workers.signals.objects import ObjectSignals, tells
-from workers.signals.sweep import Sweep
+from workers.signals.sweep import Chunk, Sweep
 from workers.signals.users import UserSignals
+from workers.slot_books import SlotBooks
 from workers.stream.batch import TP
 from workers.stream.logic import Quiet
 
@@ -99,6 +100,7 @@ class EngineLogic(Quiet):
         self._sweep = Sweep(parts)
         self._objects = ObjectSignals(partition, parts)
         self._object_sweep = ObjectSweep(parts, self._objects)
+        self._books = SlotBooks(parts)
         users = UserSignals(partition, parts)
         self._handlers: dict[str, Handler] = {
             topics("scheduler"): Asks(partition, parts, self._scheduler, users, self._objects),
@@ -131,13 +133,13 @@ class EngineLogic(Quiet):
     def opened(self, store: PartitionStore) -> Sequence[Any]:
         """What a new workspace leaves to do."""
         self._objects.store = store
-        return [*self._object_sweep.opened(store), *self._sweep.opened(store)]
+        return [*self._books.opened(store), *self._object_sweep.opened(store), *self._sweep.opened(store)]
 
     def notices(self, notices: Sequence[Any], view: View, now_ms: int) -> None:
         """Do a part of it."""
-        chunks = [one for one in notices if isinstance(one, ObjectChunk)]
-        self._object_sweep.take(chunks, view, now_ms)
-        self._sweep.take([one for one in notices if not isinstance(one, ObjectChunk)], view, now_ms)
+        self._books.take(notices, view, now_ms)
+        self._object_sweep.take([one for one in notices if isinstance(one, ObjectChunk)], view, now_ms)
+        self._sweep.take([one for one in notices if isinstance(one, Chunk)], view, now_ms)
 
     async def act(self, effects: Sequence[Any], notify: Notify) -> None:
         """Go on with it."""

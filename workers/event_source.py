@@ -44,12 +44,16 @@ MAX_LINE_BYTES: Final = 16 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One record: its partition and offset, or -1 and the number of its line, from 1; and its key, if any."""
+    """One record: its partition and offset, or -1 and the number of its line, from 1; and its key, if any.
+
+    ``timestamp_ms`` is when it was written; 0 in a file.
+    """
 
     partition: int
     offset: int
     value: bytes
     key: bytes | None = None
+    timestamp_ms: int = 0
 
     @property
     def place(self) -> str:
@@ -217,7 +221,7 @@ class _Reading:
             self._end(number)
         if offset >= end or (value is None and not self._deletions):
             return None
-        return Found(number, offset, value or b"", message.key())
+        return Found(number, offset, value or b"", message.key(), max(message.timestamp()[1], 0))
 
     def read(self) -> int:
         """How many of the records are read."""

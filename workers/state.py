@@ -14,6 +14,7 @@ import msgspec
 
 from schemas.fields import SubjectType  # noqa: TC001  msgspec reads it at run time
 from workers.core.activity import Activity
+from workers.core.backfill import Book
 from workers.core.consent import Consents
 from workers.core.objects import Relations
 from workers.core.progress import Progress
@@ -137,6 +138,9 @@ ACCOUNTS = SubjectTables(
     Table("account_scores", b"C", Scores),
     Table("account_relations", b"R", Relations),
 )
+
+BOOKS = Table("slot_books", b"b", Book)
+"""A row for users and one for accounts: no person's."""
 
 CONSENTS = Table("consents", b"k", Consents)
 ENGAGEMENT = Table("engagement", b"g", EngagementRow)

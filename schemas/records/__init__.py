@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from schemas.records.engine import (
     AccountFacts,
+    Backfilled,
     ConsentChange,
     Eligible,
     Feed,
@@ -63,6 +64,7 @@ __all__ = [
     "AccountFacts",
     "AccountTraits",
     "Alias",
+    "Backfilled",
     "ConsentChange",
     "Conversion",
     "DeadLetter",

@@ -140,6 +140,19 @@ class ObjectsChanged(Record):
     at_ms: Millis
 
 
+class Backfilled(Record):
+    """What a subject did before a slot began to count; or that all subjects' past was brought."""
+
+    type: Literal["backfilled"]
+    id: Text
+    subject_type: SubjectType
+    subject: Text = Field(description="Whose past; with `done` any key of the partition that is told.")
+    slots: dict[str, str] = Field(description="Content of each slot by its id: bytes in base64.")
+    done: bool | None = Field(None, description="True: these slots of this partition hold all now.")
+    moved: bool | None = Field(None, description="True: it was brought to another id, which was merged.")
+    at_ms: Millis
+
+
 SchedulerRecord: TypeAlias = Annotated[
     Eligible
     | AccountFacts
@@ -152,7 +165,8 @@ SchedulerRecord: TypeAlias = Annotated[
     | Erase
     | MemberMoved
     | ConsentChange
-    | ObjectsChanged,
+    | ObjectsChanged
+    | Backfilled,
     Field(discriminator="type"),
 ]
 """One record of ``scheduler``."""

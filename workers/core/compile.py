@@ -116,6 +116,7 @@ def _compile_subject(subject: SubjectType, workspace: Workspace, zones: Callable
         frozenset(plan.name for plan in plans if plan.looking or plan.exit_conditions),
         {trait: tuple(leaving) for trait, leaving in account_exits.items()},
         objects,
+        slots.parts,
     )
 
 

@@ -16,7 +16,7 @@ from workers.core.progress import ELIGIBLE_MAX_AGE_MS
 from workers.core.slots import MeasureSlot, TruthSlot
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from schemas.workspace import Segment, Where
     from workers.core.conditions import Names
@@ -48,6 +48,8 @@ class SlotLayout:
                     self._truths.setdefault(self.truth_id(condition), condition)
         self.plain = tuple(self._plain.values())
         self.measures = tuple(self._measures.values())
+        self.parts: Mapping[int, tuple[str, ...]] = self._ids
+        """What each of these slots is made of, by its id; its length stands last."""
 
     def slot_id(self, event: str, where: Where | None) -> int:
         """See :class:`workers.core.compiled.Names`."""

@@ -191,7 +191,8 @@ class SubjectPlan:
     ``retentions_ms`` is the retention of each plain slot by its id. ``message_memory_ms`` is the longest time
     that a condition looks back for messages. ``measures`` are the slots that are not plain, by their ids;
     ``truths`` are to be followed (``workers.core.slots.follow``) whenever traits change. ``segments``,
-    ``scores`` and ``objects`` are those of subjects of this kind.
+    ``scores`` and ``objects`` are those of subjects of this kind. ``slot_parts`` says what each slot for
+    events is made of; its length stands last.
     """
 
     subject: SubjectType
@@ -208,6 +209,7 @@ class SubjectPlan:
     """The journeys whose people are looked at when anything about them changes: see ``core.watching``."""
     account_exits: Mapping[str, tuple[JourneyPlan, ...]] = field(default_factory=dict)
     objects: ObjectsPlan = NO_OBJECTS
+    slot_parts: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -16,6 +16,7 @@ from workers.core.segments import due_segments
 from workers.core.sending import answer_request
 from workers.identity.places import elsewhere, forward_record, move_member
 from workers.shell import SCORES, SEGMENTS, Subject, decode_payload
+from workers.slot_books import fill
 from workers.state import OBJECTS, TABLES, USERS
 
 if TYPE_CHECKING:
@@ -66,6 +67,9 @@ class Scheduler:
         """Decide each record; of an id that was merged, it is for the person it belongs to."""
         del tp
         for _, asked in items:
+            if isinstance(asked, wire.Backfilled):
+                fill(asked, view, self._parts, now_ms)
+                continue
             if _kind(asked) == "user" and self._is_away(asked, view, now_ms):
                 continue
             match asked:
@@ -152,6 +156,6 @@ class Scheduler:
 
 def _kind(asked: wire.SchedulerRecord) -> SubjectType:
     """Whose partition a record is for."""
-    if isinstance(asked, wire.Eligible | wire.ListEntry):
+    if isinstance(asked, wire.Eligible | wire.ListEntry | wire.Backfilled):
         return asked.subject_type
     return "account" if isinstance(asked, wire.MemberMoved) else "user"

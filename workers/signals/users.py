@@ -14,6 +14,7 @@ from schemas import wire
 from workers.core import activity as activities
 from workers.core import windows
 from workers.core.activity import Activity, measure
+from workers.core.backfill import stamp_of
 from workers.core.consent import of_trait
 from workers.core.journeys import Happened
 from workers.core.plan import EventPlan, Slot, SubjectPlan
@@ -79,6 +80,7 @@ class UserSignals:
         names = user.keys() | account.keys()
         plan = parts.plan
         self._uses = {name: _use(name, plan.user, plan.account) for name in names}
+        self._stamp = stamp_of(plan.account).encode()
         self._deciding = frozenset(name for name, use in self._uses.items() if use.reads)
 
     def prepare(self, batch: Batch, view: View, now_ms: int) -> tuple[list[Taken], list[bytes]]:
@@ -98,7 +100,7 @@ class UserSignals:
         table = view.table(USERS.activity)
         rows, dirty, load, use_of = table.rows, table.dirty, table.get, self._uses.get
         is_duplicate, add = activities.is_duplicate, windows.add
-        outbox = Outbox(self._parts.partitions)
+        outbox = Outbox(self._parts.partitions, self._stamp)
         fresh: list[bytes] = []
         duplicates = late = untracked = away = 0
         for source, event, key, at_ms in items:
