@@ -79,6 +79,9 @@ _SCHEDULED = (
     records.Forwarded,
     records.Erase,
     records.MemberMoved,
+    records.EnrollRequest,
+    records.EnrollSegment,
+    records.MemberScore,
 )
 _IDENTITY = (records.PersonMerged, records.FeedMoved, records.PersonErased)
 

@@ -11,8 +11,10 @@ from workers.identity import erasing, merging
 from workers.scheduler.agent import Scheduler
 from workers.signals.account_traits import AccountTraitSignals
 from workers.signals.accounts import AccountSignals
+from workers.signals.batches import Batches, is_batch
 from workers.signals.engagement import Engagements
-from workers.signals.sweep import Sweep
+from workers.signals.member_scores import learn_score
+from workers.signals.sweep import Chunk, Sweep
 from workers.signals.users import UserSignals
 from workers.stream.batch import TP
 from workers.stream.logic import Quiet
@@ -49,8 +51,16 @@ class Carried(NamedTuple):
 class Asks:
     """The scheduler topic, each record with whom it is for: the scheduler, the signals, or who is who."""
 
-    def __init__(self, partition: int, parts: EngineParts, scheduler: Scheduler, users: UserSignals) -> None:
+    def __init__(
+        self,
+        partition: int,
+        parts: EngineParts,
+        scheduler: Scheduler,
+        users: UserSignals,
+        batches: Batches,
+    ) -> None:
         self._parts = parts
+        self._batches = batches
         self._scheduler = scheduler
         self._users = users
         self._events = TP(parts.topics("product-events"), partition)
@@ -72,6 +82,10 @@ class Asks:
                     erasing.erase(item.asked, view, self._parts, now_ms)
                 case wire.MemberMoved():
                     erasing.move(item.asked, view, self._parts, now_ms)
+                case wire.EnrollSegment():
+                    self._batches.ask(item.asked, view, now_ms)
+                case wire.MemberScore():
+                    learn_score(item.asked, view, self._parts, now_ms)
                 case _:
                     self._scheduler.apply(tp, (item,), view, now_ms)
 
@@ -90,9 +104,10 @@ class EngineLogic(Quiet):
         topics = parts.topics
         self._scheduler = Scheduler(parts)
         self._sweep = Sweep(parts)
+        self._batches = Batches(parts)
         users = UserSignals(partition, parts)
         self._handlers: dict[str, Handler] = {
-            topics("scheduler"): Asks(partition, parts, self._scheduler, users),
+            topics("scheduler"): Asks(partition, parts, self._scheduler, users, self._batches),
             topics("account-events"): AccountSignals(parts),
             topics("account-traits"): AccountTraitSignals(partition, parts),
             topics("engagement"): Engagements(parts),
@@ -109,23 +124,31 @@ class EngineLogic(Quiet):
 
     def timer_keys(self, timers: Sequence[Timer]) -> Sequence[bytes]:
         """The rows that due timers will touch."""
-        return self._scheduler.timer_keys([timer for timer in timers if not erasing.lifts(timer)])
+        return self._scheduler.timer_keys(_of_enrollments(timers))
 
     def fire(self, timers: Sequence[Timer], view: View, now_ms: int) -> None:
-        """Timers are the scheduler's, but for those that end the mark of an erased person."""
-        for timer in filter(erasing.lifts, timers):
-            erasing.lift(timer, view)
-        self._scheduler.fire([timer for timer in timers if not erasing.lifts(timer)], view, now_ms)
+        """Timers are the scheduler's, but for those of batches, and that end the mark of an erased person."""
+        for timer in timers:
+            if erasing.lifts(timer):
+                erasing.lift(timer, view)
+            elif is_batch(timer):
+                self._batches.fire(timer, view, now_ms)
+        self._scheduler.fire(_of_enrollments(timers), view, now_ms)
 
     def opened(self, store: PartitionStore) -> Sequence[Any]:
         """What a new workspace leaves to do."""
-        return self._sweep.opened(store)
+        return [*self._sweep.opened(store), *self._batches.opened(store)]
 
     def notices(self, notices: Sequence[Any], view: View, now_ms: int) -> None:
         """Do a part of it."""
-        self._sweep.take(notices, view, now_ms)
+        self._sweep.take([notice for notice in notices if isinstance(notice, Chunk)], view, now_ms)
+        self._batches.take(notices, view, now_ms)
 
     async def act(self, effects: Sequence[Any], notify: Notify) -> None:
         """Go on with it."""
         for chunk in effects:
             notify(chunk)
+
+
+def _of_enrollments(timers: Sequence[Timer]) -> list[Timer]:
+    return [timer for timer in timers if not erasing.lifts(timer) and not is_batch(timer)]

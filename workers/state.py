@@ -14,12 +14,15 @@ import msgspec
 
 from workers.core.activity import Activity
 from workers.core.progress import Progress
+from workers.core.recipients import MemberScores
 from workers.core.scores import Scores
 from workers.core.segments import Memberships
 from workers.stream.tables import Table
 
 if TYPE_CHECKING:
     from schemas.fields import SubjectType
+    from workers.core.plan import SubjectPlan
+    from workers.stream.view import View
 
 
 class Profile(msgspec.Struct, array_like=True):
@@ -66,6 +69,21 @@ class Erased(msgspec.Struct, array_like=True):
     suppressed_until_ms: int = 0
 
 
+class Swept(msgspec.Struct, array_like=True):
+    """How far the segments of all subjects of a kind are those of the workspace.
+
+    ``version``: of all segments, as everybody has been looked at under; ``lineages`` those of each. While a
+    sweep is under way, it is for ``target`` and began at ``since_ms``, and who has a storage key below
+    ``cursor`` has been looked at.
+    """
+
+    version: str = ""
+    lineages: dict[str, str] = msgspec.field(default_factory=dict)
+    target: str = ""
+    cursor: bytes = b""
+    since_ms: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class SubjectTables:
     """The rows of a subject."""
@@ -106,6 +124,12 @@ ENGAGEMENT = Table("engagement", b"g", EngagementRow)
 IDENTITIES = Table("identities", b"m", Identity)
 ERASED = Table("erased", b"x", Erased)
 
+SWEPT = Table("segments_swept", b"v", Swept, version=2, upcast={1: lambda _: []})
+"""Its key is a kind of subjects. Of the first version only the version of all segments is left out."""
+
+MEMBER_SCORES = Table("member_scores", b"q", MemberScores)
+"""Of accounts: what their members' scores are."""
+
 PERSONAL: tuple[Table[Any], ...] = (
     USERS.activity,
     USERS.profiles,
@@ -118,3 +142,17 @@ PERSONAL: tuple[Table[Any], ...] = (
 """All rows whose key is a person's id."""
 
 TABLES: dict[SubjectType, SubjectTables] = {"user": USERS, "account": ACCOUNTS}
+
+
+def is_by_definition(view: View, kind: SubjectType, key: bytes, plan: SubjectPlan, segment: str) -> bool:
+    """Whether a subject may cross a segment because its definition is another, and not by what happened.
+
+    So it is until the sweep has looked at the subject. Who is seen for the first time meanwhile cannot be
+    told from who was there before.
+    """
+    swept = view.table(SWEPT).get(kind.encode())
+    if swept is None:
+        return True
+    if swept.lineages.get(segment) == plan.segments.lineages.get(segment):
+        return False
+    return swept.target != plan.segments.version or TABLES[kind].activity.key(key) >= swept.cursor

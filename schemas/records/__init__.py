@@ -17,6 +17,7 @@ from schemas.records.engine import (
     SchedulerRecord,
     Trigger,
 )
+from schemas.records.entry import EnrollRequest, EnrollSegment, MemberScore
 from schemas.records.events import (
     Alias,
     EventContext,
@@ -66,6 +67,8 @@ __all__ = [
     "Delivery",
     "Eligible",
     "Engagement",
+    "EnrollRequest",
+    "EnrollSegment",
     "Erase",
     "EventContext",
     "Feed",
@@ -78,6 +81,7 @@ __all__ = [
     "ImportCheckpoint",
     "ListEntry",
     "MemberMoved",
+    "MemberScore",
     "MergeRequest",
     "Merged",
     "Message",

@@ -29,16 +29,26 @@ from schemas.workspace.conditions import (
     SustainedCondition,
     TraitCondition,
 )
+from schemas.workspace.entries import (
+    Entry,
+    OnChange,
+    OnEvent,
+    OnReaching,
+    OnRequest,
+    OnSchedule,
+    OnScore,
+    OnSegment,
+    Trigger,
+)
+from schemas.workspace.experiments import Experiment, GlobalHoldout
 from schemas.workspace.journeys import (
     Arm,
     BranchStep,
-    Entry,
     Exit,
     ExitChange,
     ExitEvent,
     Goal,
     Journey,
-    OnEvent,
     Otherwise,
     Recipients,
     Send,
@@ -57,6 +67,7 @@ class Settings(Model):
     """The file ``workspace.yaml``: what holds for all journeys."""
 
     timezone: TimeZone = Field("UTC", description="The zone of subjects of which none is known.")
+    holdout: GlobalHoldout | None = Field(None, description="Who is in no journey's treatment, ever.")
 
 
 class Workspace(Model):
@@ -71,6 +82,8 @@ class Workspace(Model):
     journeys: Annotated[tuple[Journey, ...], AsList] = ()
     segments: Annotated[tuple[Segment, ...], AsList] = ()
     scores: Annotated[tuple[Score, ...], AsList] = ()
+    experiments: Annotated[tuple[Experiment, ...], AsList] = ()
+    holdout: GlobalHoldout | None = None
     templates: dict[str, dict[str, Any]] = Field(default_factory=dict)
     tracking_plan: TrackingPlan | None = None
 
@@ -92,15 +105,23 @@ __all__ = [
     "Exit",
     "ExitChange",
     "ExitEvent",
+    "Experiment",
     "FieldRef",
     "FirstCondition",
+    "GlobalHoldout",
     "Goal",
     "Journey",
     "LastCondition",
     "MeasureCondition",
     "NotCondition",
     "NumberComparison",
+    "OnChange",
     "OnEvent",
+    "OnReaching",
+    "OnRequest",
+    "OnSchedule",
+    "OnScore",
+    "OnSegment",
     "Operators",
     "Otherwise",
     "PerformedCondition",
@@ -123,6 +144,7 @@ __all__ = [
     "SustainedCondition",
     "TrackingPlan",
     "TraitCondition",
+    "Trigger",
     "WaitStep",
     "Where",
     "Workspace",

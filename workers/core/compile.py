@@ -23,6 +23,7 @@ from schemas.workspace.journeys import inner_steps
 from schemas.workspace.spans import lookback_ms
 from workers.core.comparisons import compile_path, compile_where
 from workers.core.conditions import compile_condition, compile_conditions
+from workers.core.experiments import compile_experiments, compile_holdout
 from workers.core.ids import VERSION_CHARS, stable_id
 from workers.core.layout import SlotCollisionError, SlotLayout
 from workers.core.needs import needs
@@ -40,13 +41,17 @@ from workers.core.plan import (
     WaitStepPlan,
 )
 from workers.core.score_plan import compile_scores
+from workers.core.segments import lineages
+from workers.core.triggers import compile_entries, compile_events
 from workers.core.zones import Zones
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from schemas.workspace import Journey, Segment, Step, SustainedCondition, Where, Workspace
+    from workers.core.comparisons import Getter
     from workers.core.conditions import Names
+    from workers.core.experiments import ExperimentPlan
     from workers.core.needs import Need
     from workers.core.scores import ScorePlans
 
@@ -84,7 +89,8 @@ def _compile_subject(subject: SubjectType, workspace: Workspace, zones: Callable
     scores = compile_scores(workspace.scores, subject)
     asking: tuple[Journey | Segment, ...] = (*ours, *groups)
     names = _Names(slots, ours, zones)
-    plans = [_compile_journey(journey, names, slots) for journey in ours]
+    experiments = compile_experiments(workspace.experiments)
+    plans = [_compile_journey(journey, names, slots, experiments) for journey in ours]
     trait_exits: dict[str, list[JourneyPlan]] = defaultdict(list)
     for plan in plans:
         for trait in plan.exit_traits:
@@ -106,11 +112,20 @@ def _compile_subject(subject: SubjectType, workspace: Workspace, zones: Callable
         slots.truths(names),
         compile_segments(groups, names, scores),
         scores,
+        compile_entries(ours, workspace.timezone),
+        compile_holdout(workspace.holdout),
+        _told_scores(workspace) if subject == "user" else frozenset(),
     )
 
 
+def _told_scores(workspace: Workspace) -> frozenset[str]:
+    """The scores of users that some account's journey chooses its recipients by."""
+    chosen = (one.recipients.by for one in workspace.journeys if one.recipients is not None)
+    return frozenset(score for score in chosen if score is not None)
+
+
 def _events(plans: list[JourneyPlan], slots: SlotLayout, scores: ScorePlans) -> dict[str, EventPlan]:
-    concerned = {plan.entry_event for plan in plans} | {event for plan in plans for event in plan.exit_events}
+    concerned = {event for plan in plans for event in (*plan.entry_events, *plan.exit_events)}
     concerned |= {plan.goal.event for plan in plans if plan.goal is not None}
     concerned |= {slot.event for slot in slots.plain} | {slot.event for slot in slots.measures}
     concerned |= scores.events.keys()
@@ -118,7 +133,7 @@ def _events(plans: list[JourneyPlan], slots: SlotLayout, scores: ScorePlans) -> 
         event: EventPlan(
             slots=tuple(slot for slot in slots.plain if slot.event == event),
             measures=tuple(slot for slot in slots.measures if slot.event == event),
-            entries=tuple(plan for plan in plans if plan.entry_event == event),
+            entries=tuple(plan for plan in plans if event in plan.entry_events),
             exits=tuple(plan for plan in plans if event in plan.exit_events),
             goals=tuple(plan for plan in plans if plan.goal is not None and plan.goal.event == event),
             scored=event in scores.events,
@@ -127,12 +142,15 @@ def _events(plans: list[JourneyPlan], slots: SlotLayout, scores: ScorePlans) -> 
     }
 
 
-def _compile_journey(journey: Journey, names: Names, slots: SlotLayout) -> JourneyPlan:
+def _compile_journey(
+    journey: Journey, names: Names, slots: SlotLayout, experiments: Mapping[str, ExperimentPlan]
+) -> JourneyPlan:
     entry, goal, recipients = journey.entry, journey.goal, journey.recipients
     exits = [leaving.when for leaving in journey.exit if isinstance(leaving.when, ExitEvent)]
     exit_events: dict[str, tuple[Any, ...]] = {}
     for leaving in exits:
-        exit_events[leaving.event] = (*exit_events.get(leaving.event, ()), compile_where(leaving.where))
+        ending = (compile_where(leaving.where), _getter(leaving.match_path()))
+        exit_events[leaving.event] = (*exit_events.get(leaving.event, ()), ending)
     steps: dict[str, StepPlan] = {}
     _compile_steps(journey.steps, "", None, names, steps)
     return JourneyPlan(
@@ -141,8 +159,7 @@ def _compile_journey(journey: Journey, names: Names, slots: SlotLayout) -> Journ
         subject=journey.subject,
         tags=journey.tags,
         priority=journey.priority,
-        entry_event=entry.on.event,
-        entry_where=compile_where(entry.on.where),
+        entry_events=compile_events(journey, names),
         require=compile_conditions(entry.require, names),
         exclude=compile_conditions(entry.exclude, names),
         again_after_ms=entry.again_after_ms(),
@@ -152,21 +169,34 @@ def _compile_journey(journey: Journey, names: Names, slots: SlotLayout) -> Journ
                 leaving.when.changed for leaving in journey.exit if isinstance(leaving.when, ExitChange)
             )
         ),
-        exit_slots=tuple(dict.fromkeys(slots.slot_id(leaving.event, leaving.where) for leaving in exits)),
+        exit_slots=tuple(
+            dict.fromkeys(
+                slots.slot_id(leaving.event, leaving.where) for leaving in exits if leaving.match is None
+            )
+        ),
         goal=None
         if goal is None
         else GoalPlan(
             goal.event,
             compile_where(goal.where),
             goal.within,
-            compile_path(path) if (path := goal.revenue_path()) is not None else None,
+            _getter(goal.revenue_path()),
+            _getter(goal.match_path()),
         ),
         holdout_bp=journey.holdout,
-        roles=recipients.role if recipients is not None else (),
+        roles=(recipients.role or ()) if recipients is not None else (),
         recipient_limit=recipients.limit if recipients is not None else 0,
         first="0",
         steps=steps,
+        key=_getter(entry.key_path()),
+        experiments=tuple(experiments[name] for name in journey.experiments if name in experiments),
+        by=recipients.by if recipients is not None else None,
+        fallback=recipients.fallback if recipients is not None else (),
     )
+
+
+def _getter(path: str | None) -> Getter | None:
+    return None if path is None else compile_path(path)
 
 
 def _compile_steps(
@@ -254,6 +284,7 @@ def compile_segments(segments: Iterable[Segment], names: Names, scores: ScorePla
         version=_hash("segments", sorted((one.name, one.version) for one in ordered)) if ordered else "",
         ordered=ordered,
         by_event={event: frozenset(concerned) for event, concerned in by_event.items()},
+        lineages=lineages(ordered),
     )
 
 

@@ -1,4 +1,4 @@
-"""Which variant of an experiment a unit (a person, or an account) gets: a hash, and nothing else.
+"""Which variant of an experiment a unit (a person, or an account) gets, and who is held out: a hash alone.
 
 Each variant draws a number for the unit, and the largest draw in proportion to the weight wins: weighted
 rendezvous hashing (Mosharaf, Schindler: "Weighted Distributed Hash Tables", 2005; Resch, "New Hashing
@@ -10,15 +10,16 @@ move to that variant, where one shrinks all away from it.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from workers.core.ids import stable_id
+from workers.core.ids import bucket, stable_id
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-WHOLE_BP: Final = 10_000
-"""The weights of an experiment add up to this: basis points."""
+    from schemas.fields import SubjectType
+    from schemas.workspace import Experiment, GlobalHoldout
 
 _DRAW_HEX: Final = 13
 """Hex digits of a draw: 52 bits, as many as a double between 0 and 1 holds."""
@@ -44,3 +45,51 @@ def assign(experiment: str, unit: str, weights: Mapping[str, int]) -> str:
     if not chosen:
         raise ValueError(f"the experiment {experiment!r} has no variant with a weight above 0")
     return chosen
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentPlan:
+    """An experiment, compiled: weights in basis points by what is assigned (see ``Experiment.assigned``)."""
+
+    name: str
+    unit: SubjectType
+    weights: Mapping[str, Mapping[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class HoldoutPlan:
+    """The workspace's holdout, in basis points."""
+
+    share_bp: int
+    unit: SubjectType
+
+
+def compile_experiments(experiments: Iterable[Experiment]) -> dict[str, ExperimentPlan]:
+    """The plans by name."""
+    return {one.experiment: ExperimentPlan(one.experiment, one.unit, one.assigned()) for one in experiments}
+
+
+def compile_holdout(holdout: GlobalHoldout | None) -> HoldoutPlan | None:
+    """The plan; None where the workspace holds nobody out."""
+    return HoldoutPlan(holdout.share, holdout.unit) if holdout is not None and holdout.share else None
+
+
+def unit_of(unit: SubjectType, subject: str, account: str | None) -> str:
+    """What is assigned: the subject, or its account; who has no account stands for themselves."""
+    return account or subject if unit == "account" else subject
+
+
+def assignments(experiments: Iterable[ExperimentPlan], subject: str, account: str | None) -> dict[str, str]:
+    """The variants of a subject in several experiments, by what is assigned."""
+    return {
+        name: assign(name, unit_of(one.unit, subject, account), weights)
+        for one in experiments
+        for name, weights in one.weights.items()
+    }
+
+
+def is_in_holdout(holdout: HoldoutPlan | None, subject: str, account: str | None) -> bool:
+    """Whether no journey may write to the subject: the same for ever, whatever the workspace says else."""
+    if holdout is None:
+        return False
+    return bucket("holdout of the workspace", unit_of(holdout.unit, subject, account)) < holdout.share_bp

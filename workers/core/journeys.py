@@ -12,8 +12,8 @@ from workers.core.commands import RecordConversion, Transition
 from workers.core.comparisons import compile_path, is_same
 from workers.core.decisions import goal_decision
 from workers.core.ids import stable_id
-from workers.core.plan import WaitStepPlan
-from workers.core.progress import pruned, with_enrollment
+from workers.core.plan import WaitStepPlan, key_text
+from workers.core.progress import ELIGIBLE_MAX_AGE_MS, pruned, with_enrollment, with_key
 from workers.core.steps import end, run_steps
 
 if TYPE_CHECKING:
@@ -86,14 +86,15 @@ def observe(plan: SubjectPlan, happened: Happened | Changed, progress: Progress,
     clocks tell only seconds must not hide an upgrade. It may reach the goal and end the enrollment at the
     same time. Does nothing for who is in no journey and in no goal's window.
     """
+    now = _noted(plan, happened, progress, now_ms) if isinstance(happened, Happened) else progress
+    noted = now is not progress
     if not progress.enrollments:
-        return Transition(progress)
-    now = progress
+        return Transition(now, noted=noted)
     commands: list[Command] = []
     if isinstance(happened, Happened):
         concerned = plan.events.get(happened.event)
         if concerned is None:
-            return Transition(progress)
+            return Transition(now, noted=noted)
         for journey in concerned.goals:
             now, reached = _goal(journey, happened, now, now_ms)
             commands += reached
@@ -107,20 +108,42 @@ def observe(plan: SubjectPlan, happened: Happened | Changed, progress: Progress,
                 now, left = _exit(journey, f"changed: {trait}", values, now, now_ms)
                 commands += left
     if not commands:
-        return Transition(progress)
+        return Transition(now, noted=noted)
     return Transition(pruned(now, now_ms, plan.message_memory_ms), tuple(commands))
+
+
+def _noted(plan: SubjectPlan, happened: Happened, progress: Progress, now_ms: int) -> Progress:
+    """The row that remembers which keys an exit was for: the enrolment of a candidate may be under way."""
+    concerned = plan.events.get(happened.event)
+    for journey in concerned.exits if concerned is not None else ():
+        keys = journey.exit_keys(happened.event, happened.properties) if journey.key is not None else None
+        for key in sorted(keys or ()):
+            if progress.active_in(journey.name, key) is None:
+                left = with_key(progress.left, journey.name, key, happened.at_ms)
+                fresh = {
+                    name: at_ms
+                    for name, at_ms in left[journey.name].items()
+                    if at_ms > now_ms - ELIGIBLE_MAX_AGE_MS
+                }
+                progress = replace(progress, left={**left, journey.name: fresh})
+    return progress
 
 
 def _exit_on_event(
     journey: JourneyPlan, happened: Happened, progress: Progress, now_ms: int
 ) -> tuple[Progress, tuple[Command, ...]]:
-    inside = progress.active_in(journey.name)
-    if inside is None or not _is_after(happened, inside):
-        return progress, ()
     if not journey.exits_on(happened.event, happened.properties):
         return progress, ()
+    keys = journey.exit_keys(happened.event, happened.properties)
     values = {"message_id": happened.message_id, "event_at_ms": happened.at_ms}
-    return _exit(journey, f"event: {happened.event}", values, progress, now_ms)
+    commands: list[Command] = []
+    for inside in progress.all_active_in(journey.name):
+        if _is_after(happened, inside) and (keys is None or inside.key in keys):
+            reason = f"event: {happened.event}"
+            ended = end(journey.subject, inside, progress, reason, values=values, now_ms=now_ms)
+            progress = ended.progress
+            commands += ended.commands
+    return progress, tuple(commands)
 
 
 def _is_after(happened: Happened, enrollment: Enrollment) -> bool:
@@ -131,11 +154,12 @@ def _is_after(happened: Happened, enrollment: Enrollment) -> bool:
 def _exit(
     journey: JourneyPlan, reason: str, values: Mapping[str, Any], progress: Progress, now_ms: int
 ) -> tuple[Progress, tuple[Command, ...]]:
-    inside = progress.active_in(journey.name)
-    if inside is None:
-        return progress, ()
-    ended = end(journey.subject, inside, progress, reason, values=values, now_ms=now_ms)
-    return ended.progress, ended.commands
+    commands: list[Command] = []
+    for inside in progress.all_active_in(journey.name):
+        ended = end(journey.subject, inside, progress, reason, values=values, now_ms=now_ms)
+        progress = ended.progress
+        commands += ended.commands
+    return progress, tuple(commands)
 
 
 def _goal(
@@ -143,9 +167,14 @@ def _goal(
 ) -> tuple[Progress, tuple[Command, ...]]:
     """Credit the event to the newest enrollment that began before it: once, inside its window, for ever."""
     goal = journey.goal
+    key = key_text(goal.match(happened.properties)) if goal is not None and goal.match is not None else None
     begun = [
-        held for held in progress.enrollments if held.journey == journey.name and _is_after(happened, held)
+        held
+        for held in progress.enrollments
+        if held.journey == journey.name and _is_after(happened, held) and key in (None, held.key)
     ]
+    if goal is not None and goal.match is not None and key is None:
+        return progress, ()
     if goal is None or not begun:
         return progress, ()
     newest = max(begun, key=lambda held: (held.trigger.at_ms, held.entered_at_ms, held.id))

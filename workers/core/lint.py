@@ -219,13 +219,15 @@ def _unanswerable(one: Definition) -> Iterator[Finding]:
 
 def _crossings(journey: Journey) -> Iterator[Finding]:
     """An event can reach a number only where the journey is entered on that very event."""
+    entry = journey.entry
+    only = entry.events() if len(entry.event_triggers()) == len(entry.triggers()) else ()
     allowed: set[Location] = set()
     tops: list[tuple[Location, Condition]] = [
         (("entry", "require", index), one) for index, one in enumerate(journey.entry.require)
     ]
     while tops:
         location, condition = tops.pop()
-        if isinstance(condition, PerformedCondition) and condition.performed == journey.entry.on.event:
+        if isinstance(condition, PerformedCondition) and only == (condition.performed,):
             allowed.add(location)
         elif isinstance(condition, AllCondition):
             tops += [((*location, "all", index), one) for index, one in enumerate(condition.all_)]
@@ -234,8 +236,8 @@ def _crossings(journey: Journey) -> Iterator[Finding]:
         if reaches and location not in allowed:
             detail = (
                 f"reaches is true for the one event that makes the count that number: it belongs into "
-                f"entry.require (or `all` there) of a journey entered on that event, not on "
-                f"{journey.entry.on.event!r}"
+                f"entry.require (or `all` there) of a journey entered on that event alone, not on "
+                f"{', '.join(map(repr, entry.events())) or 'something else'}"
             )
             yield Finding("journeys", journey.journey, "error", (*location, "reaches"), detail)
 

@@ -81,8 +81,9 @@ def _of_model(
             for place, detail in _event(said[field], field, fields, plan):
                 yield (*location, *place), detail
     if "property" in said and "where" not in location and isinstance(one, Journey):
-        for detail in _property(said["property"], one.entry.on.event, plan):
-            yield (*location, "property"), detail
+        path = said["property"]
+        found = (detail for event in one.entry.events() for detail in _property(path, event, plan))
+        yield from (((*location, "property"), detail) for detail in found)
     for field in (*_TRAIT_FIELDS, "account"):
         if field in said:
             of_account = field == "account" or "account" in location or one.subject == "account"

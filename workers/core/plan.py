@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from workers.core.scores import ScorePlans
+from workers.core.triggers import NO_ENTRIES, EntryPlans
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from schemas.workspace.journeys import SendChannel
     from workers.core.comparisons import Getter, Predicate
     from workers.core.compiled import CompiledCondition
+    from workers.core.experiments import ExperimentPlan, HoldoutPlan
     from workers.core.slots import MeasureSlot, TruthSlot
+    from workers.core.triggers import EventTrigger
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,12 +73,13 @@ StepPlan: TypeAlias = SendStepPlan | WaitStepPlan | BranchStepPlan
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GoalPlan:
-    """The goal of a journey. ``revenue`` reads the amount from the event's properties."""
+    """The goal of a journey. ``revenue`` reads the amount from the event's properties, ``match`` the key."""
 
     event: str
     where: Predicate | None
     within_ms: int
     revenue: Getter | None
+    match: Getter | None = None
 
     def revenue_of(self, properties: Mapping[str, Any]) -> float | None:
         """The amount; None where the journey names none or the property is not a number."""
@@ -83,13 +87,23 @@ class GoalPlan:
         return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
+def key_text(value: Any) -> str | None:
+    """A property as the key of an enrollment: texts and numbers are; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float) or value == "":
+        return None
+    return str(value)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class JourneyPlan:
     """A journey, compiled. ``version`` is a hash of all that its file says, apart from comments and order.
 
+    ``entry_events`` holds for each event that makes a candidate the triggers of which one must match.
     ``again_after_ms``: from one entry to the next that is allowed; None: never again. ``exit_events`` holds
-    for each event the predicates of which one must match (None matches all); ``exit_slots`` are the windows
-    that remember these events until the enrolment has looked. ``holdout_bp`` is in basis points.
+    for each event the predicates of which one must match (None matches all), each with what reads the key of
+    the enrollment that it ends (None: of any key); ``exit_slots`` are the windows that remember those of any
+    key until the enrolment has looked. ``holdout_bp`` is in basis points. ``key`` reads from a trigger's
+    properties what there is one enrollment of. ``by`` is the score that recipients are chosen by.
     """
 
     name: str
@@ -97,12 +111,11 @@ class JourneyPlan:
     subject: SubjectType
     tags: tuple[str, ...]
     priority: int
-    entry_event: str
-    entry_where: Predicate | None
+    entry_events: Mapping[str, tuple[EventTrigger, ...]]
     require: tuple[CompiledCondition, ...]
     exclude: tuple[CompiledCondition, ...]
     again_after_ms: int | None
-    exit_events: Mapping[str, tuple[Predicate | None, ...]]
+    exit_events: Mapping[str, tuple[tuple[Predicate | None, Getter | None], ...]]
     exit_traits: tuple[str, ...]
     exit_slots: tuple[int, ...]
     goal: GoalPlan | None
@@ -111,10 +124,24 @@ class JourneyPlan:
     recipient_limit: int
     first: str
     steps: Mapping[str, StepPlan]
+    key: Getter | None = None
+    experiments: tuple[ExperimentPlan, ...] = ()
+    by: str | None = None
+    fallback: tuple[str, ...] = ()
 
     def exits_on(self, event: str, properties: Mapping[str, Any]) -> bool:
-        """Whether the event ends an enrollment."""
-        return any(where is None or where(properties) for where in self.exit_events.get(event, ()))
+        """Whether the event ends an enrollment, of whatever key."""
+        return any(where is None or where(properties) for where, _ in self.exit_events.get(event, ()))
+
+    def exit_keys(self, event: str, properties: Mapping[str, Any]) -> frozenset[str] | None:
+        """The keys of the enrollments that the event ends; None: all."""
+        matches = [
+            match for where, match in self.exit_events.get(event, ()) if where is None or where(properties)
+        ]
+        if None in matches:
+            return None
+        keys = (key_text(match(properties)) for match in matches if match is not None)
+        return frozenset(key for key in keys if key is not None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -151,12 +178,14 @@ class SegmentsPlan:
     """All segments of users, or of accounts.
 
     ``ordered`` has those that others use before these. ``by_event`` names the segments whose conditions an
-    event's slots answer. ``version`` is a hash of them all.
+    event's slots answer. ``version`` is a hash of them all; ``lineages`` has for each one of its definition
+    and of those that it uses.
     """
 
     version: str = ""
     ordered: tuple[SegmentPlan, ...] = ()
     by_event: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    lineages: Mapping[str, str] = field(default_factory=dict)
 
 
 NO_SEGMENTS = SegmentsPlan()
@@ -171,7 +200,8 @@ class SubjectPlan:
     ``retentions_ms`` is the retention of each plain slot by its id. ``message_memory_ms`` is the longest time
     that a condition looks back for messages. ``measures`` are the slots that are not plain, by their ids;
     ``truths`` are to be followed (``workers.core.slots.follow``) whenever traits change. ``segments`` and
-    ``scores`` are those of subjects of this kind.
+    ``scores`` are those of subjects of this kind. ``entering`` is what makes candidates apart from events.
+    ``holdout`` is the workspace's. ``told_scores`` are those that accounts choose members by.
     """
 
     subject: SubjectType
@@ -184,6 +214,9 @@ class SubjectPlan:
     truths: tuple[TruthSlot, ...] = ()
     segments: SegmentsPlan = NO_SEGMENTS
     scores: ScorePlans = NO_SCORES
+    entering: EntryPlans = NO_ENTRIES
+    holdout: HoldoutPlan | None = None
+    told_scores: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -101,7 +101,9 @@ def forward_event(
     view.send(parts.topics("scheduler"), into.encode(), wire.encode(forwarded))
 
 
-Addressed: TypeAlias = wire.Eligible | wire.AccountFacts | wire.MessageRequest | wire.ListEntry
+Addressed: TypeAlias = (
+    wire.Eligible | wire.AccountFacts | wire.MessageRequest | wire.ListEntry | wire.EnrollRequest
+)
 """Records of the scheduler topic that are for whoever an id belongs to."""
 
 

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from schemas import wire
+from workers.core.decisions import refused_decision
 from workers.core.entry import enroll
 from workers.core.journeys import resume
 from workers.core.segments import due_segments
 from workers.core.sending import answer_request
+from workers.core.triggers import trigger
 from workers.identity.places import elsewhere, forward_record, move_member
 from workers.shell import SCORES, SEGMENTS, Subject, decode_payload
 from workers.state import TABLES, USERS
@@ -53,6 +55,8 @@ class Scheduler:
                 view.dead_letter(batch.tp, record, "unreadable", str(error))
                 continue
             taken.append(Asked(record, asked))
+            if isinstance(asked, wire.EnrollSegment):
+                continue
             keys += TABLES[_kind(asked)].rows_of(asked.subject.encode())
         return taken, keys
 
@@ -60,6 +64,8 @@ class Scheduler:
         """Decide each record; of an id that was merged, it is for the person it belongs to."""
         del tp
         for _, asked in items:
+            if isinstance(asked, wire.EnrollSegment):
+                continue
             if _kind(asked) == "user" and self._is_away(asked, view, now_ms):
                 continue
             match asked:
@@ -74,6 +80,8 @@ class Scheduler:
                     facts = subject.facts(now_ms, asked.context.event)
                     answer = answer_request(self._parts.plan, asked, facts, subject.progress, now_ms)
                     subject.take(answer, now_ms)
+                case wire.EnrollRequest():
+                    self._request(asked, view, now_ms)
                 case wire.ListEntry():
                     subject = Subject(asked.subject_type, asked.subject.encode(), view, self._parts)
                     subject.enlist(asked.segment, now_ms, member=asked.member)
@@ -84,7 +92,11 @@ class Scheduler:
         if view.table(USERS.activity).get(key) is not None:
             return False
         # An account speaks of a membership from before the erasure, whenever it does so.
-        happened_ms = asked.trigger.at_ms if isinstance(asked, wire.Eligible) else 0
+        happened_ms = 0
+        if isinstance(asked, wire.Eligible):
+            happened_ms = asked.trigger.at_ms
+        elif isinstance(asked, wire.EnrollRequest):
+            happened_ms = asked.at_ms
         away = elsewhere(view, self._parts, key, happened_ms, now_ms)
         if away is None:
             return False
@@ -93,6 +105,17 @@ class Scheduler:
         if isinstance(asked, wire.AccountFacts | wire.MessageRequest):
             move_member(view, self._parts, asked.account, asked.subject, away.into, now_ms)
         return True
+
+    def _request(self, asked: wire.EnrollRequest, view: View, now_ms: int) -> None:
+        """Someone asks that the subject enters a journey: the same rules as for any other trigger."""
+        subject = Subject(asked.subject_type, asked.subject.encode(), view, self._parts)
+        came = trigger("api", "api", (asked.id,), asked.at_ms, asked.properties)
+        journey = subject.plan.journeys.get(asked.journey)
+        if journey is None or asked.journey not in subject.plan.entering.on_request:
+            self._parts.metrics.entry(asked.journey if journey is not None else "unknown", "declined")
+            subject.execute(refused_decision(asked, came, journey, now_ms))
+            return
+        subject.propose((journey,), came, now_ms)
 
     def timer_keys(self, timers: Sequence[Timer]) -> list[bytes]:
         """The rows of the subjects whose timers are due."""
@@ -129,6 +152,6 @@ class Scheduler:
 
 def _kind(asked: wire.SchedulerRecord) -> SubjectType:
     """Whose partition a record is for."""
-    if isinstance(asked, wire.Eligible | wire.ListEntry):
+    if isinstance(asked, wire.Eligible | wire.ListEntry | wire.EnrollRequest):
         return asked.subject_type
-    return "account" if isinstance(asked, wire.MemberMoved) else "user"
+    return "account" if isinstance(asked, wire.MemberMoved | wire.MemberScore) else "user"

@@ -91,7 +91,8 @@ class AccountSignals:
         known = rows.get(key)
         row = known or Activity()
         rows.put(key, row)
-        subject = Subject("account", key, view, self._parts)
+        latest_ms = max(max(one.times_ms) if isinstance(one, Counted) else one.at_ms for one in items)
+        subject = Subject("account", key, view, self._parts, latest_ms)
         gathered: dict[Slot, list[int]] = {}
         concerned: frozenset[str] = frozenset()
         for item in items:
@@ -117,12 +118,12 @@ class AccountSignals:
                 subject.settle(now_ms, concerned)
                 concerned = frozenset()
                 happened = Happened(item.event, _properties(item), item.message_id, item.at_ms)
-                react(happened, plan, subject, self._parts, view, now_ms)
+                react(happened, plan, subject, now_ms)
         _count(row, gathered, now_ms)
         subject.settle(now_ms, None if known is None and subject.plan.segments.ordered else concerned)
 
     def _describe(self, item: Described, key: bytes, view: View, now_ms: int) -> None:
-        subject = Subject("account", key, view, self._parts)
+        subject = Subject("account", key, view, self._parts, item.at_ms)
         profile = subject.profile
         known = profile.members.get(item.user)
         if known is None and len(profile.members) >= MEMBERS_MAX:

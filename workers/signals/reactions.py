@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from schemas import wire
-from workers.core.entry import Declined, Eligible, decide_entry, declined_decision, eligible_record
+from workers.core import triggers
 from workers.core.journeys import Changed, Happened, changed_traits, observe
 
 if TYPE_CHECKING:
@@ -13,46 +13,28 @@ if TYPE_CHECKING:
     from typing import Any
 
     from workers.core.plan import EventPlan
-    from workers.shell import EngineParts, Subject
-    from workers.stream.view import View
+    from workers.shell import Subject
 
 
-def react(
-    happened: Happened, plan: EventPlan, subject: Subject, parts: EngineParts, view: View, now_ms: int
-) -> None:
+def react(happened: Happened, plan: EventPlan, subject: Subject, now_ms: int) -> None:
     """Goals and exits first: what an event ends, it does not begin in the same breath unless it may."""
     if plan.goals or plan.exits:
         subject.take(observe(subject.plan, happened, subject.progress, now_ms), now_ms)
     if not plan.entries:
         return
-    facts = subject.facts(now_ms, happened.properties, (happened.event, happened.at_ms))
     trigger = wire.Trigger(
         event=happened.event,
         message_id=happened.message_id,
         at_ms=happened.at_ms,
         properties=dict(happened.properties),
     )
-    account, progress = subject.account, subject.progress
-    for journey in plan.entries:
-        verdict = decide_entry(journey, facts, progress, now_ms)
-        match verdict:
-            case None:
-                continue
-            case Eligible():
-                record = eligible_record(journey, subject.id, account, trigger, verdict, now_ms=now_ms)
-                view.send(parts.topics("scheduler"), subject.key, wire.encode(record))
-                parts.metrics.entry(journey.name, "eligible")
-            case Declined():
-                decision = declined_decision(
-                    journey, subject.id, account, happened.message_id, verdict, now_ms=now_ms
-                )
-                subject.execute(decision)
+    subject.propose(plan.entries, trigger, now_ms, (happened.event, happened.at_ms))
 
 
 def traits_changed(
     before: Mapping[str, Any], message_id: str, at_ms: int, subject: Subject, now_ms: int
 ) -> None:
-    """What changed traits bring: exits, and segments; ``before`` are the traits as they were."""
+    """What changed traits bring: exits, segments, candidates; ``before`` are the traits as they were."""
     subject.follow(at_ms, now_ms)
     subject.rescore(now_ms)
     changed = changed_traits(subject.plan, before, subject.profile.traits)
@@ -60,3 +42,6 @@ def traits_changed(
         happened = Changed(changed, message_id, at_ms)
         subject.take(observe(subject.plan, happened, subject.progress, now_ms), now_ms)
     subject.settle_all(now_ms)
+    after = subject.profile.traits
+    for journey, trigger in triggers.changed(subject.plan.entering, before, after, message_id, at_ms):
+        subject.propose(subject.named((journey,)), trigger, now_ms)

@@ -182,7 +182,7 @@ class UserSignals:
         if event.type in DESCRIBING:
             self._describe(one, row, outbox, view, now_ms)
         name = event.event or event.type
-        subject = Subject("user", key, view, self._parts)
+        subject = Subject("user", key, view, self._parts, at_ms)
         if use.plan.scored:
             subject.score(name, event.message_id, wire.values(event.properties), at_ms, now_ms)
         account = wire.account(event) or (row.accounts[-1] if row.accounts else None)
@@ -196,7 +196,7 @@ class UserSignals:
         subject.settle(now_ms, use.segments)
         if use.decides:
             happened = Happened(name, wire.values(event.properties), event.message_id, at_ms)
-            react(happened, use.plan, subject, self._parts, view, now_ms)
+            react(happened, use.plan, subject, now_ms)
 
     def _describe(self, one: Taken, row: Activity, outbox: Outbox, view: View, now_ms: int) -> None:
         """Take in traits (identify), membership (group), and other ids of the person (alias, identify)."""
@@ -218,8 +218,10 @@ class UserSignals:
             told = role if isinstance(role, str) else ""
             outbox.described(Described(account, user, told, at_ms, without_role(traits)))
             profiles.put(key, profile)
-            subject = Subject("user", key, view, self._parts)
+            subject = Subject("user", key, view, self._parts, at_ms)
             subject.follow(at_ms, now_ms)
+            if subject.plan.told_scores:
+                subject.rescore(now_ms)
             subject.settle_all(now_ms)
             return
         before = dict(profile.traits)
@@ -228,7 +230,7 @@ class UserSignals:
         if "role" in changed and row.accounts and isinstance(profile.traits.get("role"), str):
             outbox.described(Described(row.accounts[-1], user, profile.traits["role"], at_ms, {}))
         if changed:
-            subject = Subject("user", key, view, self._parts)
+            subject = Subject("user", key, view, self._parts, at_ms)
             traits_changed(before, event.message_id, at_ms, subject, now_ms)
 
 
