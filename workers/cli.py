@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import schemas.commands
+import workers.enroll_commands
 import workers.erasure.commands
 import workers.imports.commands
 import workers.local.commands
@@ -39,6 +40,8 @@ cli.add_typer(workers.workspace_commands.cli)
 cli.add_typer(workers.propensity_commands.cli, name="propensity")
 cli.add_typer(workers.plan_commands.cli, name="plan")
 cli.add_typer(workers.segment_commands.cli, name="segment")
+cli.add_typer(workers.enroll_commands.cli)
+cli.add_typer(workers.enroll_commands.journey_cli, name="journey")
 cli.add_typer(workers.erasure.commands.cli)
 cli.add_typer(schemas.commands.cli, name="schemas")
 cli.add_typer(workers.imports.commands.cli, name="import")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import ValidationError
 
-from schemas.workspace import Journey, Score, Segment, Settings, TrackingPlan, Workspace
+from schemas.workspace import Experiment, Journey, Score, Segment, Settings, TrackingPlan, Workspace
 from schemas.workspace.base import UNKNOWN_FIELD
 from workers.core.lint import lint
 from workers.core.lint_tracking import lint_plan, lint_tracking
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 JOURNEYS: Final = "journeys"
 SEGMENTS: Final = "segments"
 SCORES: Final = "scores"
+EXPERIMENTS: Final = "experiments"
 TEMPLATES: Final = "templates"
 SETTINGS: Final = "workspace.yaml"
 TRACKING_PLAN: Final = "tracking_plan.yaml"
@@ -38,10 +39,22 @@ TRACKING_PLAN_MAX_BYTES: Final = 1024 * 1024
 
 TRACKING_PLAN_MAX_VALUES: Final = 100_000
 
-Defined = TypeVar("Defined", Journey, Segment, Score)
+Defined = TypeVar("Defined", Journey, Segment, Score, Experiment)
 
 
-_REFERENCES: Final = frozenset({"enrolled", "converted", "in_segment"})
+_REFERENCES: Final = frozenset(
+    {
+        "enrolled",
+        "converted",
+        "in_segment",
+        "segment",
+        "score",
+        "threshold",
+        "by",
+        "experiments",
+        "experiment",
+    }
+)
 """Conditions that name other definitions."""
 
 
@@ -102,6 +115,7 @@ def load_workspace(folder: Path) -> LoadedWorkspace:
     journeys, documents = _read_models(folder, JOURNEYS, Journey, problems)
     segments, segment_documents = _read_models(folder, SEGMENTS, Segment, problems)
     scores, _ = _read_models(folder, SCORES, Score, problems)
+    experiments, _ = _read_models(folder, EXPERIMENTS, Experiment, problems)
     tracking_plan = _read_tracking_plan(folder / TRACKING_PLAN, problems)
     settings = _read_settings(folder / SETTINGS, problems)
     # Templates that do not compile are there all the same: journeys that name them are not at fault.
@@ -112,10 +126,12 @@ def load_workspace(folder: Path) -> LoadedWorkspace:
         journeys=tuple(journeys),
         segments=tuple(segments),
         scores=tuple(scores),
+        experiments=tuple(experiments),
+        holdout=settings.holdout,
         templates=records,
         tracking_plan=tracking_plan,
     )
-    refused = any(problem.file.startswith((JOURNEYS, SEGMENTS)) for problem in problems)
+    refused = any(problem.file.startswith((JOURNEYS, SEGMENTS, SCORES, EXPERIMENTS)) for problem in problems)
     found_in = {JOURNEYS: documents, SEGMENTS: segment_documents}
     problems += _findings(workspace, found_in, complete=not refused)
     errors = sorted(problem for problem in problems if problem.severity == "error")

@@ -14,6 +14,7 @@ from schemas.workspace import (
     ConvertedCondition,
     EnrolledCondition,
     ExitEvent,
+    ExperimentCondition,
     NotCondition,
     Operators,
     PerformedCondition,
@@ -29,6 +30,7 @@ from schemas.workspace import (
 from schemas.workspace.comparisons import NEGATIVE
 from schemas.workspace.conditions import children
 from schemas.workspace.journeys import Arm, inner_steps
+from workers.core.lint_entry import assigned_findings, entry_findings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -71,6 +73,12 @@ def lint(workspace: Workspace) -> list[Finding]:
         found += _messages(journey, workspace.templates)
         found += _crossings(journey)
         found += _leaving(journey)
+        found += [Finding("journeys", journey.journey, *rest) for rest in entry_findings(journey, workspace)]
+        located = _located_conditions(journey)
+        found += [
+            Finding("journeys", journey.journey, *rest)
+            for rest in assigned_findings(located, journey, workspace)
+        ]
     segments = {segment.segment: segment for segment in workspace.segments}
     scores = {score.score: score for score in workspace.scores}
     asking: tuple[Definition, ...] = (*workspace.journeys, *workspace.segments)
@@ -164,6 +172,9 @@ def _reached_in(segment: Segment) -> Iterator[Finding]:
         if isinstance(condition, ScoreCondition) and not _fades_plainly(condition):
             detail = "a score fades: in a segment compare it with numbers, by gt, gte, lt or lte"
             yield finding(segment, "error", location, detail)
+        if isinstance(condition, ExperimentCondition):
+            detail = "a variant is assigned when a subject enters a journey: ask for it in a branch there"
+            yield finding(segment, "error", (*location, "experiment"), detail)
         if isinstance(condition, PropertyCondition):
             detail = "a segment is not about one event: say performed, with where"
             yield finding(segment, "error", location, detail)

@@ -57,7 +57,8 @@ def run_steps(
                 path = step.next
             case BranchStepPlan():
                 trigger = enrollment.trigger.properties
-                path = _way(step, Moment(facts, progress, now_ms, properties=trigger))
+                variants = enrollment.variants
+                path = _way(step, Moment(facts, progress, now_ms, properties=trigger, variants=variants))
             case _:
                 assert_never(step)
     ended = end(journey.subject, enrollment, progress, "completed", values={}, now_ms=now_ms)

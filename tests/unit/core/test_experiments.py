@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
+from pydantic import ValidationError
 
-from workers.core.experiments import assign
+from schemas.workspace import Experiment, GlobalHoldout, Workspace
+from tests.unit.core.kit import BANNER, World, journey
+from workers.core.compile import compile_workspace
+from workers.core.experiments import assign, compile_holdout, is_in_holdout
+
+if TYPE_CHECKING:
+    from workers.core.plan import Plan, SubjectPlan
 
 UNITS = [f"user_{number}" for number in range(20_000)]
 
@@ -84,3 +93,140 @@ def test_the_order_of_variants_and_of_units_makes_no_difference(
         assign(experiment, f"{unit}{other}", weights)
     assert assign(experiment, unit, {name: weights[name] for name in names}) == here
     assert here in weights
+
+
+EXPERIMENT = {"experiment": "offer", "variants": {"plain": 50, "roi": 50}}
+
+
+def workspace_of(*journeys: dict[str, Any], **fields: Any) -> Plan:
+    """The plan of a workspace."""
+    content = {"name": "test", "journeys": list(journeys), **fields}
+    return compile_workspace(Workspace.model_validate(content))
+
+
+def entered(plan: SubjectPlan, subject: str, account: str | None = None) -> World:
+    """Someone who has met the entry's event."""
+    world = World(plan, subject)
+    for record in world.signal("limit")[0]:
+        world.enroll(replace(record, account=account))
+    return world
+
+
+def test_an_assignment_is_recorded_and_branches_ask_for_it() -> None:
+    """The same person has the same variant in every journey that names the experiment."""
+    branch = {
+        "branch": [
+            {"when": {"experiment": "offer", "is": "roi"}, "steps": [{"send": {"email": "mail"}}]},
+            {"otherwise": [BANNER]},
+        ]
+    }
+    fields = {"experiments": ["offer"], "steps": [branch]}
+    plan = workspace_of(journey("one", **fields), journey("two", **fields), experiments=[EXPERIMENT]).user
+    seen: Counter[str] = Counter()
+    for number in range(100):
+        world = entered(plan, f"u{number}")
+        variants = {one.variant for one in world.decisions if one.kind == "assignment"}
+        assert len(variants) == 1
+        assert world.sent() == [{"plain": "banner", "roi": "mail"}[variants.pop() or ""]] * 2
+        seen[world.sent()[0]] += 1
+    assert min(seen.values()) > 30
+
+
+def test_factors_are_assigned_each_by_itself() -> None:
+    """Four cells, by the names that conditions use."""
+    factors = {"subject": {"a": 50, "b": 50}, "hour": {"early": 50, "late": 50}}
+    plan = workspace_of(
+        journey(experiments=["offer"]), experiments=[{"experiment": "offer", "factors": factors}]
+    ).user
+    cells: Counter[tuple[str, ...]] = Counter()
+    for number in range(200):
+        (held,) = entered(plan, f"u{number}").progress.enrollments
+        assert held.variants.keys() == {"offer.subject", "offer.hour"}
+        cells[tuple(held.variants.values())] += 1
+    assert len(cells) == 4
+
+
+def test_an_account_is_assigned_as_one() -> None:
+    """All its users have its variant; who has no account stands for themselves."""
+    plan = workspace_of(journey(experiments=["offer"]), experiments=[{**EXPERIMENT, "unit": "account"}]).user
+    for account in ("a1", "a2", "a3", "a4"):
+        variants = {
+            entered(plan, f"u{number}", account).progress.enrollments[0].variants["offer"]
+            for number in range(10)
+        }
+        assert variants == {assign("offer", account, {"plain": 5_000, "roi": 5_000})}
+    alone = {entered(plan, f"u{number}").progress.enrollments[0].variants["offer"] for number in range(20)}
+    assert alone == {"plain", "roi"}
+
+
+def test_who_is_held_out_of_the_workspace_gets_no_message_of_any_journey() -> None:
+    """They walk the same way, and each message is one that would have been sent."""
+    journeys = [journey("one"), journey("two")]
+    plan = workspace_of(*journeys, holdout={"share": "20%"}).user
+    held_out = 0
+    for number in range(300):
+        world = entered(plan, f"u{number}")
+        outcomes = {outcome for outcome, _ in world.outcomes("send")}
+        assert len(outcomes) == 1
+        held_out += outcomes == {"would_send"}
+    assert 35 < held_out < 90
+
+
+def test_who_is_held_out_stays_so_whatever_else_is_published() -> None:
+    """The hash takes in nothing of the workspace; a larger share holds out more, and the same."""
+    shares = ["5%", "10%", "50%"]
+    groups = [
+        {f"u{n}" for n in range(300) if is_in_holdout(compile_holdout(holdout), f"u{n}", None)}
+        for holdout in (GlobalHoldout.model_validate({"share": share}) for share in shares)
+    ]
+    assert groups[0] < groups[1] < groups[2]
+
+
+def test_by_account_all_of_an_account_are_held_out_together() -> None:
+    """So that nobody hears of an offer from a colleague; the account's own journeys hold out too."""
+    holdout = compile_holdout(GlobalHoldout.model_validate({"share": "50%", "unit": "account"}))
+    for number in range(50):
+        account = f"a{number}"
+        ones = {is_in_holdout(holdout, f"u{n}", account) for n in range(5)}
+        assert ones == {is_in_holdout(holdout, account, account)}
+
+
+@given(st.permutations([f"u{number}" for number in range(12)]))
+def test_assignment_does_not_depend_on_who_comes_first(subjects: list[str]) -> None:
+    """Nor does the holdout: it is a function of the id."""
+    plan = workspace_of(
+        journey(experiments=["offer"], holdout="30%"), experiments=[EXPERIMENT], holdout={"share": "10%"}
+    ).user
+    found = {}
+    for subject in subjects:
+        (held,) = entered(plan, subject).progress.enrollments
+        found[subject] = (held.holdout, held.variants)
+    assert found == {
+        subject: (one.holdout, one.variants)
+        for subject in sorted(subjects)
+        for one in entered(plan, subject).progress.enrollments
+    }
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"variants": {"a": 50, "b": 40}}, "add up to 90, not to 100"),
+        ({"variants": {"a": 100}}, "at least 2 items"),
+        ({"variants": {"a": 33.333, "b": 66.667}}, "two decimals"),
+        ({"variants": {"a": -1, "b": 101}}, "0 to 100"),
+        ({}, "variants, or factors"),
+        ({"variants": {"a": 50, "b": 50}, "factors": {"f": {"a": 50, "b": 50}}}, "variants, or factors"),
+    ],
+    ids=str,
+)
+def test_weights_that_make_no_whole_are_refused(fields: dict[str, Any], says: str) -> None:
+    """With what they add up to."""
+    with pytest.raises(ValidationError, match=says):
+        Experiment.model_validate({"experiment": "offer", **fields})
+
+
+def test_an_experiment_comes_back_from_its_dump() -> None:
+    """What is published is what was read."""
+    experiment = Experiment.model_validate({"experiment": "offer", "variants": {"a": 33.33, "b": 66.67}})
+    assert Experiment.model_validate(experiment.model_dump(mode="json", exclude_defaults=True)) == experiment
