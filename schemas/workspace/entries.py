@@ -159,18 +159,18 @@ class OnChange(Model):
         return self.to if self.to is None or isinstance(self.to, tuple) else (self.to,)
 
 
-_TRIGGERS: Final = ("event", "performed", "segment", "score", "schedule", "api", "changed")
+TRIGGER_KEYS: Final = ("event", "performed", "segment", "score", "schedule", "api", "changed")
 
 
 def _trigger_tag(value: Any) -> str | None:
     # A schedule may name a segment.
-    keys = ("schedule", *(key for key in _TRIGGERS if key != "schedule"))
+    keys = ("schedule", *(key for key in TRIGGER_KEYS if key != "schedule"))
     return tag_of(value, keys)
 
 
 def _is_trigger(value: Any) -> Any:
     if _trigger_tag(value) is None:
-        refuse("trigger", f"on is one of {', '.join(_TRIGGERS)}; this is {described(value)}")
+        refuse("trigger", f"on is one of {', '.join(TRIGGER_KEYS)}; this is {described(value)}")
     return value
 
 

@@ -84,9 +84,8 @@ def create_gateway(
         topics: full topic names.
         feed: started and closed by the caller; None leaves the in-app routes out.
         feed_key: signs feed tokens, at least 32 bytes; required with ``feed``.
-        unsubscribe: None leaves ``/u/{token}`` out.
-        stripe: None leaves ``/v1/webhooks/stripe`` out.
-        api_keys: API key -> who holds it; without any ``/v1/journeys/{name}/enroll`` is left out.
+        unsubscribe, stripe: None leaves ``/u/{token}``, ``/v1/webhooks/stripe`` out.
+        api_keys: API key -> who holds it; none leaves ``/v1/journeys/{name}/enroll`` out.
         cors_origins: origins of pages that may call ``/v1`` from a browser; ``("*",)`` for all.
         routes: more routes, such as health and metrics.
 
@@ -124,11 +123,8 @@ def create_gateway(
         paths += StripeRoute(stripe, publisher, clock, limits, topics, metrics).routes()
     if api_keys:
         paths += EnrollRoute(WriteKeys(api_keys), publisher, clock, limits, topics, metrics).routes()
-    app = Starlette(
-        routes=paths,
-        middleware=_middleware(metrics, cors_origins),
-        exception_handlers=_ANSWERS,
-    )
+    layers = _middleware(metrics, cors_origins)
+    app = Starlette(routes=paths, middleware=layers, exception_handlers=_ANSWERS)
     app.state.gateway = GatewayState(publisher, feed, limits, closing)
     return app
 

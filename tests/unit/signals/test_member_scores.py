@@ -87,12 +87,8 @@ def test_it_is_told_as_often_as_a_score_grows_by_a_tenth(tmp_path: Path) -> None
     engine = team(tmp_path, by="use")
     engine.looped = False
     used(engine, "zoe", 400)
-    told = [
-        one
-        for topic, rec in engine.kept
-        if topic == "scheduler"
-        and isinstance(one := wire.decode_scheduler(rec.value or b""), wire.MemberScore)
-    ]
+    asked = [wire.decode_scheduler(one.value or b"") for topic, one in engine.kept if topic == "scheduler"]
+    told = [one for one in asked if isinstance(one, wire.MemberScore)]
     assert 20 < len(told) < 50
 
 

@@ -116,7 +116,7 @@ class WholeEngine:
             value = output.value or b""
             if output.topic == "decisions":
                 self.decisions.append(wire.decode_decision(value))
-            elif output.topic.startswith("messages."):
+            elif output.topic.startswith("messages.") and output.value is not None:
                 self.messages.append(wire.decode_message(value))
             elif output.topic in ("scheduler", "account-events"):
                 again.append((output.topic, Rec(0, value, output.key)))
