@@ -84,7 +84,8 @@ def create_gateway(
         topics: full topic names.
         feed: started and closed by the caller; None leaves the in-app routes out.
         feed_key: signs feed tokens, at least 32 bytes; required with ``feed``.
-        unsubscribe, stripe: None leaves ``/u/{token}``, ``/v1/webhooks/stripe`` out.
+        unsubscribe: None leaves ``/u/{token}`` out.
+        stripe: None leaves ``/v1/webhooks/stripe`` out.
         api_keys: API key -> who holds it; none leaves ``/v1/journeys/{name}/enroll`` out.
         cors_origins: origins of pages that may call ``/v1`` from a browser; ``("*",)`` for all.
         routes: more routes, such as health and metrics.
@@ -106,7 +107,7 @@ def create_gateway(
     if feed is not None:
         if feed_key is None:
             raise Misconfigured("the in-app feed needs a feed key to sign its tokens")
-        in_app = InApp(
+        paths += InApp(
             feed=feed,
             key=feed_key,
             publisher=publisher,
@@ -115,8 +116,7 @@ def create_gateway(
             topics=topics,
             metrics=metrics,
             closing=closing,
-        )
-        paths += in_app.routes()
+        ).routes()
     if unsubscribe is not None:
         paths += UnsubscribePages(unsubscribe, publisher=publisher, clock=clock, topics=topics).routes()
     if stripe is not None:
