@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 PER_TURN: Final = 250
-"""Subjects that one turn looks at where the rate allows: some 10 ms, so that events do not wait for long."""
+"""Subjects that one turn looks at where the rate allows: some 50 ms, so that events do not wait for long."""
 
 TURNS_PER_SECOND: Final = 10
 
