@@ -82,6 +82,9 @@ _SCHEDULED = (
     records.ConsentChange,
     records.ObjectsChanged,
     records.Backfilled,
+    records.EnrollRequest,
+    records.EnrollSegment,
+    records.MemberScore,
 )
 _IDENTITY = (records.PersonMerged, records.FeedMoved, records.PersonErased)
 

@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 
 from schemas.asyncapi import document
 from schemas.catalog import SCHEMAS, RecordSchema
-from schemas.workspace import Journey, ObjectType, TrackingPlan
+from schemas.workspace import Experiment, Journey, ObjectType, TrackingPlan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -30,6 +30,7 @@ JSON_DIR = "json"
 ASYNCAPI_FILE = "asyncapi.yaml"
 
 WORKSPACE_FILES: dict[str, type[BaseModel]] = {
+    "experiment": Experiment,
     "journey": Journey,
     "object": ObjectType,
     "tracking_plan": TrackingPlan,

@@ -37,10 +37,14 @@ from schemas.fields import (
     ScoreDirection,
     SubjectType,
     Text,
+    TriggerKind,
     Values,
 )
 from schemas.wire_base import FeedItem as FeedItem  # noqa: PLC0414 - this is where readers look for it
 from schemas.wire_base import Record as Record  # noqa: PLC0414
+from schemas.wire_entry import EnrollRequest as EnrollRequest  # noqa: PLC0414
+from schemas.wire_entry import EnrollSegment as EnrollSegment  # noqa: PLC0414
+from schemas.wire_entry import MemberScore as MemberScore  # noqa: PLC0414
 from schemas.wire_identity import Erase as Erase  # noqa: PLC0414
 from schemas.wire_identity import FeedMoved as FeedMoved  # noqa: PLC0414
 from schemas.wire_identity import Forwarded as Forwarded  # noqa: PLC0414
@@ -167,12 +171,13 @@ def _is_object_or_null(raw: Raw) -> bool:
 
 
 class Trigger(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
-    """The event that made a subject a candidate."""
+    """What made a subject a candidate: an event, or (with a ``kind``) something else that it names."""
 
     event: Text
     message_id: Text
     at_ms: Millis
     properties: Values
+    kind: TriggerKind | None = None
 
 
 class Eligible(Record, tag_field="type", tag="eligible", frozen=True, kw_only=True):
@@ -472,6 +477,9 @@ SchedulerRecord = (
     | ConsentChange
     | ObjectsChanged
     | Backfilled
+    | EnrollRequest
+    | EnrollSegment
+    | MemberScore
 )
 IdentityRecord = PersonMerged | FeedMoved | PersonErased
 

@@ -179,6 +179,7 @@ class Assembly:
             account_traits=self.topic("account-traits"),
             engagement=self.topic("engagement"),
             dead_letters=self.topic("dead-letters"),
+            scheduler=self.topic("scheduler"),
         )
         config = settings.librdkafka()
         publisher = KafkaPublisher(settings.kafka, probe_topic=topics.product_events, config=config)
@@ -200,6 +201,7 @@ class Assembly:
             feed_key=key,
             unsubscribe=Unsubscribe(key, parseaddr(settings.mail_from)[0]),
             stripe=stripe_webhooks(settings),
+            api_keys={key.get_secret_value(): holder for holder, key in settings.api_keys.items()},
             cors_origins=settings.cors_origins,
         )
         return GatewayPart(app, publisher, feed, settings.gateway_host, settings.gateway_port)

@@ -14,6 +14,7 @@ import typer
 import schemas.commands
 import workers.backfill_commands
 import workers.consent_commands
+import workers.enroll_commands
 import workers.erasure.commands
 import workers.imports.commands
 import workers.local.commands
@@ -43,6 +44,8 @@ cli.add_typer(workers.plan_commands.cli, name="plan")
 cli.add_typer(workers.segment_commands.cli, name="segment")
 cli.add_typer(workers.consent_commands.cli, name="consent")
 cli.add_typer(workers.backfill_commands.cli)
+cli.add_typer(workers.enroll_commands.cli)
+cli.add_typer(workers.enroll_commands.journey_cli, name="journey")
 cli.add_typer(workers.erasure.commands.cli)
 cli.add_typer(schemas.commands.cli, name="schemas")
 cli.add_typer(workers.imports.commands.cli, name="import")

@@ -11,8 +11,10 @@ from workers.identity import erasing, merging
 from workers.scheduler.agent import Scheduler
 from workers.signals.account_traits import AccountTraitSignals
 from workers.signals.accounts import AccountSignals
+from workers.signals.batches import Batches, is_batch
 from workers.signals.engagement import Engagements
 from workers.signals.intake import Carried
+from workers.signals.member_scores import learn_score
 from workers.signals.object_sweep import ObjectChunk, ObjectSweep
 from workers.signals.objects import ObjectSignals, tells
 from workers.signals.sweep import Chunk, Sweep
@@ -54,15 +56,19 @@ class Asks:
         scheduler: Scheduler,
         users: UserSignals,
         objects: ObjectSignals,
+        batches: Batches,
     ) -> None:
         self._parts = parts
+        self._batches = batches
         self._scheduler = scheduler
         self._users = users
         self._objects = objects
         self._events = TP(parts.topics("product-events"), partition)
         self.prepare = scheduler.prepare
 
-    def apply(self, tp: TP, items: Sequence[Asked], view: View, now_ms: int) -> None:
+    def apply(  # noqa: C901  one per kind
+        self, tp: TP, items: Sequence[Asked], view: View, now_ms: int
+    ) -> None:
         """Decide each record, in order: what follows a merge finds the person merged."""
         for item in items:
             match item.asked:
@@ -80,6 +86,10 @@ class Asks:
                     erasing.move(item.asked, view, self._parts, now_ms)
                 case wire.ObjectsChanged():
                     self._objects.take(item.asked, view, now_ms)
+                case wire.EnrollSegment():
+                    self._batches.ask(item.asked, view, now_ms)
+                case wire.MemberScore():
+                    learn_score(item.asked, view, self._parts, now_ms)
                 case _:
                     self._scheduler.apply(tp, (item,), view, now_ms)
 
@@ -101,9 +111,10 @@ class EngineLogic(Quiet):
         self._objects = ObjectSignals(partition, parts)
         self._object_sweep = ObjectSweep(parts, self._objects)
         self._books = SlotBooks(parts)
+        self._batches = Batches(parts)
         users = UserSignals(partition, parts)
         self._handlers: dict[str, Handler] = {
-            topics("scheduler"): Asks(partition, parts, self._scheduler, users, self._objects),
+            topics("scheduler"): Asks(partition, parts, self._scheduler, users, self._objects, self._batches),
             topics("account-events"): AccountSignals(parts),
             topics("account-traits"): AccountTraitSignals(partition, parts),
             topics("engagement"): Engagements(partition, parts, users),
@@ -124,22 +135,31 @@ class EngineLogic(Quiet):
         return self._scheduler.timer_keys([timer for timer in timers if _is_a_subjects(timer)])
 
     def fire(self, timers: Sequence[Timer], view: View, now_ms: int) -> None:
-        """Timers are the scheduler's, but for those that lift marks of erasures or tell of objects."""
-        for timer in filter(erasing.lifts, timers):
-            erasing.lift(timer, view)
+        """Timers are the scheduler's, but for those that lift marks, tell of objects, run batches."""
+        for timer in timers:
+            if erasing.lifts(timer):
+                erasing.lift(timer, view)
+            elif is_batch(timer):
+                self._batches.fire(timer, view, now_ms)
         self._objects.fire(filter(tells, timers), view, now_ms)
         self._scheduler.fire([timer for timer in timers if _is_a_subjects(timer)], view, now_ms)
 
     def opened(self, store: PartitionStore) -> Sequence[Any]:
         """What a new workspace leaves to do."""
         self._objects.store = store
-        return [*self._books.opened(store), *self._object_sweep.opened(store), *self._sweep.opened(store)]
+        return [
+            *self._books.opened(store),
+            *self._object_sweep.opened(store),
+            *self._sweep.opened(store),
+            *self._batches.opened(store),
+        ]
 
     def notices(self, notices: Sequence[Any], view: View, now_ms: int) -> None:
         """Do a part of it."""
         self._books.take(notices, view, now_ms)
         self._object_sweep.take([one for one in notices if isinstance(one, ObjectChunk)], view, now_ms)
         self._sweep.take([one for one in notices if isinstance(one, Chunk)], view, now_ms)
+        self._batches.take(notices, view, now_ms)
 
     async def act(self, effects: Sequence[Any], notify: Notify) -> None:
         """Go on with it."""
@@ -149,4 +169,4 @@ class EngineLogic(Quiet):
 
 def _is_a_subjects(timer: Timer) -> bool:
     """Whether a timer is a subject's, and thus the scheduler's."""
-    return not erasing.lifts(timer) and not tells(timer)
+    return not erasing.lifts(timer) and not tells(timer) and not is_batch(timer)

@@ -72,6 +72,24 @@ class SignalMetrics:
         )
         self._erased = Counter("brimful_ids_erased", "Ids that were erased on request.", registry=registry)
 
+        self._batches = Counter(
+            "brimful_batches",
+            "Runs over all subjects or over a segment, on one partition, by what became of them.",
+            ("journey", "outcome"),
+            registry=registry,
+        )
+        self._looked = Counter(
+            "brimful_batch_subjects", "Subjects that batches looked at.", ("journey",), registry=registry
+        )
+
+    def batch(self, journey: str, outcome: str) -> None:
+        """Count a run: ``begun``, ``ended``, ``journey_gone``, ``skipped`` or ``refused``."""
+        self._batches.labels(journey, outcome).inc()
+
+    def batch_looked(self, journey: str) -> None:
+        """Count a subject that a run looked at."""
+        self._looked.labels(journey).inc()
+
     def merge(self, outcome: str) -> None:
         """Count a merge: ``asked``, ``given``, ``taken``, ``passed_on``, ``redirected`` or ``refused``."""
         self._merges.labels(outcome).inc()

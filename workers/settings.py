@@ -75,6 +75,10 @@ class Settings(BaseModel):
     write_keys: dict[str, SecretStr] = Field(
         default_factory=dict, description="SOURCE=KEY pairs, separated by commas."
     )
+    api_keys: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        description="HOLDER=KEY pairs, separated by commas: who may ask that somebody enters a journey.",
+    )
     cors_origins: tuple[str, ...] = Field((), description="Origins of pages that may call the gateway.")
     public_url: str = Field("http://127.0.0.1:8080", description="How recipients reach the gateway.")
     secret: SecretStr | None = Field(None, description="Signs links and feed tokens: at least 32 bytes.")
@@ -100,7 +104,7 @@ class Settings(BaseModel):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "text"] = "json"
 
-    @field_validator("write_keys", mode="before")
+    @field_validator("write_keys", "api_keys", mode="before")
     @classmethod
     def _pairs(cls, value: Any) -> Any:
         if not isinstance(value, str):

@@ -13,7 +13,7 @@ import msgspec
 
 from schemas import wire
 from schemas.fields import SubjectType  # noqa: TC001  msgspec reads it at run time
-from workers.core import consent, scores, segments
+from workers.core import consent, scores, segments, triggers
 from workers.core.activity import Activity
 from workers.core.commands import (
     CancelTimer,
@@ -27,17 +27,19 @@ from workers.core.commands import (
     TellAccount,
     Transition,
 )
+from workers.core.entry import Declined, Eligible, decide_entry, declined_decision, eligible_record
 from workers.core.facts import Moment, SubjectFacts
 from workers.core.ids import stable_id
 from workers.core.journeys import Changed, changed_traits, observe, resume
 from workers.core.progress import Progress
-from workers.core.recipients import Member, route
+from workers.core.recipients import Member, points_of, route
 from workers.core.scores import Scored, Scores
 from workers.core.segments import Memberships
 from workers.core.slots import follow
+from workers.core.triggers import segment_trigger, trigger
 from workers.core.watching import look
 from workers.relations import facts_of, relate
-from workers.state import CONSENTS, TABLES, Profile
+from workers.state import CONSENTS, MEMBER_SCORES, TABLES, Profile, is_by_definition
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
     from workers.core.commands import Command
     from workers.core.consent import Consents, Said
     from workers.core.objects import FillPlan
-    from workers.core.plan import Plan, SubjectPlan
+    from workers.core.plan import JourneyPlan, Plan, SubjectPlan
     from workers.core.segments import Crossing
     from workers.engine_metrics import SignalMetrics
     from workers.state import SubjectTables
@@ -91,7 +93,10 @@ class EngineParts:
 class Subject:
     """One user or account inside one transaction: its rows, read on demand."""
 
-    def __init__(self, kind: SubjectType, key: bytes, view: View, parts: EngineParts) -> None:
+    def __init__(
+        self, kind: SubjectType, key: bytes, view: View, parts: EngineParts, at_ms: int | None = None
+    ) -> None:
+        """``at_ms``: when that happened which is decided on; None: it happens now."""
         self.kind = kind
         self.key = key
         self.id = key.decode()
@@ -102,6 +107,8 @@ class Subject:
         self._updates: list[SetTraits] = []
         self._updating = False
         self._looking = False
+        self._at_ms = at_ms
+        self._silent = False
 
     @property
     def profile(self) -> Profile:
@@ -181,11 +188,57 @@ class Subject:
         if any(counts):
             self.settle_all(now_ms)
 
+    def propose(
+        self,
+        journeys: Iterable[JourneyPlan],
+        trigger: wire.Trigger,
+        now_ms: int,
+        event: tuple[str, int] | None = None,
+        *,
+        account: str | None = None,
+        tell_unmet: bool = True,
+    ) -> bool:
+        """A trigger of these journeys has come: an ``eligible`` record for each, or why not.
+
+        ``event`` is its name and time where it is a product event; ``account`` the one that it names.
+        Without ``tell_unmet`` nobody hears of conditions that are not met: who does not meet them is no
+        candidate. Whether the subject is eligible.
+        """
+        account = self.account_for(account)
+        facts = self.facts(now_ms, trigger.properties, event).of_account(account)
+        eligible = False
+        for journey in journeys:
+            verdict = decide_entry(journey, facts, self.progress, now_ms)
+            match verdict:
+                case None:
+                    continue
+                case Eligible():
+                    record = eligible_record(journey, self.id, account, trigger, verdict, now_ms=now_ms)
+                    self._view.send(self._parts.topics("scheduler"), self.key, wire.encode(record))
+                    self._parts.metrics.entry(journey.name, "eligible")
+                    eligible = True
+                case Declined():
+                    if tell_unmet or not verdict.is_unmet:
+                        decision = declined_decision(
+                            journey, self.id, account, trigger.message_id, verdict, now_ms=now_ms
+                        )
+                        self.execute(decision)
+        return eligible
+
+    def named(self, journeys: Iterable[str]) -> list[JourneyPlan]:
+        """The journeys of these names."""
+        return [self.plan.journeys[name] for name in journeys]
+
+    def _since(self, now_ms: int) -> int:
+        return now_ms if self._at_ms is None else min(self._at_ms, now_ms)
+
     def take(self, transition: Transition, now_ms: int) -> None:
         """Store the new progress and turn the commands into what the transaction commits."""
-        if not transition.commands:
+        if not transition.commands and not transition.noted:
             return
         self._view.table(self._tables.progress).put(self.key, transition.progress)
+        if not transition.commands:
+            return
         for command in transition.commands:
             self.execute(command)
         # Messages, enrollments and goals are things that segments ask about.
@@ -211,7 +264,7 @@ class Subject:
         self._looking = False
 
     def traits_changed(self, before: Mapping[str, Any], message_id: str, at_ms: int, now_ms: int) -> None:
-        """What changed traits bring: exits, segments, waits that are over; ``before`` are those before."""
+        """What changed traits bring: exits, segments, ends of waits, candidates; ``before``: the old ones."""
         self.follow(at_ms, now_ms)
         self.rescore(now_ms)
         changed = changed_traits(self.plan, before, self.profile.traits)
@@ -219,6 +272,9 @@ class Subject:
             happened = Changed(changed, message_id, at_ms)
             self.take(observe(self.plan, happened, self.progress, now_ms), now_ms)
         self.settle_all(now_ms)
+        after = self.profile.traits
+        for journey, came in triggers.changed(self.plan.entering, before, after, message_id, at_ms):
+            self.propose(self.named((journey,)), came, now_ms)
 
     def tell(self, members: Iterable[str], message_id: str, now_ms: int, changed: Iterable[str] = ()) -> None:
         """Send an account's traits to these members' partitions; ``changed`` names those of another value."""
@@ -292,12 +348,50 @@ class Subject:
             timer_id = stable_id("scores", self.kind, self.id)
             self.execute(CancelTimer(timer_id) if due_ms is None else SetTimer(timer_id, due_ms, SCORES))
             row.timer_ms = due_ms
-        if row.states:
+        if self.plan.told_scores:
+            self._tell_accounts(row, now_ms)
+        if row.states or row.told:
             self._view.table(self._tables.scores).put(self.key, row)
         for crossing in crossings:
             record = scores.crossed_record(crossing, self.kind, self.id, self.account, event, now_ms)
             self._parts.metrics.scored(record.score, record.threshold, record.direction)
             self._view.send(self._parts.topics("scores"), self.key, wire.encode(record))
+            self._score_entered(crossing, record, now_ms)
+
+    def _tell_accounts(self, row: Scores, now_ms: int) -> None:
+        """Tell the user's accounts how much the scores are that they choose members by."""
+        activity = self._view.table(self._tables.activity).get(self.key)
+        accounts = tuple(activity.accounts) if activity is not None else ()
+        for name in sorted(self.plan.told_scores & self.plan.scores.scores.keys()):
+            found = scores.news(row, self.plan.scores.scores[name], accounts, self.profile.traits, now_ms)
+            if found is None:
+                continue
+            row.told[name], to = found
+            for account in to:
+                record = wire.MemberScore(
+                    id=stable_id("member_score", account, self.id, name, str(now_ms)),
+                    subject=account,
+                    user=self.id,
+                    score=name,
+                    standing=row.told[name].standing,
+                    fading=row.told[name].fading,
+                    at_ms=row.told[name].at_ms,
+                )
+                self._view.send(self._parts.topics("scheduler"), account.encode(), wire.encode(record))
+
+    def _score_entered(self, crossing: scores.Crossing, record: wire.ScoreCrossed, now_ms: int) -> None:
+        journeys = self.plan.entering.by_score.get((crossing.score, crossing.threshold, crossing.direction))
+        if not journeys or self._silent or crossing.by_definition:
+            return
+        properties = {
+            "score": record.score,
+            "threshold": record.threshold,
+            "direction": record.direction,
+            "value": record.value,
+            "contributions": {part.name: part.points for part in record.contributions},
+        }
+        came = trigger("score", record.score, (record.id,), self._since(now_ms), properties)
+        self.propose(self.named(journeys), came, now_ms)
 
     def relate(self, fills: Sequence[FillPlan], properties: Mapping[str, Any], at_ms: int) -> None:
         """Take in what an event does to its relationships with objects."""
@@ -319,6 +413,12 @@ class Subject:
                 row.windows[slot_id] = since
         if changes:
             activities.put(self.key, row)
+
+    def sweep(self, now_ms: int) -> None:
+        """Look at all its segments because definitions may be others: nobody enters a journey by that."""
+        self._silent = True
+        self.settle(now_ms, None)
+        self._silent = False
 
     def settle(self, now_ms: int, concerned: Collection[str] | None) -> None:
         """Look at its segments: those that are concerned, or at all (None)."""
@@ -353,7 +453,11 @@ class Subject:
             self.execute(CancelTimer(stable_id(what, self.kind, self.id)))
 
     def join(self, theirs: Scores | None, lists: Memberships | None, now_ms: int) -> None:
-        """Another id turns out to be this subject: take over its scores, and its places on lists."""
+        """Another id turns out to be this subject: take over its scores, and its places on lists.
+
+        Nobody enters a journey by that.
+        """
+        self._silent = True
         table = self._view.table(self._tables.scores)
         if theirs is not None:
             mine = table.get(self.key) or Scores()
@@ -363,6 +467,7 @@ class Subject:
         for name in lists.since_ms if lists is not None else ():
             self.enlist(name, now_ms, member=True)
         self.settle_all(now_ms)
+        self._silent = False
 
     def _cross(self, held: Memberships, now: Memberships, crossings: Sequence[Crossing], now_ms: int) -> None:
         """Store what became of the memberships: row, one timer for all, a record of each crossing."""
@@ -379,6 +484,18 @@ class Subject:
             self.execute(CancelTimer(timer_id) if due_ms is None else SetTimer(timer_id, due_ms, SEGMENTS))
         for crossing in crossings:
             self._tell(crossing, now_ms)
+        for crossing in crossings if not self._silent else ():
+            since_ms = (now if crossing.change == "entered" else held).since_ms[crossing.segment]
+            self._segment_entered(crossing, since_ms, now_ms)
+
+    def _segment_entered(self, crossing: Crossing, since_ms: int, now_ms: int) -> None:
+        journeys = self.plan.entering.by_segment.get((crossing.segment, crossing.change))
+        if not journeys or is_by_definition(self._view, self.kind, self.key, self.plan, crossing.segment):
+            return
+        came = segment_trigger(
+            self.kind, self.id, crossing.segment, crossing.change, since_ms, self._since(now_ms)
+        )
+        self.propose(self.named(journeys), came, now_ms)
 
     def _tell(self, crossing: Crossing, now_ms: int) -> None:
         record = segments.change_record(crossing, self.kind, self.id, now_ms)
@@ -415,9 +532,15 @@ class Subject:
             case _:
                 assert_never(command)
 
+    def _points(self, score: str | None, now_ms: int) -> dict[str, float]:
+        """What the account knows of its members' scores."""
+        plan = self._parts.plan.user.scores.scores.get(score or "")
+        row = self._view.table(MEMBER_SCORES).get(self.key) if plan is not None else None
+        return points_of(row, plan.name, plan.half_life_ms, now_ms) if plan is not None and row else {}
+
     def _request(self, command: RequestMessage) -> None:
         members = [Member(user, role or None) for user, role in self.profile.members.items()]
-        requests, decisions = route(command, members)
+        requests, decisions = route(command, members, self._points(command.by, command.at_ms))
         topic = self._parts.topics("scheduler")
         for request in requests:
             self._view.send(topic, request.subject.encode(), wire.encode(request))

@@ -8,7 +8,7 @@ table of :data:`PERSONAL`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -18,9 +18,14 @@ from workers.core.backfill import Book
 from workers.core.consent import Consents
 from workers.core.objects import Relations
 from workers.core.progress import Progress
+from workers.core.recipients import MemberScores
 from workers.core.scores import Scores
 from workers.core.segments import Memberships
 from workers.stream.tables import Table
+
+if TYPE_CHECKING:
+    from workers.core.plan import SubjectPlan
+    from workers.stream.view import View
 
 
 class Profile(msgspec.Struct, array_like=True):
@@ -99,6 +104,21 @@ class Follower(msgspec.Struct, array_like=True, frozen=True):
     subject: str
 
 
+class Swept(msgspec.Struct, array_like=True):
+    """How far the segments of all subjects of a kind are those of the workspace.
+
+    ``version``: of all segments, as everybody has been looked at under; ``lineages`` those of each. While a
+    sweep is under way, it is for ``target`` and began at ``since_ms``, and who has a storage key below
+    ``cursor`` has been looked at.
+    """
+
+    version: str = ""
+    lineages: dict[str, str] = msgspec.field(default_factory=dict)
+    target: str = ""
+    cursor: bytes = b""
+    since_ms: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class SubjectTables:
     """The rows of a subject."""
@@ -149,6 +169,15 @@ ERASED = Table("erased", b"x", Erased)
 OBJECTS = Table("objects", b"o", ObjectRow)
 FOLLOWERS = Table("object_followers", b"O", Follower)
 
+OBJECTS_SWEPT = Table("objects_swept", b"u", str)
+"""The version of what is known of objects that all rows of a kind were looked at under."""
+
+SWEPT = Table("segments_swept", b"v", Swept, version=2, upcast={1: lambda _: []})
+"""Its key is a kind of subjects. Of the first version only the version of all segments is left out."""
+
+MEMBER_SCORES = Table("member_scores", b"q", MemberScores)
+"""Of accounts: what their members' scores are."""
+
 PERSONAL: tuple[Table[Any], ...] = (
     USERS.activity,
     USERS.profiles,
@@ -164,3 +193,17 @@ PERSONAL: tuple[Table[Any], ...] = (
 the row that says so."""
 
 TABLES: dict[SubjectType, SubjectTables] = {"user": USERS, "account": ACCOUNTS}
+
+
+def is_by_definition(view: View, kind: SubjectType, key: bytes, plan: SubjectPlan, segment: str) -> bool:
+    """Whether a subject may cross a segment because its definition is another, and not by what happened.
+
+    So it is until the sweep has looked at the subject. Who is seen for the first time meanwhile cannot be
+    told from who was there before.
+    """
+    swept = view.table(SWEPT).get(kind.encode())
+    if swept is None:
+        return True
+    if swept.lineages.get(segment) == plan.segments.lineages.get(segment):
+        return False
+    return swept.target != plan.segments.version or TABLES[kind].activity.key(key) >= swept.cursor

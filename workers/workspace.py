@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import ValidationError
 
-from schemas.workspace import Journey, ObjectType, Score, Segment, Settings, TrackingPlan, Workspace
+from schemas.workspace import (
+    Experiment,
+    Journey,
+    ObjectType,
+    Score,
+    Segment,
+    Settings,
+    TrackingPlan,
+    Workspace,
+)
 from schemas.workspace.base import UNKNOWN_FIELD
 from workers.core.lint import lint
 from workers.core.lint_objects import lint_objects
@@ -33,6 +42,7 @@ JOURNEYS: Final = "journeys"
 SEGMENTS: Final = "segments"
 SCORES: Final = "scores"
 OBJECTS: Final = "objects"
+EXPERIMENTS: Final = "experiments"
 TEMPLATES: Final = "templates"
 SETTINGS: Final = "workspace.yaml"
 TRACKING_PLAN: Final = "tracking_plan.yaml"
@@ -41,10 +51,23 @@ TRACKING_PLAN_MAX_BYTES: Final = 1024 * 1024
 
 TRACKING_PLAN_MAX_VALUES: Final = 100_000
 
-Defined = TypeVar("Defined", Journey, Segment, Score, ObjectType)
+Defined = TypeVar("Defined", Journey, Segment, Score, Experiment, ObjectType)
 
 
-_REFERENCES: Final = frozenset({"enrolled", "converted", "in_segment", "enroll"})
+_REFERENCES: Final = frozenset(
+    {
+        "enrolled",
+        "converted",
+        "in_segment",
+        "enroll",
+        "segment",
+        "score",
+        "threshold",
+        "by",
+        "experiments",
+        "experiment",
+    }
+)
 """What names other definitions."""
 
 
@@ -106,6 +129,7 @@ def load_workspace(folder: Path) -> LoadedWorkspace:
     segments, segment_documents = _read_models(folder, SEGMENTS, Segment, problems)
     scores, _ = _read_models(folder, SCORES, Score, problems)
     objects, object_documents = _read_models(folder, OBJECTS, ObjectType, problems)
+    experiments, _ = _read_models(folder, EXPERIMENTS, Experiment, problems)
     tracking_plan = _read_tracking_plan(folder / TRACKING_PLAN, problems)
     settings = _read_settings(folder / SETTINGS, problems)
     # Templates that do not compile are there all the same: journeys that name them are not at fault.
@@ -116,12 +140,14 @@ def load_workspace(folder: Path) -> LoadedWorkspace:
         journeys=tuple(journeys),
         segments=tuple(segments),
         scores=tuple(scores),
+        experiments=tuple(experiments),
+        holdout=settings.holdout,
         templates=records,
         tracking_plan=tracking_plan,
         consent=settings.consent,
         objects=tuple(objects),
     )
-    refused = any(problem.file.startswith((JOURNEYS, SEGMENTS)) for problem in problems)
+    refused = any(problem.file.startswith((JOURNEYS, SEGMENTS, SCORES, EXPERIMENTS)) for problem in problems)
     found_in = {JOURNEYS: documents, SEGMENTS: segment_documents, OBJECTS: object_documents}
     typed = not any(problem.file.startswith(OBJECTS) for problem in problems)
     problems += _findings(workspace, found_in, complete=not refused, objects_complete=typed)

@@ -21,6 +21,7 @@ from schemas.records.engine import (
     SchedulerRecord,
     Trigger,
 )
+from schemas.records.entry import EnrollRequest, EnrollSegment, MemberScore
 from schemas.records.events import (
     Alias,
     EventContext,
@@ -72,6 +73,8 @@ __all__ = [
     "Delivery",
     "Eligible",
     "Engagement",
+    "EnrollRequest",
+    "EnrollSegment",
     "Erase",
     "EventContext",
     "Feed",
@@ -84,6 +87,7 @@ __all__ = [
     "ImportCheckpoint",
     "ListEntry",
     "MemberMoved",
+    "MemberScore",
     "MergeRequest",
     "Merged",
     "Message",

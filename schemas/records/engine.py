@@ -14,20 +14,23 @@ from schemas.fields import (  # noqa: TC001  pydantic reads them at run time
     ObjectId,
     SubjectType,
     Text,
+    TriggerKind,
     Values,
 )
 from schemas.records.base import Part, Record
+from schemas.records.entry import EnrollRequest, EnrollSegment, MemberScore
 from schemas.records.feeds import FeedItem  # noqa: TC001  pydantic reads it at run time
 from schemas.records.identity import Erase, Forwarded, MemberMoved, Merged, MergeRequest, Released
 
 
 class Trigger(Part):
-    """The event that made a subject a candidate."""
+    """What made a subject a candidate."""
 
-    event: Text
-    message_id: Text
+    event: Text = Field(description="The event; of another kind, the segment, score, trait or the like.")
+    message_id: Text = Field(description="The event's id; of another kind one that a repetition has again.")
     at_ms: Millis
     properties: Values
+    kind: TriggerKind | None = Field(None, description="None: a product event.")
 
 
 class Eligible(Record):
@@ -166,7 +169,10 @@ SchedulerRecord: TypeAlias = Annotated[
     | MemberMoved
     | ConsentChange
     | ObjectsChanged
-    | Backfilled,
+    | Backfilled
+    | EnrollRequest
+    | EnrollSegment
+    | MemberScore,
     Field(discriminator="type"),
 ]
 """One record of ``scheduler``."""

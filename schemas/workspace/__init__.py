@@ -16,6 +16,7 @@ from schemas.workspace.conditions import (
     ConsentCondition,
     ConvertedCondition,
     EnrolledCondition,
+    ExperimentCondition,
     FirstCondition,
     LastCondition,
     MeasureCondition,
@@ -28,14 +29,24 @@ from schemas.workspace.conditions import (
     SustainedCondition,
     TraitCondition,
 )
-from schemas.workspace.journeys import (
+from schemas.workspace.entries import (
     Entry,
+    OnChange,
+    OnEvent,
+    OnReaching,
+    OnRequest,
+    OnSchedule,
+    OnScore,
+    OnSegment,
+    Trigger,
+)
+from schemas.workspace.experiments import Experiment, GlobalHoldout
+from schemas.workspace.journeys import (
     Exit,
     ExitChange,
     ExitEvent,
     Goal,
     Journey,
-    OnEvent,
     Recipients,
     TraitOfAccount,
 )
@@ -85,6 +96,7 @@ class Settings(Model):
     consent: ConsentSettings = Field(
         default_factory=ConsentSettings, description="What people agree to or refuse."
     )
+    holdout: GlobalHoldout | None = Field(None, description="Who is in no journey's treatment, ever.")
 
 
 class Workspace(Model):
@@ -99,6 +111,8 @@ class Workspace(Model):
     journeys: Annotated[tuple[Journey, ...], AsList] = ()
     segments: Annotated[tuple[Segment, ...], AsList] = ()
     scores: Annotated[tuple[Score, ...], AsList] = ()
+    experiments: Annotated[tuple[Experiment, ...], AsList] = ()
+    holdout: GlobalHoldout | None = None
     templates: dict[str, dict[str, Any]] = Field(default_factory=dict)
     tracking_plan: TrackingPlan | None = None
     consent: ConsentSettings = Field(default_factory=ConsentSettings)
@@ -126,9 +140,12 @@ __all__ = [
     "ExitChange",
     "ExitEvent",
     "ExitStep",
+    "Experiment",
+    "ExperimentCondition",
     "FieldRef",
     "Fill",
     "FirstCondition",
+    "GlobalHoldout",
     "Goal",
     "Heard",
     "Journey",
@@ -139,8 +156,14 @@ __all__ = [
     "NumberComparison",
     "ObjectCondition",
     "ObjectType",
+    "OnChange",
     "OnEvent",
     "OnObject",
+    "OnReaching",
+    "OnRequest",
+    "OnSchedule",
+    "OnScore",
+    "OnSegment",
     "Operators",
     "Otherwise",
     "ParallelStep",
@@ -170,6 +193,7 @@ __all__ = [
     "TrackingPlan",
     "TraitCondition",
     "TraitOfAccount",
+    "Trigger",
     "UpdateStep",
     "WaitForStep",
     "WaitStep",

@@ -23,6 +23,7 @@ SHARED = (
         "relations",
         "settings",
         "shell",
+        "slot_books",
         "state",
         "telemetry",
         "tracking",

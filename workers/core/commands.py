@@ -54,6 +54,8 @@ class RequestMessage:
     roles: tuple[str, ...]
     limit: int
     at_ms: int
+    by: str | None = None
+    fallback: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +115,10 @@ Command: TypeAlias = (
 class Transition:
     """The row of the subject as it is now, and what to do, in this order.
 
-    Where nothing was decided, ``commands`` is empty and ``progress`` is the very row that went in.
+    Where nothing was decided, ``commands`` is empty and ``progress`` is the very row that went in. With
+    ``noted`` the row is another all the same: something has to be remembered that nobody needs to hear of.
     """
 
     progress: Progress
     commands: tuple[Command, ...] = ()
+    noted: bool = False

@@ -12,7 +12,6 @@ from schemas.fields import SubjectType
 from schemas.workspace import (
     ExitChange,
     ExitEvent,
-    OnEvent,
     ReceivedCondition,
     RelatedCondition,
     ScoreCondition,
@@ -24,6 +23,7 @@ from schemas.workspace.steps import conditions_of
 from workers.core.comparisons import compile_path, compile_where
 from workers.core.compile_steps import compile_steps, first_path
 from workers.core.conditions import compile_condition, compile_conditions
+from workers.core.experiments import compile_experiments, compile_holdout
 from workers.core.ids import VERSION_CHARS, stable_id
 from workers.core.layout import SlotCollisionError, SlotLayout
 from workers.core.needs import needs
@@ -40,14 +40,18 @@ from workers.core.plan import (
 )
 from workers.core.reasons import exit_reason
 from workers.core.score_plan import compile_scores
+from workers.core.segments import lineages
 from workers.core.step_plans import WaitForStepPlan, WaitStepPlan, WaitUntilStepPlan
+from workers.core.triggers import compile_entries, compile_events
 from workers.core.zones import Zones
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from schemas.workspace import Journey, Segment, SustainedCondition, Where, Workspace
+    from workers.core.comparisons import Getter
     from workers.core.conditions import Names
+    from workers.core.experiments import ExperimentPlan
     from workers.core.needs import Need
     from workers.core.object_plan import ObjectsPlan
     from workers.core.scores import ScorePlans
@@ -88,7 +92,8 @@ def _compile_subject(subject: SubjectType, workspace: Workspace, zones: Callable
     objects = compile_objects(workspace, subject)
     asking: tuple[Journey | Segment, ...] = (*ours, *groups)
     names = _Names(slots, ours, zones)
-    plans = [_compile_journey(journey, names, slots) for journey in ours]
+    experiments = compile_experiments(workspace.experiments)
+    plans = [_compile_journey(journey, names, slots, experiments) for journey in ours]
     trait_exits: dict[str, list[JourneyPlan]] = defaultdict(list)
     account_exits: dict[str, list[JourneyPlan]] = defaultdict(list)
     for plan in plans:
@@ -117,7 +122,16 @@ def _compile_subject(subject: SubjectType, workspace: Workspace, zones: Callable
         {trait: tuple(leaving) for trait, leaving in account_exits.items()},
         objects,
         slots.parts,
+        compile_entries(ours, workspace.timezone),
+        compile_holdout(workspace.holdout),
+        _told_scores(workspace) if subject == "user" else frozenset(),
     )
+
+
+def _told_scores(workspace: Workspace) -> frozenset[str]:
+    """The scores of users that some account's journey chooses its recipients by."""
+    chosen = (one.recipients.by for one in workspace.journeys if one.recipients is not None)
+    return frozenset(score for score in chosen if score is not None)
 
 
 def _events(
@@ -127,8 +141,9 @@ def _events(
     looked_at: set[str],
     objects: ObjectsPlan,
 ) -> dict[str, EventPlan]:
-    concerned = {plan.entry_event for plan in plans if plan.entry_event}
-    concerned |= {event for plan in plans for event in (*plan.exit_events, *plan.listening)}
+    concerned = {
+        event for plan in plans for event in (*plan.entry_events, *plan.exit_events, *plan.listening)
+    }
     concerned |= {plan.goal.event for plan in plans if plan.goal is not None}
     concerned |= {slot.event for slot in slots.plain} | {slot.event for slot in slots.measures}
     concerned |= scores.events.keys() | objects.fills.keys()
@@ -136,7 +151,7 @@ def _events(
         event: EventPlan(
             slots=tuple(slot for slot in slots.plain if slot.event == event),
             measures=tuple(slot for slot in slots.measures if slot.event == event),
-            entries=tuple(plan for plan in plans if plan.entry_event == event),
+            entries=tuple(plan for plan in plans if event in plan.entry_events),
             exits=tuple(plan for plan in plans if event in plan.exit_events),
             goals=tuple(plan for plan in plans if plan.goal is not None and plan.goal.event == event),
             scored=event in scores.events,
@@ -148,13 +163,16 @@ def _events(
     }
 
 
-def _compile_journey(journey: Journey, names: Names, slots: SlotLayout) -> JourneyPlan:
-    entry, goal, recipients, on = journey.entry, journey.goal, journey.recipients, journey.entry.on
+def _compile_journey(
+    journey: Journey, names: Names, slots: SlotLayout, experiments: Mapping[str, ExperimentPlan]
+) -> JourneyPlan:
+    entry, goal, recipients = journey.entry, journey.goal, journey.recipients
     exits = [leaving.when for leaving in journey.exit if isinstance(leaving.when, ExitEvent)]
     changes = [leaving.when for leaving in journey.exit if isinstance(leaving.when, ExitChange)]
     exit_events: dict[str, tuple[Any, ...]] = {}
     for leaving in exits:
-        exit_events[leaving.event] = (*exit_events.get(leaving.event, ()), compile_where(leaving.where))
+        ending = (compile_where(leaving.where), _getter(leaving.match_path()))
+        exit_events[leaving.event] = (*exit_events.get(leaving.event, ()), ending)
     steps = compile_steps(journey.journey, journey.steps, names)
     return JourneyPlan(
         name=journey.journey,
@@ -162,8 +180,7 @@ def _compile_journey(journey: Journey, names: Names, slots: SlotLayout) -> Journ
         subject=journey.subject,
         tags=journey.tags,
         priority=journey.priority,
-        entry_event=on.event if isinstance(on, OnEvent) else "",
-        entry_where=compile_where(on.where) if isinstance(on, OnEvent) else None,
+        entry_events=compile_events(journey, names),
         require=compile_conditions(entry.require, names),
         exclude=compile_conditions(entry.exclude, names),
         again_after_ms=entry.again_after_ms(),
@@ -172,17 +189,22 @@ def _compile_journey(journey: Journey, names: Names, slots: SlotLayout) -> Journ
         exit_account_traits=tuple(
             dict.fromkeys(one.account_trait for one in changes if one.account_trait is not None)
         ),
-        exit_slots=tuple(dict.fromkeys(slots.slot_id(leaving.event, leaving.where) for leaving in exits)),
+        exit_slots=tuple(
+            dict.fromkeys(
+                slots.slot_id(leaving.event, leaving.where) for leaving in exits if leaving.match is None
+            )
+        ),
         goal=None
         if goal is None
         else GoalPlan(
             goal.event,
             compile_where(goal.where),
             goal.within,
-            compile_path(path) if (path := goal.revenue_path()) is not None else None,
+            _getter(goal.revenue_path()),
+            _getter(goal.match_path()),
         ),
         holdout_bp=journey.holdout,
-        roles=recipients.role if recipients is not None else (),
+        roles=(recipients.role or ()) if recipients is not None else (),
         recipient_limit=recipients.limit if recipients is not None else 0,
         first=first_path(journey.steps),
         steps=steps,
@@ -202,7 +224,15 @@ def _compile_journey(journey: Journey, names: Names, slots: SlotLayout) -> Journ
             for path, step in steps.items()
             if isinstance(step, WaitUntilStepPlan) or (isinstance(step, WaitStepPlan) and step.follows)
         ),
+        key=_getter(entry.key_path()),
+        experiments=tuple(experiments[name] for name in journey.experiments if name in experiments),
+        by=recipients.by if recipients is not None else None,
+        fallback=recipients.fallback if recipients is not None else (),
     )
+
+
+def _getter(path: str | None) -> Getter | None:
+    return None if path is None else compile_path(path)
 
 
 def _listening(steps: Mapping[str, StepPlan]) -> dict[str, tuple[str, ...]]:
@@ -303,6 +333,7 @@ def compile_segments(
             name: tuple(place for place, user in enumerate(ordered) if name in user.uses) for name in order
         },
         by_event={event: frozenset(concerned) for event, concerned in by_event.items()},
+        lineages=lineages(ordered),
     )
 
 

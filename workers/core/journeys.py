@@ -13,7 +13,8 @@ from workers.core.commands import RecordConversion, Transition
 from workers.core.comparisons import compile_path, is_same
 from workers.core.decisions import goal_decision
 from workers.core.ids import stable_id
-from workers.core.progress import pruned, with_enrollment
+from workers.core.plan import key_text
+from workers.core.progress import ELIGIBLE_MAX_AGE_MS, pruned, with_enrollment, with_key
 from workers.core.reasons import change_reason, event_reason
 from workers.core.run import Run, end
 from workers.core.steps import go_on
@@ -99,14 +100,15 @@ def observe(plan: SubjectPlan, happened: Happened | Changed, progress: Progress,
     clocks tell only seconds must not hide an upgrade. It may reach the goal and end the enrollment at the
     same time. Does nothing for who is in no journey and in no goal's window.
     """
+    now = _noted(plan, happened, progress, now_ms) if isinstance(happened, Happened) else progress
+    noted = now is not progress
     if not progress.enrollments:
-        return Transition(progress)
-    now = progress
+        return Transition(now, noted=noted)
     commands: list[Command] = []
     if isinstance(happened, Happened):
         concerned = plan.events.get(happened.event)
         if concerned is None:
-            return Transition(progress)
+            return Transition(now, noted=noted)
         for journey in concerned.goals:
             now, reached = _goal(journey, happened, now, now_ms)
             commands += reached
@@ -120,20 +122,41 @@ def observe(plan: SubjectPlan, happened: Happened | Changed, progress: Progress,
                 now, left = _exit(journey, change_reason(trait), values, now, now_ms)
                 commands += left
     if not commands:
-        return Transition(progress)
+        return Transition(now, noted=noted)
     return Transition(pruned(now, now_ms, plan.message_memory_ms), tuple(commands))
+
+
+def _noted(plan: SubjectPlan, happened: Happened, progress: Progress, now_ms: int) -> Progress:
+    """The row that remembers which keys an exit was for: the enrolment of a candidate may be under way."""
+    concerned = plan.events.get(happened.event)
+    for journey in concerned.exits if concerned is not None else ():
+        keys = journey.exit_keys(happened.event, happened.properties) if journey.key is not None else None
+        for key in sorted(keys or ()):
+            if progress.active_in(journey.name, key) is None:
+                left = with_key(progress.left, journey.name, key, happened.at_ms)
+                fresh = {
+                    name: at_ms
+                    for name, at_ms in left[journey.name].items()
+                    if at_ms > now_ms - ELIGIBLE_MAX_AGE_MS
+                }
+                progress = replace(progress, left={**left, journey.name: fresh})
+    return progress
 
 
 def _exit_on_event(
     journey: JourneyPlan, happened: Happened, progress: Progress, now_ms: int
 ) -> tuple[Progress, tuple[Command, ...]]:
-    inside = progress.active_in(journey.name)
-    if inside is None or not is_after(happened, inside):
-        return progress, ()
     if not journey.exits_on(happened.event, happened.properties):
         return progress, ()
+    keys = journey.exit_keys(happened.event, happened.properties)
     values = {"message_id": happened.message_id, "event_at_ms": happened.at_ms}
-    return _exit(journey, event_reason(happened.event), values, progress, now_ms)
+    commands: list[Command] = []
+    for inside in progress.all_active_in(journey.name):
+        if is_after(happened, inside) and (keys is None or inside.key in keys):
+            left = exited(journey, inside, event_reason(happened.event), values, progress, now_ms)
+            progress = left.progress
+            commands += left.commands
+    return progress, tuple(commands)
 
 
 def is_after(happened: Happened, enrollment: Enrollment) -> bool:
@@ -145,11 +168,12 @@ def is_after(happened: Happened, enrollment: Enrollment) -> bool:
 def _exit(
     journey: JourneyPlan, reason: str, values: Mapping[str, Any], progress: Progress, now_ms: int
 ) -> tuple[Progress, tuple[Command, ...]]:
-    inside = progress.active_in(journey.name)
-    if inside is None:
-        return progress, ()
-    left = exited(journey, inside, reason, values, progress, now_ms)
-    return left.progress, left.commands
+    commands: list[Command] = []
+    for inside in progress.all_active_in(journey.name):
+        left = exited(journey, inside, reason, values, progress, now_ms)
+        progress = left.progress
+        commands += left.commands
+    return progress, tuple(commands)
 
 
 def exited(
@@ -174,9 +198,14 @@ def _goal(
 ) -> tuple[Progress, tuple[Command, ...]]:
     """Credit the event to the newest enrollment that began before it: once, inside its window, for ever."""
     goal = journey.goal
+    key = key_text(goal.match(happened.properties)) if goal is not None and goal.match is not None else None
     begun = [
-        held for held in progress.enrollments if held.journey == journey.name and is_after(happened, held)
+        held
+        for held in progress.enrollments
+        if held.journey == journey.name and is_after(happened, held) and key in (None, held.key)
     ]
+    if goal is not None and goal.match is not None and key is None:
+        return progress, ()
     if goal is None or not begun:
         return progress, ()
     newest = max(begun, key=lambda held: (held.trigger.at_ms, held.entered_at_ms, held.id))

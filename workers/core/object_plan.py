@@ -8,7 +8,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from schemas.workspace import ObjectCondition, OnObject, RelatedCondition
+from schemas.workspace import Journey, ObjectCondition, RelatedCondition
 from workers.core.comparisons import compile_path, compile_where, is_number, is_same
 from workers.core.ids import VERSION_CHARS, stable_id
 from workers.core.objects import FillPlan, RelationshipPlan
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from schemas.fields import SubjectType
-    from schemas.workspace import Condition, Fill, Journey, ObjectType, Relationship, Segment, Workspace
+    from schemas.workspace import Condition, Fill, ObjectType, OnObject, Relationship, Segment, Workspace
     from schemas.workspace.objects import AttributeType
     from workers.core.comparisons import Predicate
 
@@ -122,9 +122,9 @@ def compile_objects(workspace: Workspace, subject: SubjectType) -> ObjectsPlan:
             fills[one.event].append(fill_plan(one, plan))
     changes: dict[str, list[ChangePlan]] = defaultdict(list)
     for journey in sorted(journeys, key=lambda one: (-one.priority, one.journey)):
-        on = journey.entry.on
-        if isinstance(on, OnObject) and (on.object_, on.relationship) in plans:
-            changes[on.object_].append(_change(journey.journey, on, plans[on.object_, on.relationship]))
+        for on in journey.entry.object_triggers():
+            if (on.object_, on.relationship) in plans:
+                changes[on.object_].append(_change(journey.journey, on, plans[on.object_, on.relationship]))
     asking = {one.segment: tuple(_attributes(one.conditions(), types)) for one in groups}
     by_name: dict[str, list[RelationshipPlan]] = defaultdict(list)
     for plan in plans.values():
@@ -149,7 +149,7 @@ def compile_types(workspace: Workspace) -> TypesPlan:
         return NO_TYPES
     asking: tuple[Journey | Segment, ...] = (*workspace.journeys, *workspace.segments)
     read = [place for one in asking for place in _attributes(one.conditions(), types)]
-    changing = {one.entry.on.object_ for one in workspace.journeys if isinstance(one.entry.on, OnObject)}
+    changing = {on.object_ for one in workspace.journeys for on in one.entry.object_triggers()}
     shown = shown_in(workspace)
     whole = changing | {kind for kind, one in types.items() if not shown.isdisjoint(one.relationships)}
     read += [(kind, name) for kind in whole & types.keys() for name in types[kind].attributes]
@@ -214,8 +214,7 @@ def _asked(
                     for kind, name in models
                     if kind == which.object_ and which.relationship in (None, name)
                 )
-        on = getattr(getattr(one, "entry", None), "on", None)
-        if isinstance(on, OnObject):
+        for on in one.entry.object_triggers() if isinstance(one, Journey) else ():
             yield on.object_, on.relationship
 
 
@@ -245,9 +244,7 @@ def reads(kind: str, path: str, types: Mapping[str, ObjectType]) -> Iterator[tup
 
 def _of_entries(journeys: Iterable[Journey], types: Mapping[str, ObjectType]) -> Iterator[tuple[str, str]]:
     for journey in journeys:
-        on = journey.entry.on
-        if isinstance(on, OnObject) and on.object_ in types:
-            yield on.object_, on.changed
+        yield from ((on.object_, on.changed) for on in journey.entry.object_triggers() if on.object_ in types)
 
 
 def _gathered(places: Iterable[tuple[str, str]]) -> dict[str, frozenset[str]]:

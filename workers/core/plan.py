@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from workers.core.object_plan import NO_OBJECTS, NO_TYPES, ObjectsPlan, TypesPlan
 from workers.core.scores import ScorePlans
 from workers.core.step_plans import BranchStepPlan, SendStepPlan, StepPlan, WaitStepPlan
+from workers.core.triggers import NO_ENTRIES, EntryPlans
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
     from schemas.fields import SubjectType
     from workers.core.comparisons import Getter, Predicate
     from workers.core.compiled import CompiledCondition
+    from workers.core.experiments import ExperimentPlan, HoldoutPlan
     from workers.core.objects import FillPlan
     from workers.core.slots import MeasureSlot, TruthSlot
+    from workers.core.triggers import EventTrigger
 
 __all__ = [
     "NO_SCORES",
@@ -59,17 +62,25 @@ class Slot:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GoalPlan:
-    """The goal of a journey. ``revenue`` reads the amount from the event's properties."""
+    """The goal of a journey. ``revenue`` reads the amount from the event's properties, ``match`` the key."""
 
     event: str
     where: Predicate | None
     within_ms: int
     revenue: Getter | None
+    match: Getter | None = None
 
     def revenue_of(self, properties: Mapping[str, Any]) -> float | None:
         """The amount; None where the journey names none or the property is not a number."""
         value = self.revenue(properties) if self.revenue is not None else None
         return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def key_text(value: Any) -> str | None:
+    """A property as the key of an enrollment: texts and numbers are; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float) or value == "":
+        return None
+    return str(value)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,10 +95,13 @@ class ExitPlan:
 class JourneyPlan:
     """A journey, compiled. ``version`` is a hash of all that its file says, apart from comments and order.
 
+    ``entry_events`` holds for each event that makes a candidate the triggers of which one must match.
     ``again_after_ms``: from one entry to the next that is allowed; None: never again. ``exit_events`` holds
-    for each event the predicates of which one must match (None matches all); ``exit_slots`` are the windows
-    that remember these events until the enrolment has looked. ``exit_traits`` are the subject's own,
-    ``exit_account_traits`` those of a user's account. ``holdout_bp`` is in basis points.
+    for each event the predicates of which one must match (None matches all), each with what reads the key of
+    the enrollment that it ends (None: of any key); ``exit_slots`` are the windows that remember those of any
+    key until the enrolment has looked. ``exit_traits`` are the subject's own, ``exit_account_traits`` those
+    of a user's account. ``holdout_bp`` is in basis points. ``key`` reads from a trigger's properties what
+    there is one enrollment of. ``by`` is the score that recipients are chosen by.
     """
 
     name: str
@@ -95,12 +109,11 @@ class JourneyPlan:
     subject: SubjectType
     tags: tuple[str, ...]
     priority: int
-    entry_event: str
-    entry_where: Predicate | None
+    entry_events: Mapping[str, tuple[EventTrigger, ...]]
     require: tuple[CompiledCondition, ...]
     exclude: tuple[CompiledCondition, ...]
     again_after_ms: int | None
-    exit_events: Mapping[str, tuple[Predicate | None, ...]]
+    exit_events: Mapping[str, tuple[tuple[Predicate | None, Getter | None], ...]]
     exit_traits: tuple[str, ...]
     exit_slots: tuple[int, ...]
     goal: GoalPlan | None
@@ -117,10 +130,24 @@ class JourneyPlan:
     looking: frozenset[str] = frozenset()
     """The paths of the steps that wait for what is known of the subject: a condition, a date in a field."""
     exit_account_traits: tuple[str, ...] = ()
+    key: Getter | None = None
+    experiments: tuple[ExperimentPlan, ...] = ()
+    by: str | None = None
+    fallback: tuple[str, ...] = ()
 
     def exits_on(self, event: str, properties: Mapping[str, Any]) -> bool:
-        """Whether the event ends an enrollment."""
-        return any(where is None or where(properties) for where in self.exit_events.get(event, ()))
+        """Whether the event ends an enrollment, of whatever key."""
+        return any(where is None or where(properties) for where, _ in self.exit_events.get(event, ()))
+
+    def exit_keys(self, event: str, properties: Mapping[str, Any]) -> frozenset[str] | None:
+        """The keys of the enrollments that the event ends; None: all."""
+        matches = [
+            match for where, match in self.exit_events.get(event, ()) if where is None or where(properties)
+        ]
+        if None in matches:
+            return None
+        keys = (key_text(match(properties)) for match in matches if match is not None)
+        return frozenset(key for key in keys if key is not None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -168,7 +195,8 @@ class SegmentsPlan:
 
     ``ordered`` has those that others use before these; ``places`` says by its name where one stands there,
     and ``used_by`` where those stand that speak of it. ``by_event`` names the segments whose conditions an
-    event's slots answer. ``version`` is a hash of them all.
+    event's slots answer. ``version`` is a hash of them all; ``lineages`` has for each one of its definition
+    and of those that it uses.
     """
 
     version: str = ""
@@ -176,6 +204,7 @@ class SegmentsPlan:
     places: Mapping[str, int] = field(default_factory=dict)
     used_by: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     by_event: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    lineages: Mapping[str, str] = field(default_factory=dict)
 
 
 NO_SEGMENTS = SegmentsPlan()
@@ -192,7 +221,8 @@ class SubjectPlan:
     that a condition looks back for messages. ``measures`` are the slots that are not plain, by their ids;
     ``truths`` are to be followed (``workers.core.slots.follow``) whenever traits change. ``segments``,
     ``scores`` and ``objects`` are those of subjects of this kind. ``slot_parts`` says what each slot for
-    events is made of; its length stands last.
+    events is made of; its length stands last. ``entering`` is what makes candidates apart from events.
+    ``holdout`` is the workspace's. ``told_scores`` are those that accounts choose members by.
     """
 
     subject: SubjectType
@@ -210,6 +240,9 @@ class SubjectPlan:
     account_exits: Mapping[str, tuple[JourneyPlan, ...]] = field(default_factory=dict)
     objects: ObjectsPlan = NO_OBJECTS
     slot_parts: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    entering: EntryPlans = NO_ENTRIES
+    holdout: HoldoutPlan | None = None
+    told_scores: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 import msgspec
 from msgspec.structs import replace
 
+from schemas.fields import TriggerKind  # noqa: TC001  msgspec reads it at run time
+from workers.core.ids import stable_id
+
 if TYPE_CHECKING:
     from collections.abc import Container
 
@@ -21,6 +24,14 @@ the properties of its trigger, up to 32 KB, and the row must stay far below Kafk
 
 ENDED_MAX: Final = 128
 """Ended enrollments kept for their goal. Beyond it the oldest is given up and can convert no more."""
+
+KEYED_ACTIVE_MAX: Final = 16
+"""Enrollments of a subject in one journey that has a key, at once. Entry declines beyond it
+(``too_many_keys``): half of what there is room for, so that one journey does not keep the others out."""
+
+KEYS_MAX: Final = 500
+"""Keys of one journey that are remembered for ``again``, and for exits that came before the enrolment: the
+latest. A key that came 500 keys ago does not come again by accident; a journey's take up to 15 KB."""
 
 ENTERED_MAX: Final = 1_000
 """Journeys of which the last entry is remembered. Entry declines beyond it (``too_many_journeys``): to forget
@@ -47,12 +58,16 @@ MESSAGE_MEMORY_MS: Final = 7 * 86_400_000
 
 
 class TriggerFacts(msgspec.Struct, frozen=True, array_like=True):
-    """The event that led to an enrollment. ``properties`` are kept while it is active, for its templates."""
+    """What led to an enrollment: an event, or (with a ``kind``) something else that ``event`` names.
+
+    ``properties`` are kept while it is active, for its templates.
+    """
 
     event: str
     message_id: str
     at_ms: int
     properties: dict[str, Any]
+    kind: TriggerKind | None = None
 
 
 class Position(msgspec.Struct, frozen=True, array_like=True):
@@ -97,6 +112,8 @@ class Enrollment(msgspec.Struct, frozen=True, array_like=True):
     the step that waits for them, by the step's path and the event's place there. ``look_ms`` is when time
     alone may make a condition true that ends it. ``hops``: how many journeys enrolled one another, within an
     hour each, until this one.
+    ``key`` is what there is one enrollment of, ``""`` where a journey has one of the subject. ``variants``
+    are those of the journey's experiments, by what is assigned.
     """
 
     id: str
@@ -121,6 +138,8 @@ class Enrollment(msgspec.Struct, frozen=True, array_like=True):
     early: dict[str, Early] = {}
     look_ms: int | None = None
     hops: int = 0
+    key: str = ""
+    variants: dict[str, str] = {}
 
     @property
     def places(self) -> tuple[Position, ...]:
@@ -149,6 +168,8 @@ class Progress(msgspec.Struct, frozen=True, array_like=True):
 
     ``entered`` is the time of the last entry by journey, kept for ``again``. ``messages`` are in order of
     time. ``once`` names what may not come twice. ``converted``: when a journey's goal was reached last.
+    ``keys``: by journey when each key last entered, ``left``: by journey when an exit last came for each key,
+    both by :func:`key_hash` and in the order of the latest.
     """
 
     subject: str
@@ -157,14 +178,20 @@ class Progress(msgspec.Struct, frozen=True, array_like=True):
     messages: tuple[SentMessage, ...] = ()
     once: tuple[str, ...] = ()
     converted: dict[str, int] = {}
+    keys: dict[str, dict[str, int]] = {}
+    left: dict[str, dict[str, int]] = {}
 
     def enrollment(self, enrollment_id: str) -> Enrollment | None:
         """The enrollment of that id; None where it is not kept (any more)."""
         return next((held for held in self.enrollments if held.id == enrollment_id), None)
 
-    def active_in(self, journey: str) -> Enrollment | None:
-        """The active enrollment in a journey; there is one at most."""
-        return next((held for held in self.enrollments if held.journey == journey and held.is_active), None)
+    def active_in(self, journey: str, key: str = "") -> Enrollment | None:
+        """The active enrollment in a journey, of a key where the journey has one; there is one at most."""
+        return next((held for held in self.all_active_in(journey) if held.key == key), None)
+
+    def all_active_in(self, journey: str) -> tuple[Enrollment, ...]:
+        """The active enrollments in a journey: one at most where it has no key."""
+        return tuple(held for held in self.enrollments if held.journey == journey and held.is_active)
 
 
 def last_received_ms(
@@ -187,6 +214,20 @@ def last_received_ms(
 def was_sent(progress: Progress, message_id: str) -> bool:
     """Whether the message of this idempotency key is remembered as sent."""
     return any(message.id == message_id for message in progress.messages)
+
+
+def key_hash(key: str) -> str:
+    """What is remembered of a key: 16 hex digits, however long it is."""
+    return stable_id("key", key)[:16]
+
+
+def with_key(
+    keys: dict[str, dict[str, int]], journey: str, key: str, at_ms: int
+) -> dict[str, dict[str, int]]:
+    """What is remembered by key, with one that was seen now as the latest; the oldest go."""
+    of_journey = {name: held for name, held in keys.get(journey, {}).items() if name != key_hash(key)}
+    of_journey[key_hash(key)] = at_ms
+    return {**keys, journey: dict(list(of_journey.items())[-KEYS_MAX:])}
 
 
 def with_enrollment(progress: Progress, enrollment: Enrollment) -> Progress:

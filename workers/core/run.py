@@ -82,8 +82,14 @@ class Run:
     @property
     def moment(self) -> Moment:
         """What a condition of a step sees: of events the properties of the trigger."""
-        properties = self.enrollment.trigger.properties
-        return Moment(self.facts, self.progress, self.now_ms, properties=properties)
+        held = self.enrollment
+        return Moment(
+            self.facts,
+            self.progress,
+            self.now_ms,
+            properties=held.trigger.properties,
+            variants=held.variants,
+        )
 
     def take(self, transition: Transition) -> None:
         """Take over what a step did."""

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from schemas import wire
 from workers.core.commands import RequestMessage, SendMessage, Transition
 from workers.core.decisions import send_decision
+from workers.core.experiments import is_in_holdout
 from workers.core.gate import SendRequest, Skip, decide_send, once_key
 from workers.core.ids import stable_id
 from workers.core.progress import SentMessage, pruned, was_sent, with_message, with_once
@@ -86,6 +87,8 @@ def ask_members(
         roles=journey.roles,
         limit=journey.recipient_limit,
         at_ms=now_ms,
+        by=journey.by,
+        fallback=journey.fallback,
     )
     progress = with_message(progress, _remember(request, now_ms))
     return Transition(progress, (command, send_decision(request, "request", None, {}, now_ms)))
@@ -131,7 +134,7 @@ def answer_request(
         template=record.message.template,
         tags=tuple(record.message.tags),
         once=bool(getattr(step, "once", False)),
-        holdout=False,
+        holdout=is_in_holdout(plan.user.holdout, record.subject, record.account),
         requested_at_ms=record.at_ms,
         asked=record.request,
         variant=record.message.variant,

@@ -103,7 +103,12 @@ def forward_event(
 
 
 Addressed: TypeAlias = (
-    wire.Eligible | wire.AccountFacts | wire.MessageRequest | wire.ListEntry | wire.ConsentChange
+    wire.Eligible
+    | wire.AccountFacts
+    | wire.MessageRequest
+    | wire.ListEntry
+    | wire.ConsentChange
+    | wire.EnrollRequest
 )
 """Records of the scheduler topic that are for whoever an id belongs to."""
 

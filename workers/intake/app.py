@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from workers.errors import Misconfigured
 from workers.intake.auth import WriteKeys
+from workers.intake.enroll import EnrollRoute
 from workers.intake.in_app import InApp
 from workers.intake.limits import Limits
 from workers.intake.problems import (
@@ -68,6 +69,7 @@ def create_gateway(
     feed_key: bytes | None = None,
     unsubscribe: Unsubscribe | None = None,
     stripe: StripeWebhooks | None = None,
+    api_keys: Mapping[str, str] | None = None,
     cors_origins: Sequence[str] = (),
     routes: Sequence[BaseRoute] = (),
 ) -> Starlette:
@@ -84,6 +86,7 @@ def create_gateway(
         feed_key: signs feed tokens, at least 32 bytes; required with ``feed``.
         unsubscribe: None leaves ``/u/{token}`` out.
         stripe: None leaves ``/v1/webhooks/stripe`` out.
+        api_keys: API key -> who holds it; none leaves ``/v1/journeys/{name}/enroll`` out.
         cors_origins: origins of pages that may call ``/v1`` from a browser; ``("*",)`` for all.
         routes: more routes, such as health and metrics.
 
@@ -104,7 +107,7 @@ def create_gateway(
     if feed is not None:
         if feed_key is None:
             raise Misconfigured("the in-app feed needs a feed key to sign its tokens")
-        in_app = InApp(
+        paths += InApp(
             feed=feed,
             key=feed_key,
             publisher=publisher,
@@ -113,17 +116,15 @@ def create_gateway(
             topics=topics,
             metrics=metrics,
             closing=closing,
-        )
-        paths += in_app.routes()
+        ).routes()
     if unsubscribe is not None:
         paths += UnsubscribePages(unsubscribe, publisher=publisher, clock=clock, topics=topics).routes()
     if stripe is not None:
         paths += StripeRoute(stripe, publisher, clock, limits, topics, metrics).routes()
-    app = Starlette(
-        routes=paths,
-        middleware=_middleware(metrics, cors_origins),
-        exception_handlers=_ANSWERS,
-    )
+    if api_keys:
+        paths += EnrollRoute(WriteKeys(api_keys), publisher, clock, limits, topics, metrics).routes()
+    layers = _middleware(metrics, cors_origins)
+    app = Starlette(routes=paths, middleware=layers, exception_handlers=_ANSWERS)
     app.state.gateway = GatewayState(publisher, feed, limits, closing)
     return app
 

@@ -17,6 +17,7 @@ class Topics:
     account_traits: str = "account-traits"
     engagement: str = "engagement"
     dead_letters: str = "dead-letters"
+    scheduler: str = "scheduler"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,13 @@ import msgspec
 from schemas import wire
 from workers.core.account_exits import AccountChanged, changed_of_account, exit_by_account
 from workers.core.consent import STATES, Said
+from workers.core.decisions import refused_decision
 from workers.core.entry import enroll
 from workers.core.journeys import resume
 from workers.core.objects import object_key
 from workers.core.segments import due_segments
 from workers.core.sending import answer_request
+from workers.core.triggers import trigger
 from workers.identity.places import elsewhere, forward_record, move_member
 from workers.shell import SCORES, SEGMENTS, Subject, decode_payload
 from workers.slot_books import fill
@@ -59,16 +61,20 @@ class Scheduler:
             taken.append(Asked(record, asked))
             if isinstance(asked, wire.ObjectsChanged):
                 keys += [OBJECTS.key(object_key(one.object, one.object_id).encode()) for one in asked.objects]
+            if isinstance(asked, wire.ObjectsChanged | wire.EnrollSegment):
                 continue
             keys += TABLES[_kind(asked)].rows_of(asked.subject.encode())
         return taken, keys
 
-    def apply(self, tp: TP, items: Sequence[Asked], view: View, now_ms: int) -> None:
+    def apply(  # noqa: C901  one per kind
+        self, tp: TP, items: Sequence[Asked], view: View, now_ms: int
+    ) -> None:
         """Decide each record; of an id that was merged, it is for the person it belongs to."""
         del tp
         for _, asked in items:
             if isinstance(asked, wire.Backfilled):
                 fill(asked, view, self._parts, now_ms)
+            if isinstance(asked, wire.Backfilled | wire.EnrollSegment):
                 continue
             if _kind(asked) == "user" and self._is_away(asked, view, now_ms):
                 continue
@@ -84,6 +90,8 @@ class Scheduler:
                     facts = subject.facts(now_ms, asked.context.event)
                     answer = answer_request(self._parts.plan, asked, facts, subject.progress, now_ms)
                     subject.take(answer, now_ms)
+                case wire.EnrollRequest():
+                    self._request(asked, view, now_ms)
                 case wire.ListEntry():
                     subject = Subject(asked.subject_type, asked.subject.encode(), view, self._parts)
                     subject.enlist(asked.segment, now_ms, member=asked.member)
@@ -98,8 +106,11 @@ class Scheduler:
         if view.table(USERS.activity).get(key) is not None:
             return False
         # An account speaks of a membership from before the erasure, whenever it does so.
-        happened_ms = asked.trigger.at_ms if isinstance(asked, wire.Eligible) else 0
-        happened_ms = asked.at_ms if isinstance(asked, wire.ConsentChange) else happened_ms
+        happened_ms = 0
+        if isinstance(asked, wire.Eligible):
+            happened_ms = asked.trigger.at_ms
+        elif isinstance(asked, wire.EnrollRequest | wire.ConsentChange):
+            happened_ms = asked.at_ms
         away = elsewhere(view, self._parts, key, happened_ms, now_ms)
         if away is None:
             return False
@@ -108,6 +119,17 @@ class Scheduler:
         if isinstance(asked, wire.AccountFacts | wire.MessageRequest):
             move_member(view, self._parts, asked.account, asked.subject, away.into, now_ms)
         return True
+
+    def _request(self, asked: wire.EnrollRequest, view: View, now_ms: int) -> None:
+        """Someone asks that the subject enters a journey: the same rules as for any other trigger."""
+        subject = Subject(asked.subject_type, asked.subject.encode(), view, self._parts)
+        came = trigger("api", "api", (asked.id,), asked.at_ms, asked.properties)
+        journey = subject.plan.journeys.get(asked.journey)
+        if journey is None or asked.journey not in subject.plan.entering.on_request:
+            self._parts.metrics.entry(asked.journey if journey is not None else "unknown", "declined")
+            subject.execute(refused_decision(asked, came, journey, now_ms))
+            return
+        subject.propose((journey,), came, now_ms)
 
     def timer_keys(self, timers: Sequence[Timer]) -> list[bytes]:
         """The rows of the subjects whose timers are due."""
@@ -156,6 +178,6 @@ class Scheduler:
 
 def _kind(asked: wire.SchedulerRecord) -> SubjectType:
     """Whose partition a record is for."""
-    if isinstance(asked, wire.Eligible | wire.ListEntry | wire.Backfilled):
+    if isinstance(asked, wire.Eligible | wire.ListEntry | wire.Backfilled | wire.EnrollRequest):
         return asked.subject_type
-    return "account" if isinstance(asked, wire.MemberMoved) else "user"
+    return "account" if isinstance(asked, wire.MemberMoved | wire.MemberScore) else "user"

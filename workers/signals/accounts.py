@@ -108,7 +108,7 @@ class AccountSignals:
         known = rows.get(key)
         row = known or Activity()
         rows.put(key, row)
-        subject = Subject("account", key, view, self._parts)
+        subject = Subject("account", key, view, self._parts, _latest_ms(items))
         gathered: dict[Slot, list[int]] = {}
         concerned: frozenset[str] = frozenset()
         for item in items:
@@ -136,7 +136,7 @@ class AccountSignals:
                 subject.settle(now_ms, concerned)
                 concerned = frozenset()
                 happened = Happened(item.event, _properties(item), item.message_id, item.at_ms)
-                react(happened, plan, subject, self._parts, view, now_ms)
+                react(happened, plan, subject, now_ms)
                 subject.look(now_ms)
         _count(row, gathered, now_ms)
         subject.settle(now_ms, None if known is None and subject.plan.segments.ordered else concerned)
@@ -144,12 +144,14 @@ class AccountSignals:
             subject.look(now_ms)
 
     def _describe(self, item: Described | Departed, key: bytes, view: View, now_ms: int) -> None:
-        subject = Subject("account", key, view, self._parts)
-        profile = subject.profile
         if isinstance(item, Departed):
+            subject = Subject("account", key, view, self._parts)
+            profile = subject.profile
             if profile.members.pop(item.user, None) is not None:
                 subject.put_profile(profile)
             return
+        subject = Subject("account", key, view, self._parts, item.at_ms)
+        profile = subject.profile
         known = profile.members.get(item.user)
         if known is None and len(profile.members) >= MEMBERS_MAX:
             self._parts.metrics.members_refused()
@@ -165,6 +167,16 @@ class AccountSignals:
             subject.tell(profile.members, message_id, now_ms, changed)
         elif known is None:
             subject.tell((item.user,), message_id, now_ms)
+
+
+def _latest_ms(items: Iterable[Item]) -> int | None:
+    """When the last of what happened did; None where nobody says."""
+    times_ms = (
+        max(one.times_ms) if isinstance(one, Counted) else one.at_ms
+        for one in items
+        if not isinstance(one, Departed)
+    )
+    return max(times_ms, default=None)
 
 
 def _without(plan: EventPlan, missing: frozenset[int]) -> EventPlan:

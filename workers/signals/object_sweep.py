@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import structlog
 
 from workers.relations import tidy
-from workers.signals.sweep import CHUNK, SWEPT
-from workers.state import OBJECTS, TABLES
+from workers.signals.sweep import CHUNK
+from workers.state import OBJECTS, OBJECTS_SWEPT, TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 KINDS: tuple[Literal["objects", "user", "account"], ...] = ("objects", "user", "account")
-_MARK = b"relations:"
-"""Keys in the table of sweeps begin so; those of segments are kinds of subjects."""
 
 
 class ObjectChunk(NamedTuple):
@@ -50,8 +48,8 @@ class ObjectSweep:
         self._store = store
         chunks = []
         for kind in KINDS:
-            stored = store.get(SWEPT.key(_MARK + kind.encode()))
-            if self._version != (SWEPT.decode(stored) if stored is not None else ""):
+            stored = store.get(OBJECTS_SWEPT.key(kind.encode()))
+            if self._version != (OBJECTS_SWEPT.decode(stored) if stored is not None else ""):
                 log.info("relations.sweep", kind=kind, version=self._version)
                 chunks.append(ObjectChunk(kind, _prefix(kind)))
         return chunks
@@ -70,7 +68,7 @@ class ObjectSweep:
             if len(found) == CHUNK:
                 view.after_commit(ObjectChunk(kind, found[-1][0] + b"\0"))
             else:
-                view.table(SWEPT).put(_MARK + kind.encode(), self._version)
+                view.table(OBJECTS_SWEPT).put(kind.encode(), self._version)
 
     def _spread(self, keys: Sequence[bytes], view: View, now_ms: int) -> None:
         values: list[Any] = []

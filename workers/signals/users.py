@@ -188,7 +188,7 @@ class UserSignals:
         if event.type in DESCRIBING:
             self._describe(one, row, outbox, view, now_ms)
         name = event.event or event.type
-        subject = Subject("user", key, view, self._parts)
+        subject = Subject("user", key, view, self._parts, at_ms)
         if use.plan.scored:
             subject.score(name, event.message_id, wire.values(event.properties), at_ms, now_ms)
         account = wire.account(event) or (row.accounts[-1] if row.accounts else None)
@@ -206,7 +206,7 @@ class UserSignals:
             happened = Happened(
                 name, wire.values(event.properties), event.message_id, at_ms, wire.account(event)
             )
-            react(happened, use.plan, subject, self._parts, view, now_ms)
+            react(happened, use.plan, subject, now_ms)
         if use.reads:
             subject.look(now_ms)
 
@@ -235,7 +235,7 @@ class UserSignals:
         if "role" in changed and row.accounts and isinstance(profile.traits.get("role"), str):
             outbox.described(Described(row.accounts[-1], user, profile.traits["role"], at_ms, {}))
         if changed:
-            subject = Subject("user", key, view, self._parts)
+            subject = Subject("user", key, view, self._parts, at_ms)
             traits_changed(before, event.message_id, at_ms, subject, now_ms)
 
 

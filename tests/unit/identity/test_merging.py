@@ -392,7 +392,7 @@ def test_others_are_told_who_became_whom() -> None:
 ROWS: dict[type[Any], set[str]] = {
     Activity: {"windows", "accounts", "seen_since_ms", "seen", "seen_before", "acted_ms"},
     Profile: {"traits", "accounts", "members"},
-    Progress: {"subject", "enrollments", "entered", "messages", "converted", "once"},
+    Progress: {"subject", "enrollments", "entered", "messages", "converted", "keys", "left", "once"},
     Consents: {"choices"},
     EngagementRow: {"last_ms", "count"},
     Identity: {"merged_into", "sources", "asked"},

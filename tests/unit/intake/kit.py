@@ -46,6 +46,7 @@ class Gateway:
             feed=self.feed,
             feed_key=self.key,
             unsubscribe=Unsubscribe(self.key, "Acme"),
+            api_keys={"ak": "ops"},
             cors_origins=self.cors_origins,
         )
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
