@@ -14,7 +14,7 @@ from workers.signals.accounts import AccountSignals
 from workers.signals.engagement import Engagements
 from workers.signals.sweep import Chunk, Sweep
 from workers.signals.users import UserSignals
-from workers.slot_books import SlotBooks
+from workers.slot_books import SlotBooks, fill
 from workers.stream.batch import TP
 from workers.stream.logic import Quiet
 
@@ -73,6 +73,8 @@ class Asks:
                     erasing.erase(item.asked, view, self._parts, now_ms)
                 case wire.MemberMoved():
                     erasing.move(item.asked, view, self._parts, now_ms)
+                case wire.Backfilled():
+                    fill(item.asked, view, self._parts, now_ms)
                 case _:
                     self._scheduler.apply(tp, (item,), view, now_ms)
 

@@ -15,7 +15,6 @@ from workers.core.segments import due_segments
 from workers.core.sending import answer_request
 from workers.identity.places import elsewhere, forward_record, move_member
 from workers.shell import SCORES, SEGMENTS, Subject, decode_payload
-from workers.slot_books import fill
 from workers.state import TABLES, USERS
 
 if TYPE_CHECKING:
@@ -63,9 +62,6 @@ class Scheduler:
         """Decide each record; of an id that was merged, it is for the person it belongs to."""
         del tp
         for _, asked in items:
-            if isinstance(asked, wire.Backfilled):
-                fill(asked, view, self._parts, now_ms)
-                continue
             if _kind(asked) == "user" and self._is_away(asked, view, now_ms):
                 continue
             match asked:
