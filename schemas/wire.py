@@ -23,7 +23,6 @@ from msgspec.json import Decoder, Encoder
 
 from schemas.fields import (
     Channel,
-    ConsentState,
     Count,
     Crossing,
     DeadLetterReason,
@@ -57,6 +56,8 @@ from schemas.wire_identity import Released as Released  # noqa: PLC0414
 from schemas.wire_objects import ObjectAttributes as ObjectAttributes  # noqa: PLC0414
 from schemas.wire_objects import ObjectsChanged as ObjectsChanged  # noqa: PLC0414
 from schemas.wire_objects import ObjectValues as ObjectValues  # noqa: PLC0414
+from schemas.wire_subjects import Backfilled as Backfilled  # noqa: PLC0414
+from schemas.wire_subjects import ConsentChange as ConsentChange  # noqa: PLC0414
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -249,30 +250,6 @@ class ListEntry(Record, tag_field="type", tag="list_entry", frozen=True, kw_only
     subject: Text
     segment: Text
     member: bool
-    at_ms: Millis
-
-
-class ConsentChange(Record, tag_field="type", tag="consent_change", frozen=True, kw_only=True):
-    """A person agreed to messages, refused them, or took either back."""
-
-    id: Text
-    subject: Text
-    channel: Channel | None = None
-    topic: str | None = None
-    state: ConsentState
-    source: Text
-    at_ms: Millis
-
-
-class Backfilled(Record, tag_field="type", tag="backfilled", frozen=True, kw_only=True):
-    """What a subject did before a slot began to count; or that all subjects' past was brought."""
-
-    id: Text
-    subject_type: SubjectType
-    subject: Text
-    slots: dict[str, str]
-    done: bool | None = None
-    moved: bool | None = None
     at_ms: Millis
 
 

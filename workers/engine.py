@@ -19,7 +19,7 @@ from workers.signals.object_sweep import ObjectChunk, ObjectSweep
 from workers.signals.objects import ObjectSignals, tells
 from workers.signals.sweep import Chunk, Sweep
 from workers.signals.users import UserSignals
-from workers.slot_books import SlotBooks
+from workers.slot_books import SlotBooks, fill
 from workers.stream.batch import TP
 from workers.stream.logic import Quiet
 
@@ -84,6 +84,8 @@ class Asks:
                     erasing.erase(item.asked, view, self._parts, now_ms)
                 case wire.MemberMoved():
                     erasing.move(item.asked, view, self._parts, now_ms)
+                case wire.Backfilled():
+                    fill(item.asked, view, self._parts, now_ms)
                 case wire.ObjectsChanged():
                     self._objects.take(item.asked, view, now_ms)
                 case wire.EnrollSegment():

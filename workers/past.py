@@ -70,7 +70,8 @@ class Past:
         """Take in one record of ``product-events``; what the engine does not count is not counted here."""
         if self.oldest_ms is None or found.timestamp_ms < self.oldest_ms:
             self.oldest_ms = found.timestamp_ms
-        if not self._is_before(found):
+        before = self._is_before(found)
+        if not before and not (self._pending and b'"group"' in found.value):
             return
         event = _decoded(found.value)
         if event is None or (found.key or b"") != wire.subject(event).encode():
@@ -80,7 +81,10 @@ class Past:
             return
         if at_ms > found.timestamp_ms + FUTURE_TOLERANCE_MS or refused(event, found.value):
             return
-        self._happened(found, event, user, min(at_ms, found.timestamp_ms))
+        if before:
+            self._happened(found, event, user, min(at_ms, found.timestamp_ms))
+        elif event.type == "group":
+            self._pending.pop(user, None)
 
     def take_bundle(self, found: Found) -> None:
         """Take in one record of ``account-events``: what its partition read before it knew the slots."""
@@ -202,7 +206,7 @@ class Past:
 def wanted(books: Books, kind: SubjectType) -> frozenset[int]:
     """The slots that lack their past in some partition."""
     marks = (one for book in books[kind].values() for one in book.slots.items())
-    return frozenset(slot_id for slot_id, mark in marks if not mark.is_whole)
+    return frozenset(slot_id for slot_id, mark in marks if not mark.whole)
 
 
 def key_of(partition: int, partitions: int) -> str:

@@ -62,7 +62,17 @@ class SlotBooks:
         self._store = store
         positions, topics = store.positions(), self._parts.topics
         events, bundles = (positions.get(topics(name), 0) for name in ("product-events", "account-events"))
-        return [Noting(kind, events, bundles) for kind in TABLES]
+        return [
+            Noting(kind, events, bundles)
+            for kind in TABLES
+            if self._is_news(kind, store.get(BOOKS.key(kind.encode())))
+        ]
+
+    def _is_news(self, kind: SubjectType, stored: bytes | None) -> bool:
+        """Whether the plan keeps other slots than were noted, or rows wait to be tidied."""
+        book = BOOKS.decode(stored) if stored is not None else None
+        news = backfill.adopt(book, self._plans[kind], Position(0, 0, 0))
+        return news is not None or bool(book is not None and book.leaving)
 
     def take(self, notices: Sequence[Any], view: View, now_ms: int) -> None:
         """Note, or tidy a part of the rows, and ask for the next when that is committed."""
@@ -82,7 +92,7 @@ class SlotBooks:
         book = backfill.adopt(held, self._plans[noting.kind], at)
         if book is not None:
             books.put(key, book)
-            new = sum(not mark.is_whole for mark in book.slots.values())
+            new = sum(not mark.whole for mark in book.slots.values())
             log.info("slots.noted", kind=noting.kind, slots=len(book.slots), to_fill=new)
         if (book or held or Book()).leaving:
             view.after_commit(Tidying(noting.kind, TABLES[noting.kind].activity.prefix))

@@ -44,8 +44,9 @@ class Mark(msgspec.Struct, array_like=True, frozen=True):
     """From where on a slot has counted.
 
     ``from_event`` is the first offset of ``product-events`` in this partition that the slot knows of, and
-    ``from_bundle`` the same of ``account-events`` (both 0: it holds all), noted at ``since_ms``.
-    ``filled_to`` is the last subject, in the order of their ids, whose past was brought; None: nobody's.
+    ``from_bundle`` the same of ``account-events``, noted at ``since_ms``. Until what came before is
+    brought, it is not ``whole``; ``filled_to`` is the last subject, in the order of their ids, to whom it
+    was brought.
     """
 
     family: str
@@ -54,11 +55,7 @@ class Mark(msgspec.Struct, array_like=True, frozen=True):
     from_bundle: int = 0
     since_ms: int = 0
     filled_to: str | None = None
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether nothing is missing."""
-        return self.from_event == 0 and self.from_bundle == 0
+    whole: bool = True
 
 
 class Book(msgspec.Struct, array_like=True, frozen=True):
@@ -113,7 +110,7 @@ def adopt(book: Book | None, plan: SubjectPlan, at: Position) -> Book | None:
         elif first:
             marks[slot_id] = Mark(*family)
         else:
-            marks[slot_id] = Mark(*family, at.events, at.bundles, at.now_ms)
+            marks[slot_id] = Mark(*family, at.events, at.bundles, at.now_ms, whole=False)
     gone = {slot_id: mark for slot_id, mark in held.slots.items() if slot_id not in wanted}
     leaving = held.leaving | gone
     layouts = {known: one for known, one in held.layouts.items() if known != stamp}
@@ -174,7 +171,7 @@ def wanting(book: Book, slot_ids: Mapping[int, bytes], subject: str) -> list[int
     found = []
     for slot_id in slot_ids:
         mark = book.slots.get(slot_id)
-        if mark is None or mark.is_whole or (mark.filled_to is not None and subject <= mark.filled_to):
+        if mark is None or mark.whole or (mark.filled_to is not None and subject <= mark.filled_to):
             continue
         found.append(slot_id)
     return found
@@ -188,7 +185,7 @@ def filled(book: Book, slot_ids: list[int], subject: str | None) -> Book:
         if mark is not None and subject is not None:
             marks[slot_id] = replace(mark, filled_to=subject)
         elif mark is not None:
-            marks[slot_id] = replace(mark, from_event=0, from_bundle=0, filled_to=None)
+            marks[slot_id] = replace(mark, whole=True)
     return replace(book, slots=marks)
 
 

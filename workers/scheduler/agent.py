@@ -18,7 +18,6 @@ from workers.core.sending import answer_request
 from workers.core.triggers import trigger
 from workers.identity.places import elsewhere, forward_record, move_member
 from workers.shell import SCORES, SEGMENTS, Subject, decode_payload
-from workers.slot_books import fill
 from workers.state import OBJECTS, TABLES, USERS
 
 if TYPE_CHECKING:
@@ -66,16 +65,10 @@ class Scheduler:
             keys += TABLES[_kind(asked)].rows_of(asked.subject.encode())
         return taken, keys
 
-    def apply(  # noqa: C901  one per kind
-        self, tp: TP, items: Sequence[Asked], view: View, now_ms: int
-    ) -> None:
+    def apply(self, tp: TP, items: Sequence[Asked], view: View, now_ms: int) -> None:
         """Decide each record; of an id that was merged, it is for the person it belongs to."""
         del tp
         for _, asked in items:
-            if isinstance(asked, wire.Backfilled):
-                fill(asked, view, self._parts, now_ms)
-            if isinstance(asked, wire.Backfilled | wire.EnrollSegment):
-                continue
             if _kind(asked) == "user" and self._is_away(asked, view, now_ms):
                 continue
             match asked:

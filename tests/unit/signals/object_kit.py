@@ -85,7 +85,14 @@ class Shop(Cluster):
 
     def __init__(self, *journeys: Mapping[str, Any], partitions: int = 3, **content: Any) -> None:
         super().__init__(plan=_plan(journeys, content), partitions=partitions)
-        self.topics = ("scheduler", "account-traits", "account-events", "objects", "engagement", "product-events")
+        self.topics = (
+            "scheduler",
+            "account-traits",
+            "account-events",
+            "objects",
+            "engagement",
+            "product-events",
+        )
         assert {*self.topics} >= {*TOPICS}
         self._statements = 0
         self._open()

@@ -46,7 +46,7 @@ def handed_over(outbox: Outbox) -> list[tuple[int | None, list[Item]]]:
     """Partition and items of each record."""
     view = View(EMPTY.get)
     outbox.send("account-events", view)
-    assert {(output.topic, output.key) for output in view.outputs} <= {("account-events", None)}
+    assert {(output.topic, output.key) for output in view.outputs} <= {("account-events", b"stamp")}
     return [(output.partition, decode(output.value or b"")) for output in view.outputs]
 
 
