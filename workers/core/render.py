@@ -8,19 +8,20 @@ delivery of this one message.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, assert_never
 
 from jinja2 import UndefinedError
 
 from workers.core.template_html import tidy
 from workers.core.template_values import Budget, FailureReason, Unrenderable, check_plain, has_control
+from workers.core.templates import EmailTemplate, InAppTemplate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from schemas.fields import FeedForm
     from workers.core.template_language import CompiledPart
-    from workers.core.templates import EmailTemplate, InAppTemplate
+    from workers.core.templates import CompiledTemplate
 
 MAX_SUBJECT_CHARS: Final = 255
 """Mail clients show 40 to 80; a subject near the 998 bytes of a header line is a mistake."""
@@ -104,6 +105,17 @@ def render_in_app(template: InAppTemplate, context: Mapping[str, Any]) -> Render
     return RenderedInApp(
         template.form, title, body, label, url, template.expires_after_ms, template.name, template.version,
     )  # fmt: skip
+
+
+def render(template: CompiledTemplate, context: Mapping[str, Any]) -> RenderedContent | RenderFailed:
+    """Render a template of any channel."""
+    match template:
+        case EmailTemplate():
+            return render_email(template, context)
+        case InAppTemplate():
+            return render_in_app(template, context)
+        case _:
+            assert_never(template)
 
 
 def _failed(failure: Unrenderable, template: EmailTemplate | InAppTemplate) -> RenderFailed:

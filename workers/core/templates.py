@@ -186,6 +186,17 @@ def compile_template(source: TemplateSource) -> CompiledTemplate:
     return result
 
 
+def template_channel(template: CompiledTemplate) -> TemplateChannel:
+    """The channel that a template is for."""
+    match template:
+        case EmailTemplate():
+            return "email"
+        case InAppTemplate():
+            return "in_app"
+        case _:
+            assert_never(template)
+
+
 def variables(template: CompiledTemplate) -> tuple[Variable, ...]:
     """What a template reads from its context, by dotted name, for the linter; each name and line once."""
     match template:

@@ -61,6 +61,24 @@ class People:
             row.messages.append(message.id)
             view.table(WAITING).put(key, row)
 
+    def is_first(self, message: wire.Message, connection: str, view: View) -> bool:
+        """Whether no older message of the person is on its way over ``connection``."""
+        return self._oldest(message.person, connection, view) in {None, message.id}
+
+    def next(self, person: str, connection: str, view: View) -> str | None:
+        """The person's oldest message on ``connection``, where it waits for its turn; None without one."""
+        oldest = self._oldest(person, connection, view)
+        pending = view.table(PENDING).get(oldest.encode()) if oldest is not None else None
+        return oldest if pending is not None and pending.queued else None
+
+    def _oldest(self, person: str, connection: str, view: View) -> str | None:
+        row = view.table(WAITING).get(person.encode())
+        for message_id in row.messages if row is not None else ():
+            pending = view.table(PENDING).get(message_id.encode())
+            if pending is not None and pending.connection == connection:
+                return message_id
+        return None
+
     def ended(self, message: wire.Message, view: View) -> None:
         """Forget a message that ended."""
         key = message.person.encode()
