@@ -15,6 +15,7 @@ from jinja2 import UndefinedError
 from workers.core.template_html import tidy
 from workers.core.template_values import Budget, FailureReason, Unrenderable, check_plain, has_control
 from workers.core.templates import EmailTemplate, InAppTemplate
+from workers.core.webhooks import RenderedWebhook, WebhookTemplate, render_document
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,7 +76,7 @@ class RenderFailed:
     version: str
 
 
-RenderedContent: TypeAlias = RenderedEmail | RenderedInApp
+RenderedContent: TypeAlias = RenderedEmail | RenderedInApp | RenderedWebhook
 
 
 def render_email(template: EmailTemplate, context: Mapping[str, Any]) -> RenderedEmail | RenderFailed:
@@ -107,6 +108,18 @@ def render_in_app(template: InAppTemplate, context: Mapping[str, Any]) -> Render
     )  # fmt: skip
 
 
+def render_webhook(template: WebhookTemplate, context: Mapping[str, Any]) -> RenderedWebhook | RenderFailed:
+    """Render with ``context``, whose keys are those of ``template_language.ROOTS``; plain data only."""
+    try:
+        data = _prepare(context)
+        document, headers = render_document(template, lambda part, most: _run(part, data, most))
+    except Unrenderable as failure:
+        return _failed(failure, template)
+    return RenderedWebhook(
+        template.provider, template.connection, document, headers, template.name, template.version
+    )
+
+
 def render(template: CompiledTemplate, context: Mapping[str, Any]) -> RenderedContent | RenderFailed:
     """Render a template of any channel."""
     match template:
@@ -114,11 +127,13 @@ def render(template: CompiledTemplate, context: Mapping[str, Any]) -> RenderedCo
             return render_email(template, context)
         case InAppTemplate():
             return render_in_app(template, context)
+        case WebhookTemplate():
+            return render_webhook(template, context)
         case _:
             assert_never(template)
 
 
-def _failed(failure: Unrenderable, template: EmailTemplate | InAppTemplate) -> RenderFailed:
+def _failed(failure: Unrenderable, template: CompiledTemplate) -> RenderFailed:
     return RenderFailed(failure.reason, failure.variable, failure.detail, template.name, template.version)
 
 

@@ -21,6 +21,7 @@ from schemas.wire import Feed, Message
 from workers.core.ids import stable_id
 from workers.core.render import RenderedInApp, RenderFailed, render
 from workers.core.templates import template_channel
+from workers.core.webhooks import WebhookTemplate
 from workers.errors import Refused
 from workers.senders.channels.base import DeliveryResult, OutgoingMessage, Unknown
 from workers.senders.channels.in_app import add_item, item_of
@@ -234,7 +235,7 @@ class SenderLogic:
             moved = replace(message, person=home)
             view.send(self._parts.topics("messages.in_app"), home.encode(), wire.encode(moved))
             return
-        content = self._render(message)
+        content = self._render(message, None, view, now_ms)
         if isinstance(content, RenderFailed):
             self._record(message, End("failed", _render_reason(content)), "in_app", view, now_ms)
             return
@@ -286,7 +287,7 @@ class SenderLogic:
                 ]
 
     def _start(self, lane: Lane, pending: Pending, view: View, now_ms: int) -> Sequence[Turn]:
-        outgoing = self._outgoing(pending, now_ms)
+        outgoing = self._outgoing(pending, view, now_ms)
         if isinstance(outgoing, End):
             return self._end(pending, outgoing, view, now_ms)
         lane.gate.admit(now_ms)
@@ -302,14 +303,14 @@ class SenderLogic:
         name = lane.connection
         view.set_timer(bytes.fromhex(stable_id("lane", name)), due_ms, _LANE + b":" + name.encode())
 
-    def _outgoing(self, pending: Pending, now_ms: int) -> OutgoingMessage | End:
+    def _outgoing(self, pending: Pending, view: View, now_ms: int) -> OutgoingMessage | End:
         """The message ready to leave, or why it ends here: stopping no other."""
         message = pending.message
         if is_too_old(pending, now_ms):
             return End("failed", "gave_up:waited")
         url = self._parts.unsubscribe_url(message)
         try:
-            content = self._render(message, unsubscribe_url=url)
+            content = self._render(message, url, view, now_ms)
         except Refused as refused:
             return End("failed", refused.detail)
         if isinstance(content, RenderFailed):
@@ -334,7 +335,13 @@ class SenderLogic:
             raise Refused("invalid", f"the workspace has no {message.channel} template {message.template!r}")
         return template
 
-    def _render(self, message: Message, **more: str) -> RenderedContent | RenderFailed:
+    def _render(
+        self, message: Message, unsubscribe_url: str | None, view: View, now_ms: int
+    ) -> RenderedContent | RenderFailed:
+        template = self._template(message)
+        owner = None
+        if isinstance(template, WebhookTemplate):
+            owner = self._people.owner(template, message, view, now_ms)
         context = {
             "user": message.context.user,
             "account": message.context.account,
@@ -348,9 +355,10 @@ class SenderLogic:
                 "tags": message.tags,
                 "variant": message.variant,
             },
-            **more,
+            "owner": dict(owner.fields) if owner is not None else {},
+            "unsubscribe_url": unsubscribe_url,
         }
-        return render(self._template(message), context)
+        return render(template, context)
 
     def _learn(self, notice: Outcome, now_ms: int) -> None:
         """What a call of ours says of its provider; nothing where it was another worker's call."""

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from schemas.fields import Channel as ChannelName
+    from workers.senders.channels.base import Channel
 
 NOW = 1_773_480_000_000
 MAILS = TP("messages.email", 0)
@@ -87,8 +88,9 @@ class Careless(Scripted):
 class Senders:
     """One partition's senders over a real store, a transaction at a time."""
 
-    def __init__(self, path: Path, channel: Scripted, *templates: TemplateSource) -> None:
+    def __init__(self, path: Path, channel: Scripted, *templates: TemplateSource, **more: Channel) -> None:
         self.channel = channel
+        self.channels: dict[str, Channel] = {"email": channel, **more}
         self.store = PartitionStore(path / "p0")
         self.now_ms = NOW
         self.notices: list[Outcome | Begin] = []
@@ -105,7 +107,7 @@ class Senders:
         self.logic = SenderLogic(
             SenderParts(
                 templates=compile_templates(templates),
-                channels={"email": self.channel},
+                channels=self.channels,
                 unsubscribe_url=lambda message: f"https://u/{message.id}",
                 topics=lambda name: name,
                 metrics=self.metrics,
