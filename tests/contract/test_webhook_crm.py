@@ -30,7 +30,10 @@ LEAD: dict[str, Any] = {
     "company": {"domain": "example.com", "properties": {"mrr": 1200, "seats_full": True}},
     "deal": {"properties": {"dealname": "Example: more seats", "amount": 300.5, "hubspot_owner_id": "7"}},
     "task": {"subject": "Call Ada", "owner": "7", "due_in_hours": 4},
-    "note": {"body": "Reached the limit of seats twice in 21 days."},
+    "note": {
+        "body": "Reached the limit of seats twice in 21 days.",
+        "chart": {"title": "Seats", "values": [3, 4, 5], "limit": 5},
+    },
 }
 
 
@@ -80,6 +83,24 @@ async def test_a_lead_that_breaks_off_anywhere_is_completed_by_the_next_attempt(
             assert {kind: len(rows) for kind, rows in hub.objects.items()} == dict.fromkeys(
                 ("contacts", "companies", "deals", "tasks", "notes"), 1
             )
+
+
+async def test_a_chart_is_attached_to_the_note() -> None:
+    """A private file of its own per message; numbers that cannot be drawn stop the message."""
+    async with serving("hubspot") as bench:
+        hub = bench.provider
+        assert isinstance(hub, HubSpotServer)
+        await bench.send("m1", **LEAD)
+        await bench.send("m1", **LEAD)
+        (note,) = hub.objects["notes"].values()
+        assert note["hs_attachment_ids"] == "usage-m1.svg"
+        ((name, svg),) = hub.files.items()
+        assert name == "usage-m1.svg"
+        assert svg.startswith(b"<svg")
+        assert svg.endswith(b"</svg>")
+        for values in (["many"], [], "text", [-1]):
+            wrong = {"note": {"body": "x", "chart": {"title": "t", "values": values}}}
+            assert await bench.send("m2", **wrong) == Refused("hubspot_chart", "soft")
 
 
 async def test_two_messages_are_two_deals_of_one_company() -> None:

@@ -11,6 +11,7 @@ import json
 import time
 from collections import deque
 from dataclasses import dataclass, field
+from email import message_from_bytes
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -142,7 +143,7 @@ class HubSpotServer(Provider):
 
     objects: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     associations: set[tuple[str, str, str, str]] = field(default_factory=set)
-    files: dict[str, bytes] = field(default_factory=dict)
+    files: dict[str, Any] = field(default_factory=dict)
 
     def take(self, request: Received) -> Reply:  # noqa: PLR0911 - one for each path
         """By path and method."""
@@ -150,8 +151,14 @@ class HubSpotServer(Provider):
             return answer(401, {"status": "error", "category": "INVALID_AUTHENTICATION"})
         parts = urlsplit(request.path).path.strip("/").split("/")
         if parts[:3] == ["files", "v3", "files"]:
-            name = str(len(self.files) + 1)
-            self.files[name] = request.body
+            form = message_from_bytes(
+                b"Content-Type: " + request.headers["content-type"].encode() + b"\r\n\r\n" + request.body
+            )
+            files = [part for part in form.walk() if part.get_filename()]
+            if len(files) != 1 or b'"access"' not in request.body:
+                return answer(400, {"category": "VALIDATION_ERROR"})
+            name = str(files[0].get_filename())
+            self.files[name] = files[0].get_payload(decode=True)
             return answer(201, {"id": name})
         body = json.loads(request.body) if request.body else {}
         match request.method, parts:

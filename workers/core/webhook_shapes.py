@@ -57,6 +57,7 @@ class HubSpotTask(Shape):
     body: str = ""
     owner: str | None = None
     priority: str = "MEDIUM"
+    type: str = "CALL"
     due_in_hours: int | float | str = 24
     id_property: str = "brimful_message_id"
 

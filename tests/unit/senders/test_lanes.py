@@ -7,10 +7,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from schemas import wire
 from tests.unit.senders.test_logic import BANNER, MAIL, NOW, Scripted, Senders, message
-from workers.senders.channels.base import Accepted, Misconfigured, RetryAfter, Unknown
+from workers.core.templates import TemplateSource
+from workers.core.webhooks import RenderedWebhook
+from workers.senders.channels.base import (
+    Accepted,
+    DeliveryResult,
+    Misconfigured,
+    OutgoingMessage,
+    RetryAfter,
+    Unknown,
+)
 from workers.senders.ledger import MESSAGE_AGE_MAX_MS
 from workers.senders.limits import FAILURES_TO_OPEN, OPEN_MIN_MS, Limits
+from workers.stream.decide import take_notices
+from workers.stream.view import View
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -194,4 +206,152 @@ async def test_unknown_outcomes_count_as_failures(tmp_path: Path) -> None:
     await senders.fire()
     await senders.settle()
     assert len(channel.calls) == FAILURES_TO_OPEN + 1
+    senders.store.abandon()
+
+
+def hook(name: str, connection: str, **fields: object) -> TemplateSource:
+    """A webhook over a connection."""
+    values = {"provider": "standard", "connection": connection, "body": {"id": "{{ message.id }}"}, **fields}
+    return TemplateSource(name, "webhook", values)
+
+
+async def ticks() -> None:
+    """Let calls that do not wait come to their end."""
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+async def decide_notices(senders: Senders) -> None:
+    """Record what ended, and begin what may begin by it, while other calls hang."""
+    await ticks()
+    while senders.notices:
+        notices, senders.notices = senders.notices, []
+        view = View(senders.store.get)
+        take_notices(senders.logic, notices, view, senders.now_ms)
+        await senders.commit(view)
+        await ticks()
+
+
+class Hanging(Scripted):
+    """A provider that takes requests and does not answer; each is given up after 15 s of virtual time."""
+
+    senders: Senders
+    back = False
+
+    async def deliver(self, message: OutgoingMessage) -> DeliveryResult:
+        """Hang until the deadline, or answer at once when it is back."""
+        self.calls.append(message)
+        if self.back:
+            return Accepted("p")
+        began_ms = self.senders.now_ms
+        while self.senders.now_ms < began_ms + 15_000:  # noqa: ASYNC110 - virtual time tells nobody
+            await asyncio.sleep(0)
+        return Unknown("http_timeout")
+
+
+async def test_a_provider_that_hangs_for_ten_minutes_delays_nobody_else(tmp_path: Path) -> None:
+    """The same people, topic and partition: whoever's provider answers has theirs at once."""
+    mails, slow, quick = Scripted([Accepted("p")]), Hanging(), Scripted([Accepted("p")])
+    slow.limits = quick.limits = Limits(calls_at_once=8)
+    slow.on_unknown = "at_least_once"  # type: ignore[misc]
+    senders = Senders(
+        tmp_path, mails, MAIL, hook("slow", "slow"), hook("quick", "quick"), slow=slow, quick=quick
+    )
+    slow.senders = senders
+    number = 0
+    for second in range(0, 600, 5):
+        senders.now_ms = NOW + second * 1_000
+        await senders.fire()
+        sent = []
+        for _ in range(4):
+            number += 1
+            person = f"u{number % 10}"
+            sent += [
+                message(f"slow{number}", "webhook", template="slow", person=person),
+                message(f"quick{number}", "webhook", template="quick", person=person),
+                message(f"mail{number}", person=person),
+            ]
+        assert senders.logic.has_room("messages.webhook")
+        await senders.take(*sent)
+        await decide_notices(senders)
+        ended = {name for name, outcome, _ in senders.deliveries() if outcome == "sent"}
+        assert {one.id for one in sent if one.template != "slow"} <= ended
+        assert not any(name.startswith("slow") for name in ended)
+    assert len(slow.calls) < 100, "it is asked now and then, not for every message"
+    slow.back = True
+    await pass_time(senders, senders.now_ms + 8 * 3_600_000)
+    assert [outcome for _, outcome, _ in senders.deliveries()] == ["sent"] * (3 * number)
+    for person in {call.person for call in slow.calls}:
+        mine = [call.id for call in slow.calls if call.person == person]
+        order = list(dict.fromkeys(mine))
+        assert order == sorted(order, key=lambda name: int(name.removeprefix("slow")))
+    senders.store.abandon()
+
+
+async def test_an_account_stays_with_its_owner_when_the_list_grows(tmp_path: Path) -> None:
+    """The owner is in the document and in the state; an erased person's is forgotten."""
+    crm = Scripted([Accepted("p")])
+    body = {"owner": "{{ owner.id }}", "name": "{{ owner.name }}"}
+    few = [{"id": name, "name": name.upper()} for name in "ab"]
+    many = [*few, *({"id": f"x{number}", "name": "X"} for number in range(50))]
+    senders = Senders(
+        tmp_path, Scripted([Accepted("p")]), hook("lead", "crm", body=body, owners=few), crm=crm
+    )
+    for number in range(20):
+        await senders.take(
+            message(f"m{number}", "webhook", template="lead", account=f"acme-{number}", person=f"u{number}")
+        )
+    await senders.settle()
+    before = [rendered(call)["owner"] for call in crm.calls]
+    assert set(before) == {"a", "b"}
+    senders.begin(hook("lead", "crm", body=body, owners=many))
+    for number in range(20):
+        await senders.take(
+            message(f"n{number}", "webhook", template="lead", account=f"acme-{number}", person=f"v{number}")
+        )
+    await senders.settle()
+    assert [rendered(call)["owner"] for call in crm.calls[20:]] == before
+    assert rendered(crm.calls[0])["name"] == before[0].upper()
+    senders.store.abandon()
+
+
+def rendered(call: OutgoingMessage) -> dict[str, str]:
+    """The document of a call."""
+    assert isinstance(call.content, RenderedWebhook)
+    document: dict[str, str] = call.content.document
+    return document
+
+
+async def test_a_delivery_names_the_provider(tmp_path: Path) -> None:
+    """Not its connection, of which there may be several."""
+    crm = Scripted([Accepted("p")])
+    senders = Senders(tmp_path, Scripted([Accepted("p")]), MAIL, BANNER, hook("lead", "crm"), crm=crm)
+    await senders.take(
+        message("m1"), message("m2", "in_app"), message("m3", "webhook", template="lead", person="u2")
+    )
+    await senders.settle()
+    providers = {
+        wire.decode_delivery(value).message_id: wire.decode_delivery(value).provider
+        for topic, value in senders.outputs
+        if topic == "deliveries"
+    }
+    assert providers == {"m1": "scripted", "m2": "in_app", "m3": "scripted"}
+    seconds = senders.registry.get_sample_value("brimful_handoff_seconds_sum", {"provider": "scripted"})
+    assert seconds == pytest.approx(1.0)
+    senders.store.abandon()
+
+
+async def test_a_connection_that_was_taken_away_ends_its_messages(tmp_path: Path) -> None:
+    """New ones are put aside with the name of what is missing."""
+    crm = Scripted([RetryAfter(1_000, "busy")])
+    senders = Senders(tmp_path, Scripted([Accepted("p")]), hook("lead", "crm"), crm=crm)
+    await senders.take(message("m1", "webhook", template="lead"))
+    await senders.settle()
+    del senders.channels["crm"]
+    senders.begin(hook("lead", "crm"))
+    await senders.settle()
+    await pass_time(senders, NOW + 60_000)
+    assert senders.deliveries() == [("m1", "failed", "no_connection")]
+    await senders.take(message("m2", "webhook", template="lead"))
+    assert senders.dead == [(0, "invalid")]
     senders.store.abandon()

@@ -12,7 +12,9 @@ from urllib.parse import quote
 
 import msgspec
 
-from workers.core.webhook_shapes import HubSpotDocument, HubSpotTask
+from workers.core.chart import bar_chart
+from workers.core.ids import stable_id
+from workers.core.webhook_shapes import HubSpotChart, HubSpotDocument, HubSpotTask
 from workers.senders.channels.base import (
     Accepted,
     DeliveryResult,
@@ -129,6 +131,8 @@ class HubSpot:
         if document.note is not None:
             note = document.note
             properties = {"hs_note_body": note.body, "hs_timestamp": str(self._clock.now_ms())}
+            if note.chart is not None:
+                properties["hs_attachment_ids"] = await self._draw(note.chart, message_id)
             name = await self._upsert("notes", note.id_property, message_id, properties)
             await self._add("notes", name, written)
         if document.contact is not None and document.company is not None:
@@ -145,10 +149,24 @@ class HubSpot:
             "hs_task_body": task.body,
             "hs_task_priority": task.priority,
             "hs_task_status": "NOT_STARTED",
-            "hs_task_type": "TODO",
+            "hs_task_type": task.type,
             "hs_timestamp": str(due_ms),
         }
         return {**properties, "hubspot_owner_id": task.owner} if task.owner else properties
+
+    async def _draw(self, chart: HubSpotChart, message_id: str) -> str:
+        """Upload the chart as a private file named after the message, which a repeat overwrites; its id."""
+        try:
+            values = [float(value) for value in chart.values]
+            limit = float(chart.limit) if chart.limit is not None else None
+            svg = bar_chart(chart.title, values, limit)
+        except (TypeError, ValueError):
+            raise Stopped(Refused("hubspot_chart", "soft")) from None
+        name = f"usage-{message_id}.svg"
+        options = '{"access":"PRIVATE","overwrite":true,"duplicateValidationStrategy":"NONE"}'
+        fields = {"options": options, "folderPath": "/brimful", "fileName": name}
+        body, kind = multipart(fields, name, "image/svg+xml", svg.encode(), message_id)
+        return _id_of(await self._call("POST", "/files/v3/files", body, kind))
 
     async def _upsert(self, kind: str, id_property: str, value: str, properties: dict[str, Any]) -> str:
         one = {"idProperty": id_property, "id": value, "properties": _texts(properties)}
@@ -180,16 +198,18 @@ class HubSpot:
         ends = f"{kind}/{quote(name, safe='')}/associations/default/{other}/{quote(its, safe='')}"
         await self._call("PUT", f"/crm/v4/objects/{ends}", None)
 
-    async def _call(self, method: str, path: str, body: Any) -> dict[str, Any]:
+    async def _call(
+        self, method: str, path: str, body: Any, kind: str = "application/json"
+    ) -> dict[str, Any]:
         connection = self._connection
         request = Request(
             method,
             connection.api.rstrip("/") + path,
             {
                 "Authorization": f"Bearer {connection.token.get_secret_value()}",
-                "Content-Type": "application/json",
+                "Content-Type": kind,
             },
-            msgspec.json.encode(body) if body is not None else b"",
+            body if isinstance(body, bytes) else msgspec.json.encode(body) if body is not None else b"",
             0,
             connection.deadline_s,
         )
@@ -207,6 +227,21 @@ class HubSpot:
 
     async def close(self) -> None:
         """The client is closed by who made it."""
+
+
+def multipart(fields: dict[str, str], name: str, kind: str, content: bytes, seed: str) -> tuple[bytes, str]:
+    """A form with one file (RFC 7578), and its content type; the boundary is a hash, which nothing has."""
+    boundary = stable_id("multipart", seed, name)
+    head = "".join(
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'
+        for key, value in fields.items()
+    )
+    file = (
+        f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
+        f"Content-Type: {kind}\r\n\r\n"
+    )
+    body = head.encode() + file.encode() + content + f"\r\n--{boundary}--\r\n".encode()
+    return body, f"multipart/form-data; boundary={boundary}"
 
 
 def _partial(answer: Answer) -> DeliveryResult:
