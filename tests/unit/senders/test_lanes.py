@@ -21,6 +21,7 @@ from workers.senders.channels.base import (
 )
 from workers.senders.ledger import MESSAGE_AGE_MAX_MS
 from workers.senders.limits import FAILURES_TO_OPEN, OPEN_MIN_MS, Limits
+from workers.senders.people import OWNERS, Forget
 from workers.stream.decide import take_notices
 from workers.stream.view import View
 
@@ -289,7 +290,7 @@ async def test_a_provider_that_hangs_for_ten_minutes_delays_nobody_else(tmp_path
 
 
 async def test_an_account_stays_with_its_owner_when_the_list_grows(tmp_path: Path) -> None:
-    """The owner is in the document and in the state; an erased person's is forgotten."""
+    """The owner is in the document and in the state."""
     crm = Scripted([Accepted("p")])
     body = {"owner": "{{ owner.id }}", "name": "{{ owner.name }}"}
     few = [{"id": name, "name": name.upper()} for name in "ab"]
@@ -312,6 +313,23 @@ async def test_an_account_stays_with_its_owner_when_the_list_grows(tmp_path: Pat
     await senders.settle()
     assert [rendered(call)["owner"] for call in crm.calls[20:]] == before
     assert rendered(crm.calls[0])["name"] == before[0].upper()
+    senders.store.abandon()
+
+
+async def test_the_owner_of_a_person_who_is_erased_is_forgotten(tmp_path: Path) -> None:
+    """Of somebody without an account the row is personal; an account's stays."""
+    crm = Scripted([Accepted("p")])
+    lead = hook("lead", "crm", body={"owner": "{{ owner.id }}"}, owners=["a"])
+    senders = Senders(tmp_path, Scripted([Accepted("p")]), lead, crm=crm)
+    await senders.take(
+        message("m1", "webhook", template="lead"), message("m2", "webhook", template="lead", account="acme")
+    )
+    await senders.settle()
+    assert [key for key, _ in senders.store.scan(OWNERS.prefix)] == [b"oa:acme", b"op:u1"]
+    view = View(senders.store.get)
+    senders.logic._people.forget(Forget("u1"), "messages.webhook", view, senders.now_ms)
+    await senders.commit(view)
+    assert [key for key, _ in senders.store.scan(OWNERS.prefix)] == [b"oa:acme"]
     senders.store.abandon()
 
 

@@ -12,7 +12,7 @@ from workers.senders.http.client import NoAnswer, NotCalled
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-RETRY_MS: Final = 5_000
+RETRY_MS: Final = 1_000
 """First wait after a failure of the server; doubled by the ledger."""
 
 RATE_MS: Final = 30_000
