@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from email.utils import parseaddr
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal, get_args
@@ -27,8 +28,10 @@ from workers.parts import GatewayPart, KernelPart
 from workers.senders.channels.email import EmailChannel
 from workers.senders.channels.email_message import Sender
 from workers.senders.channels.smtp_pool import SmtpSettings
+from workers.senders.connections import read_connections
 from workers.senders.logic import SenderLogic, SenderParts
 from workers.senders.metrics import SenderMetrics
+from workers.senders.webhooks import Webhooks, check_connections
 from workers.shell import EngineParts
 from workers.stream.admin import partitions_of
 from workers.stream.app import AppSpec, GroupTimeouts, create_app
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
     from schemas.wire import Message
     from workers.clock import Clock
     from workers.runner import Part
+    from workers.senders.channels.base import Channel
     from workers.settings import Settings
     from workers.stream.app import KernelApp
     from workers.stream.logic import PartitionLogic
@@ -61,7 +65,12 @@ ENGINE_AGENTS = {
 """The engine's agents and their topics. A transaction takes the topics in this order: what was decided
 already before what is new, so that a burst of events does not hold up the messages it causes."""
 
-SENDER_AGENTS = {"identity": ("identity",), "in_app": ("messages.in_app",), "email": ("messages.email",)}
+SENDER_AGENTS = {
+    "identity": ("identity",),
+    "in_app": ("messages.in_app",),
+    "email": ("messages.email",),
+    "webhook": ("messages.webhook",),
+}
 INSIGHTS_AGENTS = {"tallies": ("decisions", "deliveries", "conversions", "segments")}
 
 
@@ -130,13 +139,22 @@ class Assembly:
 
     def _senders(self) -> Part:
         channel = EmailChannel(smtp_settings(self.settings.smtp), self._sender(), self.clock)
-        return KernelPart("senders", self._app(self.senders_spec(channel)), (channel,))
+        webhooks = self._webhooks()
+        spec = self.senders_spec({"email": channel, **webhooks.channels})
+        return KernelPart("senders", self._app(spec), (channel, webhooks))
 
-    def senders_spec(self, email: EmailChannel) -> AppSpec:
-        """The senders: messages to channels, with their ledger and the feeds."""
+    def _webhooks(self) -> Webhooks:
+        settings = self.settings
+        path = settings.connections
+        connections = read_connections(path, os.environ) if path is not None else {}
+        check_connections(self.workspace.templates, connections)
+        return Webhooks(connections, settings.outgoing_networks, self.clock)
+
+    def senders_spec(self, channels: Mapping[str, Channel]) -> AppSpec:
+        """The senders: messages to channels, by connection, with their ledger and the feeds."""
         parts = SenderParts(
             templates=self.workspace.templates,
-            channels={"email": email},
+            channels=channels,
             unsubscribe_url=self._unsubscribe_url(),
             topics=self.topic,
             metrics=SenderMetrics(self.registry),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import ssl
+from ipaddress import IPv4Network, IPv6Network  # noqa: TC003 - pydantic reads them at run time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -101,6 +102,15 @@ class Settings(BaseModel):
     mail_from: str = "Brimful <hello@example.com>"
     mail_reply_to: str | None = None
 
+    connections: Path | None = Field(
+        None, description="File with the connections of webhooks (docs/channels.md); none: no webhooks."
+    )
+    outgoing_networks: tuple[IPv4Network | IPv6Network, ...] = Field(
+        (),
+        description="Networks beside the Internet that webhooks may call, also in plain http, separated by "
+        "commas: 10.1.0.0/16.",
+    )
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "text"] = "json"
 
@@ -119,7 +129,9 @@ class Settings(BaseModel):
             pairs[source.strip()] = key.strip()
         return pairs
 
-    @field_validator("cors_origins", "stripe_webhook_secrets", "stripe_account_from", mode="before")
+    @field_validator(
+        "cors_origins", "stripe_webhook_secrets", "stripe_account_from", "outgoing_networks", mode="before"
+    )
     @classmethod
     def _listed(cls, value: Any) -> Any:
         return (

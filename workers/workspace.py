@@ -29,7 +29,7 @@ from workers.core.lint_steps import lint_steps
 from workers.core.lint_tracking import lint_plan, lint_tracking
 from workers.core.templates import BadTemplates, Templates, compile_templates
 from workers.errors import Misconfigured
-from workers.template_files import read_templates
+from workers.template_files import WEBHOOKS, read_templates
 from workers.workspace_yaml import Document, UnreadableError, read_document
 
 if TYPE_CHECKING:
@@ -117,6 +117,8 @@ def load_workspace(folder: Path) -> LoadedWorkspace:
     if not folder.is_dir():
         raise BadWorkspace([Problem(str(folder), 1, 1, "folder", "there is no such folder")])
     sources, found = read_templates(folder / TEMPLATES)
+    for kind in (read_templates(folder / WEBHOOKS),):
+        sources, found = [*sources, *kind[0]], [*found, *kind[1]]
     try:
         templates = compile_templates(sources)
     except BadTemplates as error:

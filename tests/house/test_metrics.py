@@ -42,6 +42,9 @@ COUNTS_OF_THINGS = {
 }
 """Gauges that say in the middle of their name what they count, and their unit."""
 
+OTHER_NAMES = {"brimful_message_id": "a property that HubSpot is asked to hold"}
+"""What begins like a metric and is none."""
+
 _DOCUMENTED = re.compile(r"`(brimful_[a-z0-9_]+)`")
 _NAME = re.compile(r"brimful_[a-z0-9_]+")
 
@@ -103,7 +106,8 @@ def test_every_explained_metric_exists() -> None:
 def test_every_metric_in_the_code_is_looked_at() -> None:
     """A name that stands in a module and not in the list above escapes these rules."""
     known = {metric.name for metric in families()}
-    assert {name for source in sources("workers") for name in named(source)} - known == set()
+    written = {name for source in sources("workers") for name in named(source)}
+    assert written - known == set(OTHER_NAMES)
 
 
 @pytest.mark.parametrize(

@@ -8,19 +8,21 @@ delivery of this one message.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, assert_never
 
 from jinja2 import UndefinedError
 
 from workers.core.template_html import tidy
 from workers.core.template_values import Budget, FailureReason, Unrenderable, check_plain, has_control
+from workers.core.templates import EmailTemplate, InAppTemplate
+from workers.core.webhooks import RenderedWebhook, WebhookTemplate, render_document
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from schemas.fields import FeedForm
     from workers.core.template_language import CompiledPart
-    from workers.core.templates import EmailTemplate, InAppTemplate
+    from workers.core.templates import CompiledTemplate
 
 MAX_SUBJECT_CHARS: Final = 255
 """Mail clients show 40 to 80; a subject near the 998 bytes of a header line is a mistake."""
@@ -74,7 +76,7 @@ class RenderFailed:
     version: str
 
 
-RenderedContent: TypeAlias = RenderedEmail | RenderedInApp
+RenderedContent: TypeAlias = RenderedEmail | RenderedInApp | RenderedWebhook
 
 
 def render_email(template: EmailTemplate, context: Mapping[str, Any]) -> RenderedEmail | RenderFailed:
@@ -106,7 +108,32 @@ def render_in_app(template: InAppTemplate, context: Mapping[str, Any]) -> Render
     )  # fmt: skip
 
 
-def _failed(failure: Unrenderable, template: EmailTemplate | InAppTemplate) -> RenderFailed:
+def render_webhook(template: WebhookTemplate, context: Mapping[str, Any]) -> RenderedWebhook | RenderFailed:
+    """Render with ``context``, whose keys are those of ``template_language.ROOTS``; plain data only."""
+    try:
+        data = _prepare(context)
+        document, headers = render_document(template, lambda part, most: _run(part, data, most))
+    except Unrenderable as failure:
+        return _failed(failure, template)
+    return RenderedWebhook(
+        template.provider, template.connection, document, headers, template.name, template.version
+    )
+
+
+def render(template: CompiledTemplate, context: Mapping[str, Any]) -> RenderedContent | RenderFailed:
+    """Render a template of any channel."""
+    match template:
+        case EmailTemplate():
+            return render_email(template, context)
+        case InAppTemplate():
+            return render_in_app(template, context)
+        case WebhookTemplate():
+            return render_webhook(template, context)
+        case _:
+            assert_never(template)
+
+
+def _failed(failure: Unrenderable, template: CompiledTemplate) -> RenderFailed:
     return RenderFailed(failure.reason, failure.variable, failure.detail, template.name, template.version)
 
 

@@ -18,12 +18,13 @@ from jinja2 import TemplateSyntaxError
 from schemas.fields import FeedForm
 from workers.core.template_html import text_source
 from workers.core.template_language import BadTemplate, CompiledPart, Mode, Variable, compile_part, lex
+from workers.core.webhooks import WebhookTemplate, compile_webhook, webhook_variables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 
-TemplateChannel: TypeAlias = Literal["email", "in_app"]
+TemplateChannel: TypeAlias = Literal["email", "in_app", "webhook"]
 
 _NAME = re.compile(r"[A-Za-z0-9_]{1,64}")
 _DURATION = re.compile(r"([1-9][0-9]{0,4})([mhdw])")
@@ -32,14 +33,17 @@ _UNIT_MS: Final = {"m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 7 * 86_400
 _TEXTS: Final[Mapping[str, tuple[str, ...]]] = {
     "email": ("subject", "preheader", "html", "text"),
     "in_app": ("title", "body", "cta_label", "cta_url"),
+    "webhook": (),
 }
 _REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
     "email": ("subject", "html"),
     "in_app": ("form", "title", "body"),
+    "webhook": ("provider", "connection", "body"),
 }
 _OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "email": ("transactional",),
     "in_app": ("form", "expires_after"),
+    "webhook": ("provider", "connection", "body", "headers", "owners", "owners_name"),
 }
 
 
@@ -129,7 +133,7 @@ class InAppTemplate:
     expires_after_ms: int | None
 
 
-CompiledTemplate: TypeAlias = EmailTemplate | InAppTemplate
+CompiledTemplate: TypeAlias = EmailTemplate | InAppTemplate | WebhookTemplate
 
 
 class Templates(Mapping[str, CompiledTemplate]):
@@ -180,10 +184,23 @@ def compile_template(source: TemplateSource) -> CompiledTemplate:
     work.check_fields()
     if work.problems:
         raise BadTemplates(work.problems)
-    result = _email(work) if source.channel == "email" else _in_app(work)
+    result = _COMPILERS[source.channel](work)
     if work.problems or result is None:
         raise BadTemplates(work.problems)
     return result
+
+
+def template_channel(template: CompiledTemplate) -> TemplateChannel:
+    """The channel that a template is for."""
+    match template:
+        case EmailTemplate():
+            return "email"
+        case InAppTemplate():
+            return "in_app"
+        case WebhookTemplate():
+            return "webhook"
+        case _:
+            assert_never(template)
 
 
 def variables(template: CompiledTemplate) -> tuple[Variable, ...]:
@@ -193,6 +210,8 @@ def variables(template: CompiledTemplate) -> tuple[Variable, ...]:
             parts: list[CompiledPart | None] = [template.subject, template.html, template.text]
         case InAppTemplate():
             parts = [template.title, template.body, template.cta_label, template.cta_url]
+        case WebhookTemplate():
+            return tuple(dict.fromkeys(webhook_variables(template)))
         case _:
             assert_never(template)
     return tuple(dict.fromkeys(variable for part in parts if part is not None for variable in part.variables))
@@ -316,6 +335,18 @@ def _in_app(work: _Compilation) -> InAppTemplate | None:
         return None
     name, version = work.source.name, work.source.version
     return InAppTemplate(name, version, form, title, body, cta_label, cta_url, expires_after_ms)
+
+
+def _webhook(work: _Compilation) -> WebhookTemplate | None:
+    source = work.source
+    return compile_webhook(work, source.name, source.version, source.fields)
+
+
+_COMPILERS: Final[dict[str, Callable[[_Compilation], CompiledTemplate | None]]] = {
+    "email": _email,
+    "in_app": _in_app,
+    "webhook": _webhook,
+}
 
 
 def _duration_ms(work: _Compilation, name: str) -> int | None:

@@ -262,7 +262,8 @@ class Partition:
 
     def has_room(self, topic: str) -> bool:
         """Whether another batch of ``topic`` should be fetched."""
-        return self.running and not self._stopping and self.mailbox.has_room(topic) and self._logic.has_room()
+        takes = self.running and not self._stopping
+        return takes and self.mailbox.has_room(topic) and self._logic.has_room(topic)
 
     def submit(self, batch: Batch) -> bool:
         """Queue a batch; False where the kernel does not expect it."""

@@ -12,9 +12,13 @@ from workers.senders.channels.email_message import BadAddress, Sender, build_ema
 from workers.senders.channels.mime import BadHeader
 from workers.senders.channels.smtp_answers import Phase, lost
 from workers.senders.channels.smtp_pool import Connection, NotDelivered, SmtpPool, SmtpSettings
+from workers.senders.limits import Limits
 
 if TYPE_CHECKING:
     from workers.clock import Clock
+
+SMTP_LIMITS = Limits(calls_at_once=64, waiting_max=256)
+"""The topic keeps what the mail server does not take as fast: it is the only one that mails wait for."""
 
 _QUEUED = re.compile(r"queued as ([A-Za-z0-9._-]{1,64})", re.IGNORECASE)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -29,10 +33,14 @@ class EmailChannel:
     """
 
     name: ClassVar[str] = "email"
-    idempotent: ClassVar[bool] = False
-    on_unknown: ClassVar[OnUnknown] = "at_most_once"
+    provider = "smtp"
+    idempotent = False
+    on_unknown: OnUnknown = "at_most_once"
 
-    def __init__(self, settings: SmtpSettings, sender: Sender, clock: Clock) -> None:
+    def __init__(
+        self, settings: SmtpSettings, sender: Sender, clock: Clock, limits: Limits = SMTP_LIMITS
+    ) -> None:
+        self.limits = limits
         self._settings = settings
         self._sender = sender
         self._clock = clock
