@@ -141,7 +141,7 @@ class EngineLogic(Quiet):
         for timer in timers:
             if erasing.lifts(timer):
                 erasing.lift(timer, view)
-            elif is_batch(timer):
+            elif not tells(timer) and is_batch(timer):
                 self._batches.fire(timer, view, now_ms)
         self._objects.fire(filter(tells, timers), view, now_ms)
         self._scheduler.fire([timer for timer in timers if _is_a_subjects(timer)], view, now_ms)
