@@ -22,8 +22,10 @@ from workers.core.commands import (
     RequestMessage,
     SendMessage,
     SetTimer,
+    Tell,
     Transition,
 )
+from workers.core.engaged import NOTHING
 from workers.core.facts import Moment, SubjectFacts
 from workers.core.ids import stable_id
 from workers.core.progress import Progress
@@ -31,12 +33,13 @@ from workers.core.recipients import Member, route
 from workers.core.scores import Scored, Scores
 from workers.core.segments import Memberships
 from workers.core.slots import follow
-from workers.state import TABLES, Profile
+from workers.state import ENGAGEMENT, TABLES, Profile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from workers.core.commands import Command
+    from workers.core.engaged import EngagementRow
     from workers.core.plan import Plan, SubjectPlan
     from workers.core.segments import Crossing
     from workers.engine_metrics import SignalMetrics
@@ -130,7 +133,15 @@ class Subject:
             segments=frozenset(self.memberships.since_ms if self.plan.segments.ordered else ()),
             conversions_ms=self.progress.converted,
             scored=self._scored(profile) if self.plan.scores.scores else None,
+            engaged=self._engaged,
         )
+
+    def _engaged(self) -> EngagementRow:
+        return self._view.table(ENGAGEMENT).get(self.key) or NOTHING
+
+    def put_progress(self, progress: Progress) -> None:
+        """Store its journeys, where nothing else is to be done."""
+        self._view.table(self._tables.progress).put(self.key, progress)
 
     def take(self, transition: Transition, now_ms: int) -> None:
         """Store the new progress and turn the commands into what the transaction commits."""
@@ -271,9 +282,13 @@ class Subject:
                 )
             case RequestMessage():
                 self._request(command)
+            case Tell(record):
+                view.send(topics("scheduler"), record.subject.encode(), wire.encode(record))
             case RecordDecision(decision):
                 if decision.kind == "entry":
                     self._parts.metrics.entry(decision.journey, decision.outcome)
+                elif decision.kind == "send":
+                    self._parts.metrics.gate(decision.outcome, decision.reason)
                 view.send(topics("decisions"), self.key, wire.encode(decision))
             case RecordConversion(conversion):
                 view.send(topics("conversions"), self.key, wire.encode(conversion))

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from workers.core.activity import Activity
+from workers.core.engaged import EngagementRow
+from workers.core.grants import Grants
+from workers.core.held import HeldRequests
 from workers.core.progress import Progress
 from workers.core.scores import Scores
 from workers.core.segments import Memberships
@@ -34,13 +37,6 @@ class Profile(msgspec.Struct, array_like=True):
     account: str | None = None
     account_traits: dict[str, Any] = msgspec.field(default_factory=dict)
     members: dict[str, str] = msgspec.field(default_factory=dict)
-
-
-class EngagementRow(msgspec.Struct, array_like=True):
-    """State row of a person: ``last_ms`` by ``channel:type``, and how often, by the same."""
-
-    last_ms: dict[str, int] = msgspec.field(default_factory=dict)
-    count: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 class Identity(msgspec.Struct, array_like=True):
@@ -103,6 +99,8 @@ ACCOUNTS = SubjectTables(
 )
 
 ENGAGEMENT = Table("engagement", b"g", EngagementRow)
+HELD_REQUESTS = Table("held_requests", b"h", HeldRequests)
+GRANTS = Table("account_grants", b"H", Grants)
 IDENTITIES = Table("identities", b"m", Identity)
 ERASED = Table("erased", b"x", Erased)
 
@@ -113,6 +111,7 @@ PERSONAL: tuple[Table[Any], ...] = (
     USERS.memberships,
     USERS.scores,
     ENGAGEMENT,
+    HELD_REQUESTS,
     IDENTITIES,
 )
 """All rows whose key is a person's id."""

@@ -114,6 +114,7 @@ def load_workspace(folder: Path) -> LoadedWorkspace:
         scores=tuple(scores),
         templates=records,
         tracking_plan=tracking_plan,
+        messages=settings.messages,
     )
     refused = any(problem.file.startswith((JOURNEYS, SEGMENTS)) for problem in problems)
     found_in = {JOURNEYS: documents, SEGMENTS: segment_documents}

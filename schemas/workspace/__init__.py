@@ -29,6 +29,7 @@ from schemas.workspace.conditions import (
     SustainedCondition,
     TraitCondition,
 )
+from schemas.workspace.gate import Cap, Exclusive, Hours, MessageSettings, QuietHours, Transactional
 from schemas.workspace.journeys import (
     Arm,
     BranchStep,
@@ -57,13 +58,16 @@ class Settings(Model):
     """The file ``workspace.yaml``: what holds for all journeys."""
 
     timezone: TimeZone = Field("UTC", description="The zone of subjects of which none is known.")
+    messages: MessageSettings = Field(
+        default_factory=MessageSettings, description="What every message passes on its way out."
+    )
 
 
 class Workspace(Model):
     """All that is published together: journeys, segments, scores, templates, and the tracking plan if any.
 
     ``templates`` holds each template as a record ``{channel, fields}`` by its name. ``timezone`` is the zone
-    of subjects of which none is known.
+    of subjects of which none is known. ``messages`` are the rules of the gate.
     """
 
     name: Identifier
@@ -73,6 +77,7 @@ class Workspace(Model):
     scores: Annotated[tuple[Score, ...], AsList] = ()
     templates: dict[str, dict[str, Any]] = Field(default_factory=dict)
     tracking_plan: TrackingPlan | None = None
+    messages: MessageSettings = Field(default_factory=MessageSettings)
 
 
 __all__ = [
@@ -82,6 +87,7 @@ __all__ = [
     "Arm",
     "BillingPeriod",
     "BranchStep",
+    "Cap",
     "Comparison",
     "Condition",
     "ConsentCondition",
@@ -89,15 +95,18 @@ __all__ = [
     "DateComparison",
     "EnrolledCondition",
     "Entry",
+    "Exclusive",
     "Exit",
     "ExitChange",
     "ExitEvent",
     "FieldRef",
     "FirstCondition",
     "Goal",
+    "Hours",
     "Journey",
     "LastCondition",
     "MeasureCondition",
+    "MessageSettings",
     "NotCondition",
     "NumberComparison",
     "OnEvent",
@@ -108,6 +117,7 @@ __all__ = [
     "PlannedTraits",
     "Property",
     "PropertyCondition",
+    "QuietHours",
     "ReceivedCondition",
     "Recipients",
     "RelatedCondition",
@@ -123,6 +133,7 @@ __all__ = [
     "SustainedCondition",
     "TrackingPlan",
     "TraitCondition",
+    "Transactional",
     "WaitStep",
     "Where",
     "Workspace",

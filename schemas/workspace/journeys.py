@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator  # noqa: TC003  pydantic reads the module's names at run time
 from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    PlainSerializer,
+    Tag,
+    TypeAdapter,
+    WithJsonSchema,
+    model_validator,
+)
 
 from schemas.fields import SubjectType  # noqa: TC001  pydantic reads it at run time
 from schemas.workspace.base import (
@@ -24,6 +33,14 @@ from schemas.workspace.base import (
 )
 from schemas.workspace.comparisons import Where  # noqa: TC001  pydantic reads it at run time
 from schemas.workspace.conditions import Condition, Conditions, MeasureCondition, children
+from schemas.workspace.gate import (
+    BEST_HOUR,
+    HoursList,
+    LocalTime,
+    MaxHold,
+    OnCap,
+    format_time,
+)
 
 MAX_STEPS: Final = 200
 """Steps of a journey, those inside branches included."""
@@ -141,12 +158,35 @@ class Recipients(Model):
     limit: int = Field(10, ge=1, le=100, description="At most this many members.")
 
 
+def _send_at(value: Any) -> Any:
+    return value if value == BEST_HOUR else _LOCAL_TIME.validate_python(value)
+
+
+_LOCAL_TIME: Final[TypeAdapter[int]] = TypeAdapter(LocalTime)
+
+SendAt: TypeAlias = Annotated[
+    int | str,
+    BeforeValidator(_send_at),
+    PlainSerializer(lambda value: format_time(value) if isinstance(value, int) else value, return_type=str),
+    WithJsonSchema({"type": "string", "examples": ["09:00", BEST_HOUR]}),
+]
+"""A time of day, held as its minute, or ``best_hour``."""
+
+
 class Send(Model):
     """One message: a channel and its template."""
 
     in_app: TemplateName | None = None
     email: TemplateName | None = None
     once: Literal["user"] | None = Field(None, description="user: this template reaches a person once, ever.")
+    topic: Identifier | None = Field(None, description="What it is about, for consent; else the journey's.")
+    at: SendAt | None = Field(
+        None, description="A time of day in the person's zone, or best_hour: when they tend to engage."
+    )
+    fallback: LocalTime = Field(10 * 60, description="The time for best_hour of whom too little is known.")
+    window: HoursList | None = Field(None, description="It goes out in these hours only; else the journey's.")
+    on_cap: OnCap | None = Field(None, description="What becomes of it at a cap; else what the cap says.")
+    max_hold: MaxHold | None = Field(None, description="Skipped when held so long; else the workspace's.")
 
     @model_validator(mode="after")
     def _one_channel(self) -> Self:
@@ -250,13 +290,50 @@ Otherwise.model_rebuild()
 BranchStep.model_rebuild()
 
 
+PRIORITY_FIELDS: Final = (_PROPERTIES, "traits.", "account.")
+"""Where the number of a priority may lie: in the trigger, in the subject, in the user's account."""
+
+PRIORITY_MAX: Final = 1000
+
+
+def _priority(value: Any) -> Any:
+    fits = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= PRIORITY_MAX
+    named = isinstance(value, str) and value.startswith(PRIORITY_FIELDS) and not value.endswith(".")
+    if not fits and not named:
+        refuse(
+            "priority",
+            f"a priority is a whole number from 0 to {PRIORITY_MAX}, or a field: properties.NAME (of the "
+            f"trigger), traits.NAME, account.NAME; not {described(value)}",
+        )
+    return value
+
+
+Priority: TypeAlias = Annotated[
+    int | str,
+    BeforeValidator(_priority),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 0, "maximum": PRIORITY_MAX},
+                {"type": "string", "pattern": r"^(properties|traits|account)\..+$"},
+            ]
+        }
+    ),
+]
+
+
 class Journey(Model):
     """One file of ``journeys/``."""
 
     journey: Identifier
     subject: SubjectType = Field(description="Who goes through it: each user alone, or each account as one.")
     tags: Annotated[tuple[Identifier, ...], AsList, Field(max_length=20)] = ()
-    priority: int = Field(0, ge=0, le=1000, description="Which journey goes first when several want to.")
+    priority: Priority = Field(
+        0,
+        description="Which goes first: a number, or a field such as properties.margin; the highest wins.",
+    )
+    topic: Identifier | None = Field(None, description="What its messages are about, for consent.")
+    window: HoursList | None = Field(None, description="Its messages go out in these hours only.")
     entry: Entry
     exit: Annotated[tuple[Exit, ...], AsList, Field(max_length=20)] = ()
     goal: Goal | None = None

@@ -52,6 +52,14 @@ class RequestMessage:
     roles: tuple[str, ...]
     limit: int
     at_ms: int
+    holdout: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Write a record of the gate to ``scheduler``, keyed by its subject."""
+
+    record: wire.SendAsk | wire.SendAnswer | wire.SendSettled
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +76,9 @@ class RecordConversion:
     conversion: wire.Conversion
 
 
-Command: TypeAlias = SetTimer | CancelTimer | SendMessage | RequestMessage | RecordDecision | RecordConversion
+Command: TypeAlias = (
+    SetTimer | CancelTimer | SendMessage | RequestMessage | Tell | RecordDecision | RecordConversion
+)
 
 
 @dataclass(frozen=True, slots=True)

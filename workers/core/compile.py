@@ -23,6 +23,7 @@ from schemas.workspace.journeys import inner_steps
 from schemas.workspace.spans import lookback_ms
 from workers.core.comparisons import compile_path, compile_where
 from workers.core.conditions import compile_condition, compile_conditions
+from workers.core.gate_plan import compile_gate, compile_rank, compile_rules
 from workers.core.ids import VERSION_CHARS, stable_id
 from workers.core.layout import SlotCollisionError, SlotLayout
 from workers.core.needs import needs
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
     from schemas.workspace import Journey, Segment, Step, SustainedCondition, Where, Workspace
     from workers.core.conditions import Names
+    from workers.core.gate_plan import GatePlan
     from workers.core.needs import Need
     from workers.core.scores import ScorePlans
 
@@ -65,8 +67,9 @@ def compile_workspace(workspace: Workspace) -> Plan:
     """
     version = _hash("workspace", workspace.model_dump(mode="json", exclude_defaults=True))
     zones = cache(lambda: Zones(workspace.timezone))
-    user, account = (_compile_subject(subject, workspace, zones) for subject in get_args(SubjectType))
-    return Plan(workspace.name, version, user, account)
+    gate = compile_gate(workspace.messages, zones)
+    user, account = (_compile_subject(subject, workspace, zones, gate) for subject in get_args(SubjectType))
+    return Plan(workspace.name, version, user, account, gate)
 
 
 def journey_version(journey: Journey) -> str:
@@ -74,17 +77,19 @@ def journey_version(journey: Journey) -> str:
     return _hash("journey", journey.model_dump(mode="json", exclude_defaults=True))
 
 
-def _compile_subject(subject: SubjectType, workspace: Workspace, zones: Callable[[], Zones]) -> SubjectPlan:
+def _compile_subject(
+    subject: SubjectType, workspace: Workspace, zones: Callable[[], Zones], gate: GatePlan
+) -> SubjectPlan:
     ours = sorted(
         (journey for journey in workspace.journeys if journey.subject == subject),
-        key=lambda journey: (-journey.priority, journey.journey),
+        key=lambda journey: (-_fixed_priority(journey), journey.journey),
     )
     groups = [segment for segment in workspace.segments if segment.subject == subject]
     slots = SlotLayout(ours, groups)
     scores = compile_scores(workspace.scores, subject)
     asking: tuple[Journey | Segment, ...] = (*ours, *groups)
     names = _Names(slots, ours, zones)
-    plans = [_compile_journey(journey, names, slots) for journey in ours]
+    plans = [_compile_journey(journey, names, slots, gate) for journey in ours]
     trait_exits: dict[str, list[JourneyPlan]] = defaultdict(list)
     for plan in plans:
         for trait in plan.exit_traits:
@@ -101,7 +106,7 @@ def _compile_subject(subject: SubjectType, workspace: Workspace, zones: Callable
         {trait: tuple(leaving) for trait, leaving in trait_exits.items()},
         {plan.name: plan for plan in plans},
         {slot.id: slot.retention_ms for slot in slots.plain},
-        max(memories_ms, default=0),
+        max([*memories_ms, gate.memory_ms]),
         {slot.id: slot for slot in slots.measures},
         slots.truths(names),
         compile_segments(groups, names, scores),
@@ -127,20 +132,25 @@ def _events(plans: list[JourneyPlan], slots: SlotLayout, scores: ScorePlans) -> 
     }
 
 
-def _compile_journey(journey: Journey, names: Names, slots: SlotLayout) -> JourneyPlan:
+def _fixed_priority(journey: Journey) -> int:
+    """The journey's priority; 0 where it is a field, which is known of a subject only."""
+    return journey.priority if isinstance(journey.priority, int) else 0
+
+
+def _compile_journey(journey: Journey, names: Names, slots: SlotLayout, gate: GatePlan) -> JourneyPlan:
     entry, goal, recipients = journey.entry, journey.goal, journey.recipients
     exits = [leaving.when for leaving in journey.exit if isinstance(leaving.when, ExitEvent)]
     exit_events: dict[str, tuple[Any, ...]] = {}
     for leaving in exits:
         exit_events[leaving.event] = (*exit_events.get(leaving.event, ()), compile_where(leaving.where))
     steps: dict[str, StepPlan] = {}
-    _compile_steps(journey.steps, "", None, names, steps)
+    _compile_steps(journey.steps, "", None, names, steps, journey)
     return JourneyPlan(
         name=journey.journey,
         version=journey_version(journey),
         subject=journey.subject,
         tags=journey.tags,
-        priority=journey.priority,
+        priority=_fixed_priority(journey),
         entry_event=entry.on.event,
         entry_where=compile_where(entry.on.where),
         require=compile_conditions(entry.require, names),
@@ -166,11 +176,18 @@ def _compile_journey(journey: Journey, names: Names, slots: SlotLayout) -> Journ
         recipient_limit=recipients.limit if recipients is not None else 0,
         first="0",
         steps=steps,
+        gate=gate,
+        rank=compile_rank(journey),
     )
 
 
 def _compile_steps(
-    steps: tuple[Step, ...], prefix: str, after: str | None, names: Names, into: dict[str, StepPlan]
+    steps: tuple[Step, ...],
+    prefix: str,
+    after: str | None,
+    names: Names,
+    into: dict[str, StepPlan],
+    journey: Journey,
 ) -> None:
     """Add ``steps`` to ``into``; the last goes on to ``after``."""
     for index, step in enumerate(steps):
@@ -179,23 +196,31 @@ def _compile_steps(
         match step:
             case SendStep():
                 send = step.send
-                into[path] = SendStepPlan(path, following, send.channel, send.template, send.once == "user")
+                rules = compile_rules(send, journey)
+                into[path] = SendStepPlan(
+                    path, following, send.channel, send.template, send.once == "user", rules
+                )
             case WaitStep():
                 into[path] = WaitStepPlan(path, following, step.wait)
             case BranchStep():
-                into[path] = _compile_branch(step, path, following, names, into)
+                into[path] = _compile_branch(step, path, following, names, into, journey)
             case _:
                 assert_never(step)
 
 
 def _compile_branch(
-    step: BranchStep, path: str, following: str | None, names: Names, into: dict[str, StepPlan]
+    step: BranchStep,
+    path: str,
+    following: str | None,
+    names: Names,
+    into: dict[str, StepPlan],
+    journey: Journey,
 ) -> BranchStepPlan:
     arms: list[tuple[Any, str]] = []
     otherwise = following
     for index, arm in enumerate(step.branch):
         prefix = f"{path}.{index}."
-        _compile_steps(inner_steps(arm), prefix, following, names, into)
+        _compile_steps(inner_steps(arm), prefix, following, names, into, journey)
         if isinstance(arm, Arm):
             arms.append((compile_condition(arm.when, names), f"{prefix}0"))
         else:

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from workers.core import windows
+from workers.core.engaged import NOTHING, EngagementRow
 from workers.core.progress import last_received_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from workers.core.progress import Progress
     from workers.core.scores import Scored
@@ -58,6 +59,9 @@ class Facts(Protocol):
     def converted_at_ms(self, journeys: frozenset[str]) -> int | None:
         """When the subject last reached the goal of one of the journeys; None where it never did."""
 
+    def engagement(self) -> EngagementRow:
+        """What the person does with messages, and which channels are closed to them."""
+
     def related(self, object_type: str, relationship: str | None) -> Iterable[Mapping[str, Any]]:
         """Attributes of each object of a type that is related so (None: in any way) to the subject."""
 
@@ -84,6 +88,8 @@ class SubjectFacts:
     consents: Mapping[tuple[str, str | None], bool] = field(default_factory=dict)
     conversions_ms: Mapping[str, int] = field(default_factory=dict)
     objects: Mapping[tuple[str, str], Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    engaged: Callable[[], EngagementRow] | None = None
+    """Reads the row of engagement; it is read where a message is decided, and nowhere else."""
 
     def count(self, slot_id: int, within_ms: int) -> int:
         """See :meth:`Facts.count`; ``slot_id`` is one of the plan's."""
@@ -121,6 +127,10 @@ class SubjectFacts:
     def converted_at_ms(self, journeys: frozenset[str]) -> int | None:
         """See :meth:`Facts.converted_at_ms`."""
         return max((at_ms for name, at_ms in self.conversions_ms.items() if name in journeys), default=None)
+
+    def engagement(self) -> EngagementRow:
+        """See :meth:`Facts.engagement`."""
+        return self.engaged() if self.engaged is not None else NOTHING
 
     def related(self, object_type: str, relationship: str | None) -> Iterable[Mapping[str, Any]]:
         """See :meth:`Facts.related`."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from workers.core.gate_plan import NO_RULES, OPEN_GATE, GatePlan, SendRules
 from workers.core.scores import ScorePlans
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from schemas.workspace.journeys import SendChannel
     from workers.core.comparisons import Getter, Predicate
     from workers.core.compiled import CompiledCondition
+    from workers.core.gate_plan import Rank
     from workers.core.slots import MeasureSlot, TruthSlot
 
 
@@ -45,6 +47,7 @@ class SendStepPlan:
     channel: SendChannel
     template: str
     once: bool
+    rules: SendRules = NO_RULES
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,6 +86,10 @@ class GoalPlan:
         return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
+def _unranked(traits: Any, account: Any, properties: Any) -> float:  # noqa: ARG001  a Rank
+    return 0.0
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class JourneyPlan:
     """A journey, compiled. ``version`` is a hash of all that its file says, apart from comments and order.
@@ -111,6 +118,9 @@ class JourneyPlan:
     recipient_limit: int
     first: str
     steps: Mapping[str, StepPlan]
+    gate: GatePlan = OPEN_GATE
+    rank: Rank = _unranked
+    """The priority of its messages (:func:`workers.core.gate_plan.compile_rank`)."""
 
     def exits_on(self, event: str, properties: Mapping[str, Any]) -> bool:
         """Whether the event ends an enrollment."""
@@ -194,3 +204,4 @@ class Plan:
     version: str
     user: SubjectPlan
     account: SubjectPlan
+    gate: GatePlan = OPEN_GATE

@@ -10,10 +10,11 @@ from schemas import wire
 from workers.core.commands import CancelTimer, SetTimer, Transition
 from workers.core.decisions import exit_decision
 from workers.core.facts import Moment
+from workers.core.gate import Defer, Exit
 from workers.core.ids import stable_id
 from workers.core.outcome import Outcome
 from workers.core.plan import BranchStepPlan, SendStepPlan, WaitStepPlan
-from workers.core.progress import with_enrollment
+from workers.core.progress import with_enrollment, without_waiting
 from workers.core.sending import ask_members, request_of, send_to_person
 
 if TYPE_CHECKING:
@@ -22,12 +23,17 @@ if TYPE_CHECKING:
     from schemas.fields import SubjectType
     from workers.core.commands import Command
     from workers.core.facts import Facts
+    from workers.core.gate import Verdict
     from workers.core.plan import JourneyPlan
     from workers.core.progress import Enrollment, Progress
 
 STEPS_PER_ACTIVATION_MAX: Final = 50
 """Steps that run in one go. The rest follows by a timer that is due at once, so that one subject with a long
 journey neither makes a transaction large nor keeps the others of its partition waiting."""
+
+
+COMPLETED: Final = "completed"
+"""``end_reason`` of an enrollment that came to the end of its journey; all others were taken out of it."""
 
 
 def run_steps(
@@ -51,16 +57,21 @@ def run_steps(
         ran += 1
         match step:
             case SendStepPlan():
-                enrollment, sent = _send(journey, enrollment, step, Moment(facts, progress, now_ms))
+                enrollment, sent, verdict = _send(journey, enrollment, step, Moment(facts, progress, now_ms))
                 progress = sent.progress
                 commands += sent.commands
+                if isinstance(verdict, Defer):
+                    # The enrollment stays at this step; when the timer fires the gate decides anew.
+                    return _wait(enrollment, progress, commands, verdict.waiting.until_ms)
+                if isinstance(verdict, Exit):
+                    return _end_at_gate(journey, enrollment, progress, commands, verdict, now_ms)
                 path = step.next
             case BranchStepPlan():
                 trigger = enrollment.trigger.properties
                 path = _way(step, Moment(facts, progress, now_ms, properties=trigger))
             case _:
                 assert_never(step)
-    ended = end(journey.subject, enrollment, progress, "completed", values={}, now_ms=now_ms)
+    ended = end(journey.subject, enrollment, progress, COMPLETED, values={}, now_ms=now_ms)
     return Transition(ended.progress, (*commands, *ended.commands))
 
 
@@ -88,6 +99,9 @@ def end(
     )
     cancelled = () if enrollment.timer_id is None else (CancelTimer(enrollment.timer_id),)
     decision = exit_decision(subject_type, progress.subject, ended, values, now_ms)
+    held = [one.id for one in progress.waiting if one.enrollment == enrollment.id and not one.requested]
+    for message in held:
+        progress = without_waiting(progress, message)
     return Transition(with_enrollment(progress, ended), (*cancelled, decision))
 
 
@@ -103,22 +117,39 @@ def _send(
     enrollment: Enrollment,
     step: SendStepPlan,
     moment: Moment,
-) -> tuple[Enrollment, Transition]:
+) -> tuple[Enrollment, Transition, Verdict | None]:
+    """What became of the step's message; the verdict is None where an account's members are asked."""
     facts, progress, now_ms = moment.facts, moment.progress, moment.now_ms
-    request = request_of(journey, enrollment, step, progress.subject, now_ms)
+    request = request_of(journey, enrollment, step, progress.subject, now_ms, facts)
     context = wire.MessageContext(
         user=dict(facts.traits) if journey.subject == "user" else {},
         account=dict(facts.account_traits if journey.subject == "user" else facts.traits),
         event=enrollment.trigger.properties,
     )
+    verdict: Verdict | None = None
     if journey.subject == "user":
-        sent = send_to_person(request, context, facts, progress, now_ms)
+        gated = send_to_person(request, context, facts, progress, now_ms, journey.gate)
+        sent, verdict = gated.transition, gated.verdict
     else:
         sent = ask_members(request, journey, context, progress, now_ms)
     went_out = len(sent.progress.messages) > len(progress.messages)
     if went_out and enrollment.first_sent_at_ms is None:
         enrollment = replace(enrollment, first_sent_at_ms=now_ms)
-    return enrollment, sent
+    return enrollment, sent, verdict
+
+
+def _end_at_gate(
+    journey: JourneyPlan,
+    enrollment: Enrollment,
+    progress: Progress,
+    commands: list[Command],
+    verdict: Exit,
+    now_ms: int,
+) -> Transition:
+    """A cap or a collision says that the journey is over for this person."""
+    reason = f"gate: {verdict.reason}"
+    ended = end(journey.subject, enrollment, progress, reason, values=verdict.values, now_ms=now_ms)
+    return Transition(ended.progress, (*commands, *ended.commands))
 
 
 def _way(step: BranchStepPlan, moment: Moment) -> str | None:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, TypeAlias
 from msgspec.structs import replace
 
 from schemas import wire
+from workers.core.held import renamed
+from workers.core.held import timer_id as held_timer_id
 from workers.core.ids import stable_id
-from workers.state import ERASED, IDENTITIES, PERSONAL, USERS, Identity
+from workers.state import ERASED, HELD_REQUESTS, IDENTITIES, PERSONAL, USERS, Identity
 
 if TYPE_CHECKING:
     from schemas.fields import MergeCause
@@ -101,7 +103,9 @@ def forward_event(
     view.send(parts.topics("scheduler"), into.encode(), wire.encode(forwarded))
 
 
-Addressed: TypeAlias = wire.Eligible | wire.AccountFacts | wire.MessageRequest | wire.ListEntry
+Addressed: TypeAlias = (
+    wire.Eligible | wire.AccountFacts | wire.MessageRequest | wire.ListEntry | wire.SendAnswer | wire.Suppress
+)
 """Records of the scheduler topic that are for whoever an id belongs to."""
 
 
@@ -116,18 +120,20 @@ def forward_record(
     A message that an account asks for gets the id that the person's own would have: it is sent once.
     """
     topic = parts.topics("scheduler")
-    moved: Addressed = replace(record, subject=into)
-    if isinstance(moved, wire.MessageRequest) and moved.request is not None:
-        moved = replace(moved, id=stable_id("request", moved.request, into))
+    moved: Addressed = (
+        renamed(record, into) if isinstance(record, wire.MessageRequest) else replace(record, subject=into)
+    )
     view.send(topic, into.encode(), wire.encode(moved))
 
 
 def take_out(key: bytes, view: View) -> tuple[Rows, int]:
-    """Delete a person's rows and cancel their journeys' timers: what the rows were, and how many timers."""
+    """Delete a person's rows and their timers: what the rows were, and how many timers."""
     progress = view.table(USERS.progress).get(key)
     timers = [
         held.timer_id for held in (progress.enrollments if progress is not None else ()) if held.timer_id
     ]
+    held = view.table(HELD_REQUESTS).get(key)
+    timers += [held_timer_id(key.decode(), one) for one in (held.requests if held is not None else ())]
     for timer_id in timers:
         view.cancel_timer(bytes.fromhex(timer_id))
     rows: Rows = {}

@@ -7,8 +7,13 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from schemas import wire
+from workers.core.engaged import SUPPRESSING, EngagementRow, address_hash, engage, suppress
+from workers.core.facts import Moment, SubjectFacts
+from workers.core.progress import Progress
+from workers.core.zones import from_ms
 from workers.identity.places import elsewhere
-from workers.state import ENGAGEMENT, EngagementRow
+from workers.signals.traits import CONSENT, merge_traits
+from workers.state import ENGAGEMENT, USERS
 from workers.stream.decoding import decoded
 
 if TYPE_CHECKING:
@@ -45,7 +50,19 @@ class Engagements:
                         view.send(tp.topic, away.into.encode(), wire.encode(moved))
                     continue
                 row = EngagementRow()
-            kind = f"{engagement.channel}:{engagement.type}"
-            row.last_ms[kind] = max(row.last_ms.get(kind, 0), engagement.at_ms)
-            row.count[kind] = row.count.get(kind, 0) + 1
+            profile = view.table(USERS.profiles).get(key)
+            facts = SubjectFacts(now_ms, *((profile.traits, profile.account_traits) if profile else ()))
+            zone = self._parts.plan.gate.zones().of(Moment(facts, Progress(engagement.person), now_ms))
+            hour = from_ms(engagement.at_ms, zone).hour
+            engage(row, engagement.channel, engagement.type, engagement.at_ms, hour)
+            if engagement.type in SUPPRESSING:
+                address = facts.traits.get("email") if engagement.channel == "email" else None
+                # A mailbox that does not exist is no word about the person's next one; a complaint is.
+                about = engagement.type == "bounced" and isinstance(address, str)
+                digest = address_hash(str(address)) if about else None
+                suppress(row, engagement.channel, engagement.type, engagement.at_ms, digest)
+            elif engagement.type == "unsubscribed" and profile is not None:
+                if profile.traits.get(CONSENT) is not False:
+                    merge_traits(profile.traits, {CONSENT: {engagement.channel: False}})
+                view.table(USERS.profiles).put(key, profile)
             rows.put(key, row)
