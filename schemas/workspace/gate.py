@@ -181,6 +181,9 @@ class Exclusive(Model):
         None, description="Wait so long for messages of other journeys; the highest priority wins."
     )
     on_loss: OnCap = "skip"
+    one_journey: bool = Field(
+        default=False, description="Who is in one journey of the tag does not enter another."
+    )
 
 
 class Transactional(Model):

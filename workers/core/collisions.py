@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from workers.core.gate_plan import ExclusivePlan
     from workers.core.progress import Progress, Waiting
@@ -71,18 +71,6 @@ def outranked(rules: Sequence[ExclusivePlan], mine: Waiting, progress: Progress,
             values = {"journey": best.journey, "rank": best.rank, "own rank": mine.rank}
             return Lost(rule, best.journey, max(best.collect_until_ms or 0, now_ms) + 1, values)
     return None
-
-
-def active_rival(
-    tags: Iterable[str], journey: str, progress: Progress, tagged: Mapping[str, Any]
-) -> str | None:
-    """A journey with one of the exclusive ``tags`` that the subject is in; None where there is none.
-
-    ``tagged`` names the journeys of each exclusive tag.
-    """
-    inside = {held.journey for held in progress.enrollments if held.is_active} - {journey}
-    found = (name for tag in tags for name in sorted(inside & set(tagged.get(tag, ()))))
-    return next(found, None)
 
 
 def _order(one: Waiting) -> tuple[float, int, str]:

@@ -178,6 +178,7 @@ def _compile_journey(journey: Journey, names: Names, slots: SlotLayout, gate: Ga
         steps=steps,
         gate=gate,
         rank=compile_rank(journey),
+        rivals=names.journeys((), gate.lone_tags.intersection(journey.tags)) - {journey.journey},
     )
 
 

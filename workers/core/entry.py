@@ -50,8 +50,8 @@ class Eligible:
 class Declined:
     """The subject may not enter.
 
-    ``reason`` is already_enrolled, again, too_many_enrollments, too_many_journeys, exited, stale, or one of
-    require, missing, exclude followed by ``: `` and the condition. ``values`` are those looked at.
+    ``reason`` is already_enrolled, exclusive, again, too_many_enrollments, too_many_journeys, exited, stale,
+    or one of require, missing, exclude followed by ``: `` and the condition. ``values`` are those looked at.
     """
 
     reason: str
@@ -215,6 +215,11 @@ def _held_back(journey: JourneyPlan, progress: Progress, now_ms: int) -> Decline
     active = sum(1 for held in progress.enrollments if held.is_active)
     if active and (inside := progress.active_in(journey.name)) is not None:
         return Declined("already_enrolled", {"enrollment": inside.id})
+    if active and journey.rivals:
+        inside_of = sorted(held.journey for held in progress.enrollments if held.is_active)
+        rival = next((name for name in inside_of if name in journey.rivals), None)
+        if rival is not None:
+            return Declined("exclusive", {"enrolled": rival})
     entered_at_ms = progress.entered.get(journey.name)
     if entered_at_ms is not None:
         after_ms = journey.again_after_ms

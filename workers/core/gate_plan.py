@@ -74,7 +74,7 @@ class GatePlan:
 
     ``quiet`` are the quiet hours of each channel. ``exempt`` is what does not apply to transactional
     messages, told by ``transactional_tags``. ``memory_ms`` is the longest time that a cap or an exclusive
-    tag of a person looks back.
+    tag of a person looks back. Of the journeys with one of ``lone_tags`` nobody is in two.
     """
 
     zones: Callable[[], Zones]
@@ -86,6 +86,7 @@ class GatePlan:
     exclusive: tuple[ExclusivePlan, ...] = ()
     transactional_tags: frozenset[str] = frozenset()
     exempt: frozenset[str] = frozenset()
+    lone_tags: frozenset[str] = frozenset()
     memory_ms: int = 0
 
     def exempt_of(self, tags: Iterable[str]) -> frozenset[str]:
@@ -140,6 +141,7 @@ def compile_gate(settings: MessageSettings, zones: Callable[[], Zones]) -> GateP
         exclusive=exclusive,
         transactional_tags=frozenset(transactional.tags if settings.transactional is not None else ()),
         exempt=frozenset(exempt),
+        lone_tags=frozenset(one.tag for one in settings.exclusive if one.one_journey),
         memory_ms=max([*looking, *(one.within_ms for one in exclusive)], default=0),
     )
 

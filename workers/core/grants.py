@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from schemas import wire
 from workers.core import caps
@@ -38,9 +39,13 @@ ACCOUNT_CAP: Final = "account_cap"
 
 
 class Grants(msgspec.Struct, frozen=True, array_like=True):
-    """State row of an account: what its caps count, each under the id of its question, by time."""
+    """State row of an account: what its caps count, each under the id of its question, by time.
+
+    ``granted`` are those of which it is not heard yet whether they were sent, as of when they may be at last.
+    """
 
     messages: tuple[SentMessage, ...] = ()
+    granted: tuple[SentMessage, ...] = ()
 
 
 def answer(
@@ -54,33 +59,38 @@ def answer(
         return grants, _answer(ask, now_ms, granted=False, reason=WITHDRAWN, action="drop")
     if not ask.capped:
         return grants, _answer(ask, now_ms, granted=True)
-    known = next((one for one in grants.messages if one.id == ask.id), None)
-    if known is not None:
+    if any(one.id == ask.id for one in (*grants.messages, *grants.granted)):
         return grants, _answer(ask, now_ms, granted=True, counted=True)
     grants = pruned(grants, gate, now_ms)
-    if len(grants.messages) >= GRANTS_MAX:
+    counted = (*grants.messages, *grants.granted)
+    if len(counted) >= GRANTS_MAX:
         return grants, _answer(ask, now_ms, granted=False, reason="too_many_messages", action="skip")
     about = (ask.channel, ask.tags, ask.journey)
     moment = Moment(facts, progress, now_ms)
-    reached, _ = caps.reached(gate.account_caps, about, grants.messages, moment, _action(ask.on_cap))
+    reached, _ = caps.reached(gate.account_caps, about, counted, moment, _action(ask.on_cap))
     if reached is not None:
         return grants, _answer(
             ask, now_ms, granted=False, reason=ACCOUNT_CAP, action=reached.action, until_ms=reached.until_ms
         )
     message = SentMessage(ask.id, ask.channel, tuple(ask.tags), now_ms + GRANT_VALID_MS, ask.journey)
-    return Grants((*grants.messages, message)), _answer(ask, now_ms, granted=True, counted=True)
+    return Grants(grants.messages, (*grants.granted, message)), _answer(
+        ask, now_ms, granted=True, counted=True
+    )
 
 
 def settle(grants: Grants, told: wire.SendSettled) -> Grants:
-    """What became of a message that was granted: it counts when it was sent, or not at all."""
-    known = next((one for one in grants.messages if one.id == told.ask), None)
+    """What became of a message that was granted: it counts when it was sent, or not at all.
+
+    What is settled stays so: a question that comes twice has a second answer that nobody waits for.
+    """
+    known = next((one for one in grants.granted if one.id == told.ask), None)
     if known is None:
         return grants
-    others = tuple(one for one in grants.messages if one.id != told.ask)
+    granted = tuple(one for one in grants.granted if one.id != told.ask)
     if told.sent_at_ms is None:
-        return Grants(others)
-    sent = msgspec.structs.replace(known, at_ms=told.sent_at_ms)
-    return Grants(tuple(sorted((*others, sent), key=lambda one: (one.at_ms, one.id))))
+        return Grants(grants.messages, granted)
+    sent = replace(known, at_ms=told.sent_at_ms)
+    return Grants(tuple(sorted((*grants.messages, sent), key=lambda one: (one.at_ms, one.id))), granted)
 
 
 def pruned(grants: Grants, gate: GatePlan, now_ms: int) -> Grants:
@@ -91,8 +101,7 @@ def pruned(grants: Grants, gate: GatePlan, now_ms: int) -> Grants:
         memory_ms = max((cap.memory_ms for cap in gate.account_caps if cap.counts(*about)), default=0)
         return one.at_ms > now_ms - memory_ms
 
-    kept = tuple(filter(counted, grants.messages))
-    return grants if len(kept) == len(grants.messages) else Grants(kept)
+    return Grants(tuple(filter(counted, grants.messages)), tuple(filter(counted, grants.granted)))
 
 
 def _runs(progress: Progress, enrollment_id: str) -> bool:

@@ -121,6 +121,8 @@ class JourneyPlan:
     gate: GatePlan = OPEN_GATE
     rank: Rank = _unranked
     """The priority of its messages (:func:`workers.core.gate_plan.compile_rank`)."""
+    rivals: frozenset[str] = frozenset()
+    """Journeys that nobody is in at the same time."""
 
     def exits_on(self, event: str, properties: Mapping[str, Any]) -> bool:
         """Whether the event ends an enrollment."""

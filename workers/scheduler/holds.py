@@ -124,9 +124,9 @@ def drop_member(told: wire.SendAnswer, view: View, parts: EngineParts, now_ms: i
 
 
 def _put(row: grants.Grants, known: grants.Grants, key: bytes, view: View) -> None:
-    if row is known:
+    if row == known:
         return
-    if row.messages:
+    if row.messages or row.granted:
         view.table(GRANTS).put(key, row)
     else:
         view.table(GRANTS).delete(key)
