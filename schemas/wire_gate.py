@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schemas.fields import Channel, Millis, Text  # noqa: TC001  msgspec reads them at run time
+from schemas.fields import Channel, Millis, Text, Values  # noqa: TC001  msgspec reads them at run time
 from schemas.wire_base import Record
 
 
@@ -18,6 +18,7 @@ class SendAsk(Record, tag_field="type", tag="send_ask", frozen=True, kw_only=Tru
     channel: Channel
     tags: list[str]
     capped: bool
+    watched: Values | None = None
     on_cap: str | None = None
     at_ms: Millis
 

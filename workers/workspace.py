@@ -15,6 +15,8 @@ from pydantic import ValidationError
 from schemas.workspace import Journey, Score, Segment, Settings, TrackingPlan, Workspace
 from schemas.workspace.base import UNKNOWN_FIELD
 from workers.core.lint import lint
+from workers.core.lint_messages import SETTINGS as OF_SETTINGS
+from workers.core.lint_messages import lint_messages
 from workers.core.lint_tracking import lint_plan, lint_tracking
 from workers.core.templates import BadTemplates, Templates, compile_templates
 from workers.errors import Misconfigured
@@ -41,7 +43,7 @@ TRACKING_PLAN_MAX_VALUES: Final = 100_000
 Defined = TypeVar("Defined", Journey, Segment, Score)
 
 
-_REFERENCES: Final = frozenset({"enrolled", "converted", "in_segment"})
+_REFERENCES: Final = frozenset({"enrolled", "converted", "in_segment", "messages"})
 """Conditions that name other definitions."""
 
 
@@ -103,7 +105,7 @@ def load_workspace(folder: Path) -> LoadedWorkspace:
     segments, segment_documents = _read_models(folder, SEGMENTS, Segment, problems)
     scores, _ = _read_models(folder, SCORES, Score, problems)
     tracking_plan = _read_tracking_plan(folder / TRACKING_PLAN, problems)
-    settings = _read_settings(folder / SETTINGS, problems)
+    settings, settings_document = _read_settings(folder / SETTINGS, problems)
     # Templates that do not compile are there all the same: journeys that name them are not at fault.
     records = {source.name: source.record() for source in sources}
     workspace = Workspace(
@@ -118,6 +120,8 @@ def load_workspace(folder: Path) -> LoadedWorkspace:
     )
     refused = any(problem.file.startswith((JOURNEYS, SEGMENTS)) for problem in problems)
     found_in = {JOURNEYS: documents, SEGMENTS: segment_documents}
+    if settings_document is not None:
+        found_in["settings"] = {OF_SETTINGS: (SETTINGS, settings_document)}
     problems += _findings(workspace, found_in, complete=not refused)
     errors = sorted(problem for problem in problems if problem.severity == "error")
     if errors:
@@ -161,18 +165,18 @@ def _read_tracking_plan(path: Path, problems: list[Problem]) -> TrackingPlan | N
     return plan
 
 
-def _read_settings(path: Path, problems: list[Problem]) -> Settings:
+def _read_settings(path: Path, problems: list[Problem]) -> tuple[Settings, Document | None]:
     """The settings of a file; all defaults where there is none. What is wrong is added to ``problems``."""
     if not path.exists():
-        return Settings()
+        return Settings(), None
     try:
         document = read_document(path)
-        return Settings.model_validate(document.content)
+        return Settings.model_validate(document.content), document
     except UnreadableError as error:
         problems.append(Problem(path.name, error.line, error.column, "yaml", error.detail))
     except ValidationError as error:
         problems.extend(_refusals(path.name, document, error, "settings"))
-    return Settings()
+    return Settings(), None
 
 
 def _read_models(
@@ -210,7 +214,7 @@ def _findings(
 ) -> list[Problem]:
     """What the linter finds. Where some files were refused, references to what they define prove nothing."""
     problems = []
-    for finding in (*lint(workspace), *lint_tracking(workspace)):
+    for finding in (*lint(workspace), *lint_messages(workspace), *lint_tracking(workspace)):
         if not complete and not _REFERENCES.isdisjoint(finding.location):
             continue
         file, document = documents[finding.kind][finding.name]

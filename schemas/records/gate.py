@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from schemas.fields import Channel, Millis, Text  # noqa: TC001  pydantic reads them at run time
+from schemas.fields import Channel, Millis, Text, Values  # noqa: TC001  pydantic reads them at run time
 from schemas.records.base import Record
 
 
@@ -23,6 +23,9 @@ class SendAsk(Record):
     channel: Channel
     tags: list[str]
     capped: bool = Field(description="Whether the account's caps apply.")
+    watched: Values | None = Field(
+        None, description="Traits whose change ends the account's journey, as its step saw them."
+    )
     on_cap: str | None = Field(None, description="What becomes of it at a cap, where its step says so.")
     at_ms: Millis
 

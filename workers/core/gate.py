@@ -18,6 +18,8 @@ from workers.core.progress import MESSAGE_MEMORY_MS, MESSAGES_MAX, ONCE_MAX, Wai
 from workers.core.send_time import next_time, spread
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from schemas.fields import Channel, SubjectType
     from schemas.workspace.gate import OnCap
     from workers.core.facts import Facts
@@ -47,7 +49,8 @@ class SendRequest:
     ``subject`` is the person, or for the request of an account's journey before it is routed the account.
     ``asked`` is the account's request that the message answers, the same for every id of a person (None for a
     journey of the person's own). ``once``: this template may reach the person once, ever.
-    ``requested_at_ms`` is when the step ran. ``rank`` is its priority: the highest goes first.
+    ``requested_at_ms`` is when the step ran. ``rank`` is its priority: the highest goes first. ``watched``
+    are the traits whose change ends the account's journey, as its step saw them.
     """
 
     id: str
@@ -67,6 +70,7 @@ class SendRequest:
     asked: str | None = None
     rules: SendRules = NO_RULES
     rank: float = 0.0
+    watched: Mapping[str, Any] | None = None
 
     @property
     def key(self) -> str:

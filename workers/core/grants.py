@@ -15,10 +15,11 @@ from msgspec.structs import replace
 
 from schemas import wire
 from workers.core import caps
+from workers.core.comparisons import compile_path, is_same
 from workers.core.facts import Moment
 from workers.core.gate import GRANT_VALID_MS
 from workers.core.ids import stable_id
-from workers.core.progress import SentMessage
+from workers.core.progress import ELIGIBLE_MAX_AGE_MS, SentMessage
 from workers.core.steps import COMPLETED
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from schemas.workspace.gate import OnCap
     from workers.core.facts import Facts
     from workers.core.gate_plan import GatePlan
+    from workers.core.plan import JourneyPlan, Plan
     from workers.core.progress import Progress
 
 GRANTS_MAX: Final = 5_000
@@ -49,13 +51,16 @@ class Grants(msgspec.Struct, frozen=True, array_like=True):
 
 
 def answer(
-    gate: GatePlan, ask: wire.SendAsk, grants: Grants, facts: Facts, progress: Progress, now_ms: int
+    plan: Plan, ask: wire.SendAsk, grants: Grants, facts: Facts, progress: Progress, now_ms: int
 ) -> tuple[Grants, wire.SendAnswer]:
     """Whether a message may go out now; ``facts`` and ``progress`` are the account's.
 
     A question that comes again has the same answer and is counted once, as long as it is counted.
     """
-    if ask.enrollment is not None and not _runs(progress, ask.enrollment):
+    gate, journey = plan.gate, plan.account.journeys.get(ask.journey)
+    if ask.enrollment is not None and (
+        journey is None or _was_left(journey, ask, Moment(facts, progress, now_ms))
+    ):
         return grants, _answer(ask, now_ms, granted=False, reason=WITHDRAWN, action="drop")
     if not ask.capped:
         return grants, _answer(ask, now_ms, granted=True)
@@ -104,10 +109,24 @@ def pruned(grants: Grants, gate: GatePlan, now_ms: int) -> Grants:
     return Grants(tuple(filter(counted, grants.messages)), tuple(filter(counted, grants.granted)))
 
 
-def _runs(progress: Progress, enrollment_id: str) -> bool:
-    """Whether the account is still in the journey, or came to its end; it was not taken out of it."""
-    enrollment = progress.enrollment(enrollment_id)
-    return enrollment is not None and (enrollment.is_active or enrollment.end_reason == COMPLETED)
+def _was_left(journey: JourneyPlan, ask: wire.SendAsk, moment: Moment) -> bool:
+    """Whether the account was taken out of the journey, or would have been, had it not come to its end.
+
+    Its last messages may be held for days after the end; what ends the journey withdraws them all the same.
+    An enrollment that is not known any more ended too long ago to be judged.
+    """
+    facts = moment.facts
+    enrollment = moment.progress.enrollment(ask.enrollment or "")
+    if enrollment is None or not (enrollment.is_active or enrollment.end_reason == COMPLETED):
+        return True
+    for trait, before in (ask.watched or {}).items():
+        if not is_same(before, compile_path(trait)(facts.traits)):
+            return True
+    # As an enrolment looks for them: one of the trigger's own instant counts, unless it may be the trigger.
+    since_ms = moment.now_ms - enrollment.trigger.at_ms
+    looked_ms = since_ms if journey.entry_event in journey.exit_events else since_ms + 1
+    looked_ms = min(looked_ms, ELIGIBLE_MAX_AGE_MS)
+    return looked_ms > 0 and any(facts.count(slot_id, looked_ms) for slot_id in journey.exit_slots)
 
 
 def _action(on_cap: str | None) -> OnCap | None:

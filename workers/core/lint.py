@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     Definition: TypeAlias = Journey | Segment
 
 Severity: TypeAlias = Literal["error", "warning"]
-Kind: TypeAlias = Literal["journeys", "segments"]
-"""The folder of the file."""
+Kind: TypeAlias = Literal["journeys", "segments", "settings"]
+"""The folder of the file, or ``workspace.yaml``."""
 Location: TypeAlias = tuple[str | int, ...]
 
 _SHOWN_NAMES: Final = 8
@@ -95,7 +95,7 @@ def finding(one: Definition, severity: Severity, location: Location, detail: str
 
 def _messages(journey: Journey, templates: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
     """Each step's template is there, and for the step's channel."""
-    for location, step in _located_steps(journey.steps, ("steps",)):
+    for location, step in located_steps(journey.steps, ("steps",)):
         if not isinstance(step, SendStep):
             continue
         send = step.send
@@ -254,14 +254,15 @@ def _comparison(condition: Condition, location: Location) -> tuple[Operators | N
     return (condition, location) if isinstance(condition, Operators) else (None, location)
 
 
-def _located_steps(steps: tuple[Step, ...], location: Location) -> Iterator[tuple[Location, Step]]:
+def located_steps(steps: tuple[Step, ...], location: Location) -> Iterator[tuple[Location, Step]]:
+    """Every step with the way that leads to it, those inside branches too."""
     for index, step in enumerate(steps):
         place = (*location, index)
         yield place, step
         if isinstance(step, BranchStep):
             for number, arm in enumerate(step.branch):
                 key = "steps" if isinstance(arm, Arm) else "otherwise"
-                yield from _located_steps(inner_steps(arm), (*place, "branch", number, key))
+                yield from located_steps(inner_steps(arm), (*place, "branch", number, key))
 
 
 def _located_conditions(one: Definition) -> Iterator[tuple[Location, Condition]]:
@@ -271,7 +272,7 @@ def _located_conditions(one: Definition) -> Iterator[tuple[Location, Condition]]
         conditions: tuple[Condition, ...] = getattr(holder, part)
         tops += [((*prefix, part, index), condition) for index, condition in enumerate(conditions)]
     steps = () if isinstance(one, Segment) else one.steps
-    for location, step in _located_steps(steps, ("steps",)):
+    for location, step in located_steps(steps, ("steps",)):
         if isinstance(step, BranchStep):
             tops += [
                 ((*location, "branch", number, "when"), arm.when)

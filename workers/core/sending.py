@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from schemas import wire
 from workers.core.commands import RequestMessage, SendMessage, Tell, Transition
+from workers.core.comparisons import compile_path
 from workers.core.decisions import send_decision
 from workers.core.gate import (
     OF_ACCOUNT,
@@ -202,6 +203,7 @@ def answer_request(
 def _requested(plan: Plan, record: wire.MessageRequest, facts: Facts) -> SendRequest:
     journey = plan.account.journeys.get(record.journey)
     step = journey.steps.get(record.step) if journey is not None else None
+    account = record.context.account
     return SendRequest(
         id=record.id,
         subject_type="user",
@@ -219,10 +221,13 @@ def _requested(plan: Plan, record: wire.MessageRequest, facts: Facts) -> SendReq
         requested_at_ms=record.at_ms,
         asked=record.request or record.id,
         rules=getattr(step, "rules", NO_RULES),
-        rank=_rank(journey, facts, record.context.event, record.context.account)
-        if journey is not None
-        else 0.0,
+        rank=_rank(journey, facts, record.context.event, account) if journey is not None else 0.0,
+        watched=_watched(journey, account) if journey is not None else None,
     )
+
+
+def _watched(journey: JourneyPlan, account: Mapping[str, Any]) -> dict[str, Any]:
+    return {trait: compile_path(trait)(account) for trait in journey.exit_traits}
 
 
 def _rank(
@@ -254,6 +259,7 @@ def _hold(
             channel=request.channel,
             tags=list(request.tags),
             capped=is_capped_by_account(request, gate),
+            watched=dict(request.watched) if request.watched else None,
             on_cap=request.rules.on_cap,
             at_ms=now_ms,
         )

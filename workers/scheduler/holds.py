@@ -78,7 +78,7 @@ def ask(asked: wire.SendAsk, view: View, parts: EngineParts, now_ms: int) -> Non
     table = view.table(GRANTS)
     known = table.get(subject.key) or grants.Grants()
     facts = subject.facts(now_ms, {})
-    row, answer = grants.answer(parts.plan.gate, asked, known, facts, subject.progress, now_ms)
+    row, answer = grants.answer(parts.plan, asked, known, facts, subject.progress, now_ms)
     _put(row, known, subject.key, view)
     subject.execute(Tell(answer))
 
