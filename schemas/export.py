@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 
 from schemas.asyncapi import document
 from schemas.catalog import SCHEMAS, RecordSchema
-from schemas.workspace import Experiment, Journey, ObjectType, TrackingPlan
+from schemas.workspace import Experiment, Journey, ObjectType, Settings, TrackingPlan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -34,6 +34,7 @@ WORKSPACE_FILES: dict[str, type[BaseModel]] = {
     "journey": Journey,
     "object": ObjectType,
     "tracking_plan": TrackingPlan,
+    "workspace": Settings,
 }
 """Files of a workspace that have a JSON Schema of their own, by name without ending."""
 

@@ -44,6 +44,10 @@ from schemas.wire_base import Record as Record  # noqa: PLC0414
 from schemas.wire_entry import EnrollRequest as EnrollRequest  # noqa: PLC0414
 from schemas.wire_entry import EnrollSegment as EnrollSegment  # noqa: PLC0414
 from schemas.wire_entry import MemberScore as MemberScore  # noqa: PLC0414
+from schemas.wire_gate import SendAnswer as SendAnswer  # noqa: PLC0414
+from schemas.wire_gate import SendAsk as SendAsk  # noqa: PLC0414
+from schemas.wire_gate import SendSettled as SendSettled  # noqa: PLC0414
+from schemas.wire_gate import Suppress as Suppress  # noqa: PLC0414
 from schemas.wire_identity import Erase as Erase  # noqa: PLC0414
 from schemas.wire_identity import FeedMoved as FeedMoved  # noqa: PLC0414
 from schemas.wire_identity import Forwarded as Forwarded  # noqa: PLC0414
@@ -239,6 +243,7 @@ class MessageRequest(Record, tag_field="type", tag="message_request", frozen=Tru
     step: Text
     message: RequestedMessage
     context: MessageContext
+    holdout: bool | None = None
     at_ms: Millis
 
 
@@ -445,6 +450,10 @@ SchedulerRecord = (
     | AccountFacts
     | MessageRequest
     | ListEntry
+    | SendAsk
+    | SendAnswer
+    | SendSettled
+    | Suppress
     | MergeRequest
     | Merged
     | Released

@@ -47,6 +47,12 @@ class SignalMetrics:
             "brimful_members_refused", "Members beyond what is kept of one account.", registry=registry
         )
 
+        self._gate = Counter(
+            "brimful_gate_decisions",
+            "Messages at the gate, by outcome and reason.",
+            ("outcome", "reason"),
+            registry=registry,
+        )
         self._merges = Counter(
             "brimful_merges",
             "Ids found to be one person, by what became of them.",
@@ -106,6 +112,10 @@ class SignalMetrics:
     def followers_told(self) -> None:
         """Count a subject that learned of a change."""
         self._followers.inc()
+
+    def gate(self, outcome: str, reason: str | None) -> None:
+        """Count a decision on a message; both are words of the gate, no names of a workspace."""
+        self._gate.labels(outcome, reason or "").inc()
 
     def erased(self) -> None:
         """Count an id that was erased."""

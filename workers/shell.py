@@ -24,9 +24,11 @@ from workers.core.commands import (
     SendMessage,
     SetTimer,
     SetTraits,
+    Tell,
     TellAccount,
     Transition,
 )
+from workers.core.engaged import NOTHING
 from workers.core.entry import Declined, Eligible, decide_entry, declined_decision, eligible_record
 from workers.core.facts import Moment, SubjectFacts
 from workers.core.ids import stable_id
@@ -39,13 +41,14 @@ from workers.core.slots import follow
 from workers.core.triggers import segment_trigger, trigger
 from workers.core.watching import look
 from workers.relations import facts_of, relate
-from workers.state import CONSENTS, MEMBER_SCORES, TABLES, Profile, is_by_definition
+from workers.state import CONSENTS, ENGAGEMENT, MEMBER_SCORES, TABLES, Profile, is_by_definition
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from workers.core.commands import Command
     from workers.core.consent import Consents, Said
+    from workers.core.engaged import EngagementRow
     from workers.core.objects import FillPlan
     from workers.core.plan import JourneyPlan, Plan, SubjectPlan
     from workers.core.segments import Crossing
@@ -174,7 +177,15 @@ class Subject:
             conversions_ms=self.progress.converted,
             scored=self._scored(profile) if self.plan.scores.scores else None,
             objects=facts_of(self.kind, self.key, self._view, self._parts),
+            engaged=self._engaged,
         )
+
+    def _engaged(self) -> EngagementRow:
+        return self._view.table(ENGAGEMENT).get(self.key) or NOTHING
+
+    def put_progress(self, progress: Progress) -> None:
+        """Store its journeys, where nothing else is to be done."""
+        self._view.table(self._tables.progress).put(self.key, progress)
 
     def _consents(self) -> Consents | None:
         return self._view.table(CONSENTS).get(self.key)
@@ -502,7 +513,7 @@ class Subject:
         self._parts.metrics.crossed(record.segment, record.change)
         self._view.send(self._parts.topics("segments"), self.key, wire.encode(record))
 
-    def execute(self, command: Command) -> None:  # noqa: C901  one per kind
+    def execute(self, command: Command) -> None:  # noqa: C901, PLR0912  one per kind
         """The one place where a command becomes an effect."""
         view, topics = self._view, self._parts.topics
         match command:
@@ -517,9 +528,13 @@ class Subject:
                 )
             case RequestMessage():
                 self._request(command)
+            case Tell(record):
+                view.send(topics("scheduler"), record.subject.encode(), wire.encode(record))
             case RecordDecision(decision):
                 if decision.kind == "entry":
                     self._parts.metrics.entry(decision.journey, decision.outcome)
+                elif decision.kind == "send":
+                    self._parts.metrics.gate(decision.outcome, decision.reason)
                 view.send(topics("decisions"), self.key, wire.encode(decision))
             case RecordConversion(conversion):
                 view.send(topics("conversions"), self.key, wire.encode(conversion))

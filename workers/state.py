@@ -16,6 +16,9 @@ from schemas.fields import SubjectType  # noqa: TC001  msgspec reads it at run t
 from workers.core.activity import Activity
 from workers.core.backfill import Book
 from workers.core.consent import Consents
+from workers.core.engaged import EngagementRow
+from workers.core.grants import Grants
+from workers.core.held import HeldRequests
 from workers.core.objects import Relations
 from workers.core.progress import Progress
 from workers.core.recipients import MemberScores
@@ -46,13 +49,6 @@ def _profile_of_one_account(plain: list[Any]) -> list[Any]:
     """Version 1 knew one account of a user: traits, account, its traits, members."""
     traits, account, account_traits, members = plain
     return [traits, {account: account_traits} if account is not None and account_traits else {}, members]
-
-
-class EngagementRow(msgspec.Struct, array_like=True):
-    """State row of a person: ``last_ms`` by ``channel:type``, and how often, by the same."""
-
-    last_ms: dict[str, int] = msgspec.field(default_factory=dict)
-    count: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 class Identity(msgspec.Struct, array_like=True):
@@ -164,6 +160,8 @@ BOOKS = Table("slot_books", b"b", Book)
 
 CONSENTS = Table("consents", b"k", Consents)
 ENGAGEMENT = Table("engagement", b"g", EngagementRow)
+HELD_REQUESTS = Table("held_requests", b"h", HeldRequests)
+GRANTS = Table("account_grants", b"H", Grants)
 IDENTITIES = Table("identities", b"m", Identity)
 ERASED = Table("erased", b"x", Erased)
 OBJECTS = Table("objects", b"o", ObjectRow)
@@ -187,6 +185,7 @@ PERSONAL: tuple[Table[Any], ...] = (
     CONSENTS,
     USERS.relations,
     ENGAGEMENT,
+    HELD_REQUESTS,
     IDENTITIES,
 )
 """All rows whose key is a person's id. What is kept of them under other keys (:data:`FOLLOWERS`) goes with

@@ -24,6 +24,8 @@ from schemas.workspace import (
 )
 from schemas.workspace.base import UNKNOWN_FIELD
 from workers.core.lint import lint
+from workers.core.lint_messages import SETTINGS as OF_SETTINGS
+from workers.core.lint_messages import lint_messages
 from workers.core.lint_objects import lint_objects
 from workers.core.lint_steps import lint_steps
 from workers.core.lint_tracking import lint_plan, lint_tracking
@@ -60,6 +62,7 @@ _REFERENCES: Final = frozenset(
         "converted",
         "in_segment",
         "enroll",
+        "messages",
         "segment",
         "score",
         "threshold",
@@ -133,7 +136,7 @@ def load_workspace(folder: Path) -> LoadedWorkspace:
     objects, object_documents = _read_models(folder, OBJECTS, ObjectType, problems)
     experiments, _ = _read_models(folder, EXPERIMENTS, Experiment, problems)
     tracking_plan = _read_tracking_plan(folder / TRACKING_PLAN, problems)
-    settings = _read_settings(folder / SETTINGS, problems)
+    settings, settings_document = _read_settings(folder / SETTINGS, problems)
     # Templates that do not compile are there all the same: journeys that name them are not at fault.
     records = {source.name: source.record() for source in sources}
     workspace = Workspace(
@@ -147,10 +150,13 @@ def load_workspace(folder: Path) -> LoadedWorkspace:
         templates=records,
         tracking_plan=tracking_plan,
         consent=settings.consent,
+        messages=settings.messages,
         objects=tuple(objects),
     )
     refused = any(problem.file.startswith((JOURNEYS, SEGMENTS, SCORES, EXPERIMENTS)) for problem in problems)
     found_in = {JOURNEYS: documents, SEGMENTS: segment_documents, OBJECTS: object_documents}
+    if settings_document is not None:
+        found_in["settings"] = {OF_SETTINGS: (SETTINGS, settings_document)}
     typed = not any(problem.file.startswith(OBJECTS) for problem in problems)
     problems += _findings(workspace, found_in, complete=not refused, objects_complete=typed)
     errors = sorted(problem for problem in problems if problem.severity == "error")
@@ -195,18 +201,18 @@ def _read_tracking_plan(path: Path, problems: list[Problem]) -> TrackingPlan | N
     return plan
 
 
-def _read_settings(path: Path, problems: list[Problem]) -> Settings:
+def _read_settings(path: Path, problems: list[Problem]) -> tuple[Settings, Document | None]:
     """The settings of a file; all defaults where there is none. What is wrong is added to ``problems``."""
     if not path.exists():
-        return Settings()
+        return Settings(), None
     try:
         document = read_document(path)
-        return Settings.model_validate(document.content)
+        return Settings.model_validate(document.content), document
     except UnreadableError as error:
         problems.append(Problem(path.name, error.line, error.column, "yaml", error.detail))
     except ValidationError as error:
         problems.extend(_refusals(path.name, document, error, "settings"))
-    return Settings()
+    return Settings(), None
 
 
 def _read_models(
@@ -250,7 +256,8 @@ def _findings(
     problems: list[Problem] = []
     # Where a type was refused, what speaks of it proves nothing.
     typed = lint_objects(workspace) if objects_complete else ()
-    for finding in (*lint(workspace), *lint_steps(workspace), *typed, *lint_tracking(workspace)):
+    found = (*lint(workspace), *lint_steps(workspace), *lint_messages(workspace), *typed)
+    for finding in (*found, *lint_tracking(workspace)):
         if not complete and not _REFERENCES.isdisjoint(finding.location):
             continue
         file, document = documents[finding.kind][finding.name]

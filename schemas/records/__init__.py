@@ -35,6 +35,7 @@ from schemas.records.events import (
     parse_product_event,
 )
 from schemas.records.feeds import FeedItem
+from schemas.records.gate import SendAnswer, SendAsk, SendSettled, Suppress
 from schemas.records.identity import (
     Erase,
     FeedMoved,
@@ -108,6 +109,10 @@ __all__ = [
     "ScorePart",
     "Screen",
     "SegmentChange",
+    "SendAnswer",
+    "SendAsk",
+    "SendSettled",
+    "Suppress",
     "Track",
     "Trigger",
     "check_product_event",

@@ -20,6 +20,7 @@ from schemas.fields import (  # noqa: TC001  pydantic reads them at run time
 from schemas.records.base import Part, Record
 from schemas.records.entry import EnrollRequest, EnrollSegment, MemberScore
 from schemas.records.feeds import FeedItem  # noqa: TC001  pydantic reads it at run time
+from schemas.records.gate import SendAnswer, SendAsk, SendSettled, Suppress
 from schemas.records.identity import Erase, Forwarded, MemberMoved, Merged, MergeRequest, Released
 
 
@@ -98,6 +99,7 @@ class MessageRequest(Record):
     step: Text
     message: RequestedMessage
     context: MessageContext
+    holdout: bool | None = Field(None, description="true: the account is of the holdout; nothing is sent.")
     at_ms: Millis
 
 
@@ -161,6 +163,10 @@ SchedulerRecord: TypeAlias = Annotated[
     | AccountFacts
     | MessageRequest
     | ListEntry
+    | SendAsk
+    | SendAnswer
+    | SendSettled
+    | Suppress
     | MergeRequest
     | Merged
     | Released

@@ -41,6 +41,7 @@ from schemas.workspace.entries import (
     Trigger,
 )
 from schemas.workspace.experiments import Experiment, GlobalHoldout
+from schemas.workspace.gate import Cap, Exclusive, Hours, MessageSettings, QuietHours, Transactional
 from schemas.workspace.journeys import (
     Exit,
     ExitChange,
@@ -97,13 +98,16 @@ class Settings(Model):
         default_factory=ConsentSettings, description="What people agree to or refuse."
     )
     holdout: GlobalHoldout | None = Field(None, description="Who is in no journey's treatment, ever.")
+    messages: MessageSettings = Field(
+        default_factory=MessageSettings, description="What every message passes on its way out."
+    )
 
 
 class Workspace(Model):
     """All that is published together: journeys, segments, scores, types of objects, templates, tracking plan.
 
     ``templates`` holds each template as a record ``{channel, fields}`` by its name. ``timezone`` is the zone
-    of subjects of which none is known.
+    of subjects of which none is known. ``messages`` are the rules of the gate.
     """
 
     name: Identifier
@@ -117,6 +121,7 @@ class Workspace(Model):
     tracking_plan: TrackingPlan | None = None
     consent: ConsentSettings = Field(default_factory=ConsentSettings)
     objects: Annotated[tuple[ObjectType, ...], AsList] = ()
+    messages: MessageSettings = Field(default_factory=MessageSettings)
 
 
 __all__ = [
@@ -127,6 +132,7 @@ __all__ = [
     "Awaited",
     "BillingPeriod",
     "BranchStep",
+    "Cap",
     "Comparison",
     "Condition",
     "ConsentCondition",
@@ -136,6 +142,7 @@ __all__ = [
     "EnrollStep",
     "EnrolledCondition",
     "Entry",
+    "Exclusive",
     "Exit",
     "ExitChange",
     "ExitEvent",
@@ -148,9 +155,11 @@ __all__ = [
     "GlobalHoldout",
     "Goal",
     "Heard",
+    "Hours",
     "Journey",
     "LastCondition",
     "MeasureCondition",
+    "MessageSettings",
     "NotCondition",
     "Now",
     "NumberComparison",
@@ -172,6 +181,7 @@ __all__ = [
     "PlannedTraits",
     "Property",
     "PropertyCondition",
+    "QuietHours",
     "ReceivedCondition",
     "Recipients",
     "Reference",
@@ -193,6 +203,7 @@ __all__ = [
     "TrackingPlan",
     "TraitCondition",
     "TraitOfAccount",
+    "Transactional",
     "Trigger",
     "UpdateStep",
     "WaitForStep",

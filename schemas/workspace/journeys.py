@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator  # noqa: TC003  pydantic reads the module's names at run time
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    WithJsonSchema,
+    model_validator,
+)
 
 from schemas.fields import SubjectType  # noqa: TC001  pydantic reads it at run time
 from schemas.workspace.base import (
@@ -24,6 +31,7 @@ from schemas.workspace.base import (
 from schemas.workspace.comparisons import Where  # noqa: TC001  pydantic reads it at run time
 from schemas.workspace.conditions import CONDITION_KEYS, Condition, MeasureCondition, children
 from schemas.workspace.entries import Entry, OnEvent, property_path
+from schemas.workspace.gate import HoursList  # noqa: TC001  pydantic reads it at run time
 from schemas.workspace.steps import (
     MAX_DEPTH,
     MAX_ROUNDS,
@@ -174,13 +182,50 @@ class Recipients(Model):
         return self
 
 
+PRIORITY_FIELDS: Final = (_PROPERTIES, "traits.", "account.")
+"""Where the number of a priority may lie: in the trigger, in the subject, in the user's account."""
+
+PRIORITY_MAX: Final = 1000
+
+
+def _priority(value: Any) -> Any:
+    fits = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= PRIORITY_MAX
+    named = isinstance(value, str) and value.startswith(PRIORITY_FIELDS) and not value.endswith(".")
+    if not fits and not named:
+        refuse(
+            "priority",
+            f"a priority is a whole number from 0 to {PRIORITY_MAX}, or a field: properties.NAME (of the "
+            f"trigger), traits.NAME, account.NAME; not {described(value)}",
+        )
+    return value
+
+
+Priority: TypeAlias = Annotated[
+    int | str,
+    BeforeValidator(_priority),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 0, "maximum": PRIORITY_MAX},
+                {"type": "string", "pattern": r"^(properties|traits|account)\..+$"},
+            ]
+        }
+    ),
+]
+
+
 class Journey(Model):
     """One file of ``journeys/``."""
 
     journey: Identifier
     subject: SubjectType = Field(description="Who goes through it: each user alone, or each account as one.")
     tags: Annotated[tuple[Identifier, ...], AsList, Field(max_length=20)] = ()
-    priority: int = Field(0, ge=0, le=1000, description="Which journey goes first when several want to.")
+    priority: Priority = Field(
+        0,
+        description="Which goes first: a number, or a field such as properties.margin; the highest wins.",
+    )
+    topic: Identifier | None = Field(None, description="What its messages are about, for consent.")
+    window: HoursList | None = Field(None, description="Its messages go out in these hours only.")
     entry: Entry
     exit: Annotated[tuple[Exit, ...], AsList, Field(max_length=20)] = ()
     goal: Goal | None = None
@@ -234,6 +279,11 @@ class Journey(Model):
         if twice:
             refuse("id", f"two steps have the id {twice[0]!r}: give one of them another")
         return self
+
+    @property
+    def fixed_priority(self) -> int:
+        """The priority; 0 where it is a field, which is known of a subject only."""
+        return self.priority if isinstance(self.priority, int) else 0
 
     def all_steps(self) -> Iterator[Step]:
         """Every step, those inside others after those."""

@@ -56,6 +56,14 @@ class RequestMessage:
     at_ms: int
     by: str | None = None
     fallback: tuple[str, ...] = ()
+    holdout: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Write a record of the gate to ``scheduler``, keyed by its subject."""
+
+    record: wire.SendAsk | wire.SendAnswer | wire.SendSettled
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +111,7 @@ Command: TypeAlias = (
     | CancelTimer
     | SendMessage
     | RequestMessage
+    | Tell
     | RecordDecision
     | RecordConversion
     | SetTraits

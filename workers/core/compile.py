@@ -24,6 +24,7 @@ from workers.core.comparisons import compile_path, compile_where
 from workers.core.compile_steps import compile_steps, first_path
 from workers.core.conditions import compile_condition, compile_conditions
 from workers.core.experiments import compile_experiments, compile_holdout
+from workers.core.gate_plan import compile_gate, compile_rank
 from workers.core.ids import VERSION_CHARS, stable_id
 from workers.core.layout import SlotCollisionError, SlotLayout
 from workers.core.needs import needs
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from workers.core.comparisons import Getter
     from workers.core.conditions import Names
     from workers.core.experiments import ExperimentPlan
+    from workers.core.gate_plan import GatePlan
     from workers.core.needs import Need
     from workers.core.object_plan import ObjectsPlan
     from workers.core.scores import ScorePlans
@@ -72,8 +74,9 @@ def compile_workspace(workspace: Workspace) -> Plan:
     """
     version = _hash("workspace", workspace.model_dump(mode="json", exclude_defaults=True))
     zones = cache(lambda: Zones(workspace.timezone))
-    user, account = (_compile_subject(subject, workspace, zones) for subject in get_args(SubjectType))
-    return Plan(workspace.name, version, user, account, compile_types(workspace))
+    gate = compile_gate(workspace.messages, zones)
+    user, account = (_compile_subject(subject, workspace, zones, gate) for subject in get_args(SubjectType))
+    return Plan(workspace.name, version, user, account, compile_types(workspace), gate)
 
 
 def journey_version(journey: Journey) -> str:
@@ -81,10 +84,12 @@ def journey_version(journey: Journey) -> str:
     return _hash("journey", journey.model_dump(mode="json", exclude_defaults=True))
 
 
-def _compile_subject(subject: SubjectType, workspace: Workspace, zones: Callable[[], Zones]) -> SubjectPlan:
+def _compile_subject(
+    subject: SubjectType, workspace: Workspace, zones: Callable[[], Zones], gate: GatePlan
+) -> SubjectPlan:
     ours = sorted(
         (journey for journey in workspace.journeys if journey.subject == subject),
-        key=lambda journey: (-journey.priority, journey.journey),
+        key=lambda journey: (-journey.fixed_priority, journey.journey),
     )
     groups = [segment for segment in workspace.segments if segment.subject == subject]
     slots = SlotLayout(ours, groups)
@@ -93,7 +98,7 @@ def _compile_subject(subject: SubjectType, workspace: Workspace, zones: Callable
     asking: tuple[Journey | Segment, ...] = (*ours, *groups)
     names = _Names(slots, ours, zones)
     experiments = compile_experiments(workspace.experiments)
-    plans = [_compile_journey(journey, names, slots, experiments) for journey in ours]
+    plans = [_compile_journey(journey, names, slots, experiments, gate) for journey in ours]
     trait_exits: dict[str, list[JourneyPlan]] = defaultdict(list)
     account_exits: dict[str, list[JourneyPlan]] = defaultdict(list)
     for plan in plans:
@@ -113,7 +118,7 @@ def _compile_subject(subject: SubjectType, workspace: Workspace, zones: Callable
         {trait: tuple(leaving) for trait, leaving in trait_exits.items()},
         {plan.name: plan for plan in plans},
         {slot.id: slot.retention_ms for slot in slots.plain},
-        max(memories_ms, default=0),
+        max([*memories_ms, gate.memory_ms]),
         {slot.id: slot for slot in slots.measures},
         slots.truths(names),
         compile_segments(groups, names, scores, objects),
@@ -164,7 +169,11 @@ def _events(
 
 
 def _compile_journey(
-    journey: Journey, names: Names, slots: SlotLayout, experiments: Mapping[str, ExperimentPlan]
+    journey: Journey,
+    names: Names,
+    slots: SlotLayout,
+    experiments: Mapping[str, ExperimentPlan],
+    gate: GatePlan,
 ) -> JourneyPlan:
     entry, goal, recipients = journey.entry, journey.goal, journey.recipients
     exits = [leaving.when for leaving in journey.exit if isinstance(leaving.when, ExitEvent)]
@@ -173,13 +182,13 @@ def _compile_journey(
     for leaving in exits:
         ending = (compile_where(leaving.where), _getter(leaving.match_path()))
         exit_events[leaving.event] = (*exit_events.get(leaving.event, ()), ending)
-    steps = compile_steps(journey.journey, journey.steps, names)
+    steps = compile_steps(journey, names)
     return JourneyPlan(
         name=journey.journey,
         version=journey_version(journey),
         subject=journey.subject,
         tags=journey.tags,
-        priority=journey.priority,
+        priority=journey.fixed_priority,
         entry_events=compile_events(journey, names),
         require=compile_conditions(entry.require, names),
         exclude=compile_conditions(entry.exclude, names),
@@ -228,6 +237,9 @@ def _compile_journey(
         experiments=tuple(experiments[name] for name in journey.experiments if name in experiments),
         by=recipients.by if recipients is not None else None,
         fallback=recipients.fallback if recipients is not None else (),
+        gate=gate,
+        rank=compile_rank(journey),
+        rivals=names.journeys((), gate.lone_tags.intersection(journey.tags)) - {journey.journey},
     )
 
 

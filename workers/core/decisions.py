@@ -132,9 +132,13 @@ def refused_decision(
 def send_decision(
     request: SendRequest, outcome: str, reason: str | None, values: Mapping[str, Any], now_ms: int
 ) -> RecordDecision:
-    """About a candidate send: ``outcome`` is send, would_send (holdout), request, would_request or skip."""
+    """About a candidate send.
+
+    ``outcome`` is send, would_send (holdout), request, would_request, skip, drop or exit; or defer,
+    which one of those follows.
+    """
     decision = wire.Decision(
-        id=stable_id("decision", "send", request.id),
+        id=stable_id("decision", "defer" if outcome == "defer" else "send", request.id),
         kind="send",
         subject_type=request.subject_type,
         subject=request.subject,

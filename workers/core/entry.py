@@ -62,9 +62,9 @@ class Eligible:
 class Declined:
     """The subject may not enter.
 
-    ``reason`` is already_enrolled, again, too_many_enrollments, too_many_journeys, too_many_keys, no_key,
-    exited, stale, left_account, not_on_request, or one of require, missing, exclude followed by ``: `` and
-    the condition. ``values`` are those looked at.
+    ``reason`` is already_enrolled, exclusive, again, too_many_enrollments, too_many_journeys, too_many_keys,
+    no_key, exited, stale, left_account, not_on_request, or one of require, missing, exclude followed by
+    ``: `` and the condition. ``values`` are those looked at.
     """
 
     reason: str
@@ -281,11 +281,16 @@ def _key(journey: JourneyPlan, properties: Mapping[str, Any]) -> str | None:
     return "" if journey.key is None else key_text(journey.key(properties))
 
 
-def _held_back(journey: JourneyPlan, key: str, progress: Progress, now_ms: int) -> Declined | None:
+def _held_back(  # noqa: PLR0911  one rule after the other
+    journey: JourneyPlan, key: str, progress: Progress, now_ms: int
+) -> Declined | None:
     """What the subject's own history says against an entry."""
     active = sum(1 for held in progress.enrollments if held.is_active)
     if active and (inside := progress.active_in(journey.name, key)) is not None:
         return Declined("already_enrolled", {"enrollment": inside.id})
+    rivals = sorted(held.journey for held in progress.enrollments if held.is_active) if journey.rivals else ()
+    if (rival := next((name for name in rivals if name in journey.rivals), None)) is not None:
+        return Declined("exclusive", {"enrolled": rival})
     entered_at_ms = progress.entered.get(journey.name)
     if journey.key is not None and entered_at_ms is not None:
         entered_at_ms = progress.keys.get(journey.name, {}).get(key_hash(key))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from workers.core import windows
 from workers.core.consent import TRAIT, consents, known
+from workers.core.engaged import NOTHING, EngagementRow
 from workers.core.progress import last_received_ms
 
 if TYPE_CHECKING:
@@ -83,6 +84,9 @@ class Facts(Protocol):
     def shown(self) -> dict[str, list[dict[str, Any]]]:
         """The related objects that templates see, by relationship."""
 
+    def engagement(self) -> EngagementRow:
+        """What the person does with messages, and which channels are closed to them."""
+
 
 @dataclass(frozen=True, slots=True)
 class SubjectFacts:
@@ -109,6 +113,8 @@ class SubjectFacts:
     conversions_ms: Mapping[str, int] = field(default_factory=dict)
     objects: ObjectFacts | None = None
     accounts: Mapping[str, Mapping[str, Any]] | None = None
+    engaged: Callable[[], EngagementRow] | None = None
+    """Reads the row of engagement; it is read where a message is decided, and nowhere else."""
 
     def of_account(self, account: str | None) -> SubjectFacts:
         """See :meth:`Facts.of_account`."""
@@ -154,6 +160,10 @@ class SubjectFacts:
     def converted_at_ms(self, journeys: frozenset[str]) -> int | None:
         """See :meth:`Facts.converted_at_ms`."""
         return max((at_ms for name, at_ms in self.conversions_ms.items() if name in journeys), default=None)
+
+    def engagement(self) -> EngagementRow:
+        """See :meth:`Facts.engagement`."""
+        return self.engaged() if self.engaged is not None else NOTHING
 
     def related(self, object_type: str, relationship: str | None) -> Iterable[Held]:
         """See :meth:`Facts.related`."""

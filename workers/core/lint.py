@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     Definition: TypeAlias = Journey | Segment
 
 Severity: TypeAlias = Literal["error", "warning"]
-Kind: TypeAlias = Literal["journeys", "segments", "objects"]
-"""The folder of the file."""
+Kind: TypeAlias = Literal["journeys", "segments", "objects", "settings"]
+"""The folder of the file, or ``workspace.yaml``."""
 Location: TypeAlias = tuple[str | int, ...]
 
 _SHOWN_NAMES: Final = 8

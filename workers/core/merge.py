@@ -91,11 +91,6 @@ def merge_traits(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str
     return merged
 
 
-def merge_counts(mine: Mapping[str, int], theirs: Mapping[str, int]) -> dict[str, int]:
-    """How often by kind: the sums."""
-    return {kind: mine.get(kind, 0) + theirs.get(kind, 0) for kind in {**mine, **theirs}}
-
-
 def merge_latest(mine: Mapping[str, int], theirs: Mapping[str, int]) -> dict[str, int]:
     """When last, by kind: the later of both."""
     return {kind: max(mine.get(kind, _NEVER_MS), theirs.get(kind, _NEVER_MS)) for kind in {**mine, **theirs}}
@@ -121,6 +116,13 @@ def merge_progress(mine: Progress, theirs: Progress, now_ms: int) -> Progress:
             going.add((held.journey, held.key))
             kept.append(held)
     messages = {sent.id: sent for sent in (*theirs.messages, *mine.messages)}
+    withheld = {sent.id: sent for sent in (*theirs.withheld, *mine.withheld)}
+    ended = {held.id for held in kept if not held.is_active}
+    waiting = {
+        held.id: held
+        for held in (*theirs.waiting, *mine.waiting)
+        if held.requested or held.enrollment not in ended
+    }
     return Progress(
         subject=mine.subject,
         enrollments=tuple(kept),
@@ -130,6 +132,8 @@ def merge_progress(mine: Progress, theirs: Progress, now_ms: int) -> Progress:
         converted=merge_latest(theirs.converted, mine.converted),
         keys=_merge_keys(theirs.keys, mine.keys),
         left=_merge_keys(theirs.left, mine.left),
+        withheld=tuple(sorted(withheld.values(), key=lambda sent: (sent.at_ms, sent.id))),
+        waiting=tuple(sorted(waiting.values(), key=lambda held: held.id)),
     )
 
 

@@ -121,7 +121,7 @@ def compile_objects(workspace: Workspace, subject: SubjectType) -> ObjectsPlan:
         for one in models[place].filled_by:
             fills[one.event].append(fill_plan(one, plan))
     changes: dict[str, list[ChangePlan]] = defaultdict(list)
-    for journey in sorted(journeys, key=lambda one: (-one.priority, one.journey)):
+    for journey in sorted(journeys, key=lambda one: (-one.fixed_priority, one.journey)):
         for on in journey.entry.object_triggers():
             if (on.object_, on.relationship) in plans:
                 changes[on.object_].append(_change(journey.journey, on, plans[on.object_, on.relationship]))

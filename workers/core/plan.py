@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from workers.core.gate_plan import OPEN_GATE, GatePlan
 from workers.core.object_plan import NO_OBJECTS, NO_TYPES, ObjectsPlan, TypesPlan
 from workers.core.scores import ScorePlans
 from workers.core.step_plans import BranchStepPlan, SendStepPlan, StepPlan, WaitStepPlan
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from workers.core.comparisons import Getter, Predicate
     from workers.core.compiled import CompiledCondition
     from workers.core.experiments import ExperimentPlan, HoldoutPlan
+    from workers.core.gate_plan import Rank
     from workers.core.objects import FillPlan
     from workers.core.slots import MeasureSlot, TruthSlot
     from workers.core.triggers import EventTrigger
@@ -91,6 +93,10 @@ class ExitPlan:
     enroll: str | None
 
 
+def _unranked(traits: Any, account: Any, properties: Any) -> float:  # noqa: ARG001  a Rank
+    return 0.0
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class JourneyPlan:
     """A journey, compiled. ``version`` is a hash of all that its file says, apart from comments and order.
@@ -134,6 +140,11 @@ class JourneyPlan:
     experiments: tuple[ExperimentPlan, ...] = ()
     by: str | None = None
     fallback: tuple[str, ...] = ()
+    gate: GatePlan = OPEN_GATE
+    rank: Rank = _unranked
+    """The priority of its messages (:func:`workers.core.gate_plan.compile_rank`)."""
+    rivals: frozenset[str] = frozenset()
+    """Journeys that nobody is in at the same time."""
 
     def exits_on(self, event: str, properties: Mapping[str, Any]) -> bool:
         """Whether the event ends an enrollment, of whatever key."""
@@ -254,3 +265,4 @@ class Plan:
     user: SubjectPlan
     account: SubjectPlan
     types: TypesPlan = NO_TYPES
+    gate: GatePlan = OPEN_GATE

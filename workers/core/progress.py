@@ -155,12 +155,51 @@ class Enrollment(msgspec.Struct, frozen=True, array_like=True):
 
 
 class SentMessage(msgspec.Struct, frozen=True, array_like=True):
-    """A message that was sent to the subject, or asked for by an account's journey."""
+    """A message that was sent to the subject, or asked for by an account's journey.
+
+    ``uncapped``: it is exempt from caps, and counts in none.
+    """
 
     id: str
     channel: str
     tags: tuple[str, ...]
     at_ms: int
+    journey: str = ""
+    uncapped: bool = False
+
+
+class Answer(msgspec.Struct, frozen=True, array_like=True):
+    """What an account said to a message that waits for it; not granted: why, and what then (see OnCap)."""
+
+    granted: bool
+    at_ms: int
+    reason: str = ""
+    action: str = "skip"
+    until_ms: int = 0
+
+
+class Waiting(msgspec.Struct, frozen=True, array_like=True):
+    """A message that the gate holds since ``since_ms``, to be looked at again at ``until_ms``.
+
+    ``id`` is the message's idempotency key, or the account's request. ``enrollment`` is one of the person, or
+    (``requested``) of the account whose journey asks for it. ``recorded``: the deferral stands in a decision.
+    ``collect_until_ms``: until when it competes for an exclusive tag. ``ask`` is the question that was put to
+    the account, and ``answer`` what came of it.
+    """
+
+    id: str
+    enrollment: str
+    journey: str
+    tags: tuple[str, ...]
+    since_ms: int
+    until_ms: int
+    reason: str
+    rank: float = 0.0
+    requested: bool = False
+    recorded: bool = False
+    collect_until_ms: int | None = None
+    ask: str | None = None
+    answer: Answer | None = None
 
 
 class Progress(msgspec.Struct, frozen=True, array_like=True):
@@ -170,6 +209,8 @@ class Progress(msgspec.Struct, frozen=True, array_like=True):
     time. ``once`` names what may not come twice. ``converted``: when a journey's goal was reached last.
     ``keys``: by journey when each key last entered, ``left``: by journey when an exit last came for each key,
     both by :func:`key_hash` and in the order of the latest.
+    ``withheld`` are messages that someone of a holdout would have had; caps count them like those sent.
+    ``waiting`` are messages that the gate holds.
     """
 
     subject: str
@@ -180,6 +221,8 @@ class Progress(msgspec.Struct, frozen=True, array_like=True):
     converted: dict[str, int] = {}
     keys: dict[str, dict[str, int]] = {}
     left: dict[str, dict[str, int]] = {}
+    withheld: tuple[SentMessage, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
 
     def enrollment(self, enrollment_id: str) -> Enrollment | None:
         """The enrollment of that id; None where it is not kept (any more)."""
@@ -192,6 +235,10 @@ class Progress(msgspec.Struct, frozen=True, array_like=True):
     def all_active_in(self, journey: str) -> tuple[Enrollment, ...]:
         """The active enrollments in a journey: one at most where it has no key."""
         return tuple(held for held in self.enrollments if held.journey == journey and held.is_active)
+
+    def held_message(self, message: str) -> Waiting | None:
+        """The held message of that idempotency key; None where none is held."""
+        return next((held for held in self.waiting if held.id == message), None)
 
 
 def last_received_ms(
@@ -245,6 +292,24 @@ def with_message(progress: Progress, message: SentMessage) -> Progress:
     return replace(progress, messages=(*progress.messages, message))
 
 
+def with_withheld(progress: Progress, message: SentMessage) -> Progress:
+    """The row that remembers a message that someone of a holdout would have had."""
+    return replace(progress, withheld=(*progress.withheld, message))
+
+
+def with_waiting(progress: Progress, waiting: Waiting) -> Progress:
+    """The row in which a message is held, in the place of its older form."""
+    others = tuple(held for held in progress.waiting if held.id != waiting.id)
+    return replace(progress, waiting=(*others, waiting))
+
+
+def without_waiting(progress: Progress, message: str) -> Progress:
+    """The row in which a message is held no more; the very row where it was not."""
+    if progress.held_message(message) is None:
+        return progress
+    return replace(progress, waiting=tuple(held for held in progress.waiting if held.id != message))
+
+
 def with_once(progress: Progress, once_key: str | None) -> Progress:
     """The row that remembers what may not come twice; None changes nothing."""
     if once_key is None or once_key in progress.once:
@@ -263,6 +328,9 @@ def pruned(progress: Progress, now_ms: int, memory_ms: int) -> Progress:
     if progress.messages and progress.messages[0].at_ms <= after_ms:
         messages = tuple(held for held in progress.messages if held.at_ms > after_ms)
         progress = replace(progress, messages=messages)
+    if progress.withheld and progress.withheld[0].at_ms <= after_ms:
+        withheld = tuple(held for held in progress.withheld if held.at_ms > after_ms)
+        progress = replace(progress, withheld=withheld)
     kept = [held for held in progress.enrollments if held.is_active or _is_needed(held, now_ms)]
     ended = [held for held in kept if not held.is_active]
     if len(ended) > ENDED_MAX:
@@ -273,8 +341,10 @@ def pruned(progress: Progress, now_ms: int, memory_ms: int) -> Progress:
 
 def _is_needed(enrollment: Enrollment, now_ms: int) -> bool:
     # One that has converted stays too: a second goal event must not be credited to the one before it.
+    # For as long as messages may be held, an account is asked whether the journey they are of was left.
     enrolls_until_ms = enrollment.trigger.at_ms + ELIGIBLE_MAX_AGE_MS
+    asked_until_ms = (enrollment.ended_at_ms or 0) + MESSAGE_MEMORY_MS
     goal_until_ms = enrollment.goal_until_ms
-    return now_ms <= enrolls_until_ms or (
+    return now_ms <= max(enrolls_until_ms, asked_until_ms) or (
         goal_until_ms is not None and now_ms < goal_until_ms + GOAL_LATENESS_MS
     )

@@ -114,6 +114,7 @@ def route(
             step=command.step,
             message=command.message,
             context=command.context,
+            holdout=command.holdout or None,
             at_ms=command.at_ms,
         )
         for person in persons

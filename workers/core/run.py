@@ -11,7 +11,7 @@ from workers.core.commands import CancelTimer, SetTimer, Transition
 from workers.core.decisions import exit_decision
 from workers.core.facts import Moment
 from workers.core.ids import stable_id
-from workers.core.progress import with_enrollment
+from workers.core.progress import with_enrollment, without_waiting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,9 +42,10 @@ class Stay:
 
 @dataclass(frozen=True, slots=True)
 class Leave:
-    """The enrollment ends, with a reason."""
+    """The enrollment ends, with a reason; ``values`` are what was looked at."""
 
     reason: str
+    values: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +103,15 @@ class Run:
         instants = (one.condition.changes_at_ms(moment) for one in self.journey.exit_conditions)
         return min((at_ms for at_ms in instants if at_ms is not None and at_ms > self.now_ms), default=None)
 
-    def ended(self, reason: str) -> Transition:
+    def ended(self, reason: str, values: Mapping[str, Any] | None = None) -> Transition:
         """The enrollment ends here."""
         left = end(
-            self.journey.subject, self.enrollment, self.progress, reason, values={}, now_ms=self.now_ms
+            self.journey.subject,
+            self.enrollment,
+            self.progress,
+            reason,
+            values=values or {},
+            now_ms=self.now_ms,
         )
         return Transition(left.progress, (*self.commands, *left.commands))
 
@@ -155,4 +161,7 @@ def end(
     )
     cancelled = () if enrollment.timer_id is None else (CancelTimer(enrollment.timer_id),)
     decision = exit_decision(subject_type, progress.subject, ended, values, now_ms)
+    held = [one.id for one in progress.waiting if one.enrollment == enrollment.id and not one.requested]
+    for message in held:
+        progress = without_waiting(progress, message)
     return Transition(with_enrollment(progress, ended), (*cancelled, decision))

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from workers.core.gate_plan import NO_RULES, SendRules
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -43,6 +45,7 @@ class SendStepPlan:
     template: str
     once: bool
     variants: Choice | None = None
+    rules: SendRules = NO_RULES
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -76,8 +76,8 @@ def go_on(run: Run) -> Transition:
             match outcome:
                 case Go(None):
                     return run.ended(COMPLETED)
-                case Leave(reason):
-                    return run.ended(reason)
+                case Leave(reason, values):
+                    return run.ended(reason, values)
                 case Go(str() as path):
                     position = _at(position, path, run.now_ms)
                 case Stay(standing):

@@ -11,12 +11,13 @@ from workers.core.account_exits import AccountChanged, changed_of_account, exit_
 from workers.core.consent import STATES, Said
 from workers.core.decisions import refused_decision
 from workers.core.entry import enroll
+from workers.core.held import HELD
 from workers.core.journeys import resume
 from workers.core.objects import object_key
 from workers.core.segments import due_segments
-from workers.core.sending import answer_request
 from workers.core.triggers import trigger
 from workers.identity.places import elsewhere, forward_record, move_member
+from workers.scheduler import holds
 from workers.shell import SCORES, SEGMENTS, Subject, decode_payload
 from workers.state import OBJECTS, TABLES, USERS
 
@@ -78,11 +79,6 @@ class Scheduler:
                     subject.take(enroll(subject.plan, asked, facts, subject.progress, now_ms), now_ms)
                 case wire.AccountFacts():
                     self._learn(asked, view, now_ms)
-                case wire.MessageRequest():
-                    subject = Subject("user", asked.subject.encode(), view, self._parts)
-                    facts = subject.facts(now_ms, asked.context.event)
-                    answer = answer_request(self._parts.plan, asked, facts, subject.progress, now_ms)
-                    subject.take(answer, now_ms)
                 case wire.EnrollRequest():
                     self._request(asked, view, now_ms)
                 case wire.ListEntry():
@@ -92,6 +88,8 @@ class Scheduler:
                     subject = Subject("user", asked.subject.encode(), view, self._parts)
                     said = Said(asked.channel, asked.topic if asked.channel else None, STATES[asked.state])
                     subject.note_consent((said,), asked.at_ms, asked.source, now_ms)
+                case _:
+                    holds.decide(asked, view, self._parts, now_ms)
 
     def _is_away(self, asked: Any, view: View, now_ms: int) -> bool:
         """Whether the user has no row because they were merged or erased; the account then hears of it."""
@@ -109,6 +107,8 @@ class Scheduler:
             return False
         if away.into is not None:
             forward_record(view, self._parts, asked, away.into)
+        elif isinstance(asked, wire.SendAnswer):
+            holds.drop_member(asked, view, self._parts, now_ms)
         if isinstance(asked, wire.AccountFacts | wire.MessageRequest):
             move_member(view, self._parts, asked.account, asked.subject, away.into, now_ms)
         return True
@@ -137,6 +137,11 @@ class Scheduler:
         for timer in timers:
             payload = decode_payload(timer.payload)
             subject = Subject(payload.subject_type, payload.subject.encode(), view, self._parts)
+            if payload.enrollment.startswith(HELD):
+                holds.release(
+                    payload.subject, payload.enrollment.removeprefix(HELD), view, self._parts, now_ms
+                )
+                continue
             if payload.enrollment == SCORES:
                 subject.rescore(now_ms)
                 subject.look(now_ms)
@@ -173,4 +178,5 @@ def _kind(asked: wire.SchedulerRecord) -> SubjectType:
     """Whose partition a record is for."""
     if isinstance(asked, wire.Eligible | wire.ListEntry | wire.Backfilled | wire.EnrollRequest):
         return asked.subject_type
-    return "account" if isinstance(asked, wire.MemberMoved | wire.MemberScore) else "user"
+    of_accounts = wire.MemberMoved | wire.MemberScore | wire.SendAsk | wire.SendSettled
+    return "account" if isinstance(asked, of_accounts) else "user"

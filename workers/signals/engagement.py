@@ -15,11 +15,14 @@ from msgspec.structs import replace
 
 from schemas import wire
 from workers.core.consent import Said
+from workers.core.engaged import SUPPRESSING, EngagementRow, address_hash, engage, suppress
+from workers.core.facts import Moment
 from workers.core.ids import stable_id
+from workers.core.zones import from_ms
 from workers.identity.places import elsewhere
 from workers.shell import Subject
 from workers.signals.intake import Carried
-from workers.state import ENGAGEMENT, EngagementRow
+from workers.state import ENGAGEMENT
 from workers.stream.batch import TP
 from workers.stream.decoding import decoded
 
@@ -65,13 +68,20 @@ class Engagements:
                         view.send(tp.topic, away.into.encode(), wire.encode(moved))
                     continue
                 row = EngagementRow()
-            kind = f"{engagement.channel}:{engagement.type}"
-            row.last_ms[kind] = max(row.last_ms.get(kind, 0), engagement.at_ms)
-            row.count[kind] = row.count.get(kind, 0) + 1
+            subject = Subject("user", key, view, self._parts)
+            facts = subject.facts(now_ms, {})
+            zone = self._parts.plan.gate.zones().of(Moment(facts, subject.progress, now_ms))
+            hour = from_ms(engagement.at_ms, zone).hour
+            engage(row, engagement.channel, engagement.type, engagement.at_ms, hour)
+            if engagement.type in SUPPRESSING:
+                address = facts.traits.get("email") if engagement.channel == "email" else None
+                # A mailbox that does not exist is no word about the person's next one; a complaint is.
+                about = engagement.type == "bounced" and isinstance(address, str)
+                digest = address_hash(str(address)) if about else None
+                suppress(row, engagement.channel, engagement.type, engagement.at_ms, digest)
             rows.put(key, row)
             if engagement.type in REFUSALS:
                 words = (Said(engagement.channel, None, opted_in=False),)
-                subject = Subject("user", key, view, self._parts)
                 subject.note_consent(words, engagement.at_ms, engagement.type, now_ms)
             if event_name(engagement) in self._asked:
                 value = as_event(engagement, now_ms)

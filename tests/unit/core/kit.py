@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from schemas import wire
-from schemas.workspace import Journey, Workspace
+from schemas.workspace import Journey, MessageSettings, Workspace
 from workers.core import slots, windows
 from workers.core.commands import (
     CancelTimer,
@@ -16,6 +16,7 @@ from workers.core.commands import (
     SendMessage,
     SetTimer,
     SetTraits,
+    Tell,
     TellAccount,
     Transition,
 )
@@ -54,10 +55,11 @@ def journey(name: str = "upsell", **fields: Any) -> dict[str, Any]:
     return plain | fields
 
 
-def plan_of(*journeys: Mapping[str, Any]) -> Plan:
-    """The plan of these journeys."""
+def plan_of(*journeys: Mapping[str, Any], timezone: str = "UTC", **messages: Any) -> Plan:
+    """The plan of these journeys; ``messages`` is the section of the settings with the gate's rules."""
     models = tuple(Journey.model_validate(dict(plain)) for plain in journeys)
-    return compile_workspace(Workspace(name="test", journeys=models))
+    settings = MessageSettings.model_validate(messages)
+    return compile_workspace(Workspace(name="test", timezone=timezone, journeys=models, messages=settings))
 
 
 def only(plan: Plan) -> JourneyPlan:
@@ -80,9 +82,9 @@ class World:
         self.timers: dict[str, SetTimer] = {}
         self.messages: list[wire.Message] = []
         self.requests: list[RequestMessage] = []
+        self.told: list[Any] = []
         self.decisions: list[wire.Decision] = []
         self.conversions: list[wire.Conversion] = []
-        self.told: list[wire.AccountTraits] = []
         self.asked: list[wire.Eligible] = []
         self.segments: frozenset[str] = frozenset()
         self._count = 0
@@ -210,6 +212,8 @@ class World:
                     self.messages.append(message)
                 case RequestMessage():
                     self.requests.append(command)
+                case Tell(record):
+                    self.told.append(record)
                 case RecordDecision(decision):
                     self.decisions.append(decision)
                 case RecordConversion(conversion):
