@@ -11,6 +11,7 @@ from schemas.workspace import MessageSettings, Send
 from schemas.workspace.journeys import Journey
 from tests.unit.core.kit import DAY, HOUR, START, journey
 from tests.unit.core.test_gate import ADDRESS, request
+from workers.core.consent import Said, known, take
 from workers.core.engaged import EngagementRow, address_hash, engage, listed, suppress
 from workers.core.facts import SubjectFacts
 from workers.core.gate import OF_ACCOUNT, Defer, decide_send
@@ -48,10 +49,10 @@ def decide(
         rules=compile_rules(step, Journey.model_validate(journey())),
         **fields,
     )
-    known = SubjectFacts(
+    facts_ = SubjectFacts(
         now_ms, traits={"email": ADDRESS, **(traits or {})}, engaged=(lambda: row) if row else None, **facts
     )
-    return decide_send(asked, known, progress or Progress("u1"), now_ms, gate)
+    return decide_send(asked, facts_, progress or Progress("u1"), now_ms, gate)
 
 
 def told(verdict: Any) -> tuple[str, str | None]:
@@ -308,7 +309,9 @@ CONSENT = {"transactional": {"tags": "receipt", "exempt_from": ["consent"]}}
         ("a no to the channel is a no", {}, None, {("email", None): False}, "no_consent"),
         ("a no to the topic is a no", {"topic": "news"}, None, {("email", "news"): False}, "no_consent"),
         ("a no to another topic is none", {"topic": "news"}, None, {("email", "tips"): False}, "send"),
-        ("a yes to the topic is no yes to the channel", {"topic": "news"}, {"email": False},
+        ("a later yes to the topic opens it", {"topic": "news"}, {"email": False},
+         {("email", "news"): True}, "send"),
+        ("and nothing else of the channel", {"topic": "tips"}, {"email": False},
          {("email", "news"): True}, "no_consent"),
         ("SMS needs a yes", {"channel": "sms"}, None, {}, "no_consent"),
         ("of the channel", {"channel": "sms"}, None, {("sms", None): True}, "send"),
@@ -321,7 +324,10 @@ CONSENT = {"transactional": {"tags": "receipt", "exempt_from": ["consent"]}}
 def test_consent(sentence: str, fields: Any, trait: Any, consents: Any, outcome: str) -> None:
     """Opt-in for SMS, opt-out for the others."""
     traits = {} if trait is None else {"consent": trait}
-    verdict = decide(CONSENT, send=fields, traits=traits, consents=consents)
+    row = known(None, trait)
+    for (channel, topic), opted_in in consents.items():
+        take(row, Said(channel, topic, opted_in), START, "test")
+    verdict = decide(CONSENT, send=fields, traits=traits, consented=lambda: row)
     assert (getattr(verdict, "reason", None) or told(verdict)[0]) == outcome, sentence
 
 
