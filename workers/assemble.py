@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from schemas.wire import Message
     from workers.clock import Clock
     from workers.runner import Part
+    from workers.senders.channels.base import Channel
     from workers.settings import Settings
     from workers.stream.app import KernelApp
     from workers.stream.logic import PartitionLogic
@@ -132,7 +133,7 @@ class Assembly:
         channel = EmailChannel(smtp_settings(self.settings.smtp), self._sender(), self.clock)
         return KernelPart("senders", self._app(self.senders_spec(channel)), (channel,))
 
-    def senders_spec(self, email: EmailChannel) -> AppSpec:
+    def senders_spec(self, email: Channel) -> AppSpec:
         """The senders: messages to channels, with their ledger and the feeds."""
         parts = SenderParts(
             templates=self.workspace.templates,
