@@ -7,6 +7,8 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, cast
 
+import structlog
+
 from tests.simulation.actions import DAY, HOUR, SECOND, START_MS, Fault, Produced
 from tests.simulation.provider import FaultyChannel, Provider
 from tests.simulation.scenario import SENDERS, WORKERS, Scenario
@@ -34,7 +36,8 @@ SESSION_MS = 10 * SECOND
 class Run:
     """What a run left behind: all topics, what the provider accepted, and the true time of everything.
 
-    ``sent`` are the records that producers wrote, with their actions. ``trace`` are (time in ms, text).
+    ``sent`` are the records that producers wrote, with their actions; ``errors`` what was logged as an error.
+    ``trace`` are (time in ms, text).
     """
 
     scenario: Scenario
@@ -42,12 +45,20 @@ class Run:
     provider: Provider
     cluster: Cluster
     sent: list[tuple[Produced, Record]] = field(default_factory=list)
+    errors: list[Any] = field(default_factory=list)
     trace: list[tuple[int, str]] = field(default_factory=list)
     turns: int = 0
 
 
 def run(scenario: Scenario) -> Run:
-    """Let it happen, then let it come to rest."""
+    """Let it happen, then let it come to rest; what is logged as an error is kept."""
+    with structlog.testing.capture_logs() as logged:
+        left = _run(scenario)
+    left.errors = [entry for entry in logged if entry["log_level"] == "error"]
+    return left
+
+
+def _run(scenario: Scenario) -> Run:
     loop = VirtualLoop(START_MS)
     random = Random(f"run {scenario.seed}")  # noqa: S311 - chance that can be repeated is the point
     provider = Provider(loop, random, remembers_ids=scenario.remembers_ids)

@@ -39,6 +39,7 @@ class Record:
     order: int
     transaction: Transaction | None = None
     headers: Sequence[tuple[str, bytes]] = ()
+    compacted: bool = False
 
 
 class MemoryLog:
@@ -68,7 +69,7 @@ class MemoryLog:
         slots = self._slots.get((topic, partition), ())
         for at in range(start, len(slots)):
             record = slots[at]
-            if record is None:
+            if record is None or record.compacted:
                 continue
             if record.transaction is not None and record.transaction.state != "committed":
                 if record.transaction.state == "open":
@@ -84,7 +85,10 @@ class MemoryLog:
         return bool(self.read(topic, partition, start, 1))
 
     def committed(self, topic: str) -> list[Record]:
-        """All committed records of a topic, in the order in which they were produced."""
+        """All records of a topic that were ever committed, in the order in which they were produced.
+
+        Those that readers do not get any more, because they were compacted away, are among them.
+        """
         found = [
             record
             for number in range(self.partitions)
@@ -109,9 +113,9 @@ class MemoryLog:
                         break
                     if record.transaction.state == "committed":
                         newest[record.key] = record.offset
-            for at, record in enumerate(slots):
-                if record is not None and newest.get(record.key, at) > at:
-                    slots[at] = None
+            for record in slots:
+                if record is not None and newest.get(record.key, record.offset) > record.offset:
+                    record.compacted = True
 
     # -- transactions
 
