@@ -24,14 +24,18 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seeds", type=int, default=1_000, help="how many, from --from on")
     parser.add_argument("--from", dest="first", type=int, default=0, help="the first seed")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--trace", action="store_true", help="with --seed: the whole run, also of one that passes")
+    parser.add_argument(
+        "--trace", action="store_true", help="with --seed: the whole run, also of one that passes"
+    )
     given = parser.parse_args(arguments)
     if given.seed is not None:
         return _one(given.seed, whole=given.trace)
     started = time.monotonic()
     failed = run_many(range(given.first, given.first + given.seeds), given.processes)
     for seed, problems in failed.items():
-        sys.stdout.write(f"seed {seed}: " + "; ".join(f"{name}: {found[0]}" for name, found in problems.items()) + "\n")
+        sys.stdout.write(
+            f"seed {seed}: " + "; ".join(f"{name}: {found[0]}" for name, found in problems.items()) + "\n"
+        )
     took_s = time.monotonic() - started
     sys.stdout.write(f"{given.seeds} seeds, {len(failed)} failed, {took_s:.0f} s\n")
     if failed:

@@ -13,7 +13,7 @@ SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
 
 @dataclass(frozen=True)
 class Produced:
-    """A producer writes a record. ``partition`` None: the key's. ``note`` says what is odd about it, if anything."""
+    """A producer writes a record. ``partition`` None: the key's. ``note`` says what is odd about it."""
 
     at_ms: int
     topic: str
@@ -31,7 +31,7 @@ class Produced:
 
 @dataclass(frozen=True)
 class Fault:
-    """Something goes wrong, or is done by an operator. ``what`` is a method of ``Faults``; ``given`` its arguments."""
+    """Something goes wrong, or an operator does it: ``what`` is a method of ``Faults``, with arguments."""
 
     at_ms: int
     what: str

@@ -52,7 +52,7 @@ def disks_agree_with_changelogs(found: Evidence) -> Iterator[str]:
 
 
 def only_bad_records_are_put_aside(found: Evidence) -> Iterator[str]:
-    """Each record that cannot be used is a dead letter, once; no other is, and no bug of ours put one aside."""
+    """Each record that cannot be used is a dead letter, once; no other is, and no bug put one aside."""
     dead = Counter((one.topic, one.partition, one.offset) for _, one in found.of("dead-letters"))
     yield from (f"{place} was put aside {times} times" for place, times in dead.items() if times > 1)
     wrong = {
@@ -112,7 +112,7 @@ def account_windows_equal_a_recount(found: Evidence) -> Iterator[str]:
             held = _held(found.row(ACCOUNTS.activity, account), slot)
             low, high = _bounds(found, events, slot, found.last_account_ms(account))
             if not low <= held <= high + unsaid:
-                yield f"account {account}: {slot.event} was counted {held} times, expected {low} to {high + unsaid}"
+                yield f"account {account}: {slot.event} counted {held} times, not {low} to {high + unsaid}"
 
 
 def _slots(first: SubjectPlan, others: Iterable[SubjectPlan]) -> list[Slot]:
@@ -163,7 +163,8 @@ def tallies_equal_a_recount(found: Evidence) -> Iterator[str]:
                 counted[tally.journey, tally.version, tally.kind, tally.outcome] += tally.count
     expected = Counter((one.journey, one.version, one.kind, one.outcome) for _, one in found.of("decisions"))
     expected += Counter(
-        (one.journey, one.version, f"delivery_{one.channel}", one.outcome) for _, one in found.of("deliveries")
+        (one.journey, one.version, f"delivery_{one.channel}", one.outcome)
+        for _, one in found.of("deliveries")
     )
     for _, one in found.of("conversions"):
         outcome = "holdout" if one.holdout else "attributed" if one.attributed else "organic"

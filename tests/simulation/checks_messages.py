@@ -6,7 +6,8 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from schemas import wire
-from schemas.workspace.journeys import ExitEvent
+from schemas.workspace.journeys import ExitChange, ExitEvent
+from tests.simulation.actions import HOUR
 from tests.simulation.evidence import SLACK_MS
 from workers.core.compile import compile_workspace
 from workers.core.ids import stable_id
@@ -15,11 +16,12 @@ from workers.core.plan import SendStepPlan
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from schemas.workspace import Journey
     from tests.simulation.evidence import Event, Evidence
 
 
 def one_record_per_message(found: Evidence) -> Iterator[str]:
-    """No message is written twice to the same person, and none without a decision to send it, nor the reverse."""
+    """No message is written twice to a person, and none without a decision to send it, nor the reverse."""
     written = Counter((message.id, message.person) for _, message in found.messages)
     for (message_id, person), times in written.items():
         if times > 1:
@@ -27,7 +29,9 @@ def one_record_per_message(found: Evidence) -> Iterator[str]:
     decided = Counter(decision.id for _, decision in found.decisions("send", "send"))
     yield from (f"decision {one} was written {times} times" for one, times in decided.items() if times > 1)
     expected = {stable_id("decision", "send", message.id): message.id for _, message in found.messages}
-    yield from (f"message {expected[one]} has no decision" for one in sorted(expected.keys() - decided.keys()))
+    yield from (
+        f"message {expected[one]} has no decision" for one in sorted(expected.keys() - decided.keys())
+    )
     yield from (f"decision {one} sent no message" for one in sorted(decided.keys() - expected.keys()))
 
 
@@ -43,7 +47,7 @@ def each_message_ends_once(found: Evidence) -> Iterator[str]:
 
 
 def the_provider_is_called_to_effect_once(found: Evidence) -> Iterator[str]:
-    """The provider accepted no message twice; what is recorded as sent it accepted, what as failed it did not."""
+    """The provider accepted no message twice; what is told as sent it accepted, what as failed it did not."""
     taken = Counter(one.message_id for one in found.left.provider.taken)
     yield from (f"the provider accepted {one} {times} times" for one, times in taken.items() if times > 1)
     for _, delivery in found.of("deliveries"):
@@ -53,11 +57,11 @@ def the_provider_is_called_to_effect_once(found: Evidence) -> Iterator[str]:
             yield f"delivery of {delivery.message_id} says sent; the provider knows nothing of it"
         tried_on = found.scenario.remembers_ids
         if delivery.outcome == "failed" and taken[delivery.message_id] and not tried_on:
-            yield f"delivery of {delivery.message_id} says failed ({delivery.reason}); the provider accepted it"
+            yield f"delivery of {delivery.message_id} says {delivery.reason}; the provider accepted it"
 
 
 def the_holdout_is_never_messaged(found: Evidence) -> Iterator[str]:
-    """Nobody gets a message of an enrollment that was held out, and who is held out stays so for a journey."""
+    """Nobody gets a message of an enrollment that was held out; who is held out stays so for a journey."""
     held_out: dict[str, bool] = {}
     by_subject: dict[tuple[str, str], set[bool]] = defaultdict(set)
     for _, decision in found.decisions("entry", "enrolled"):
@@ -88,32 +92,42 @@ def nothing_is_sent_after_an_exit(found: Evidence) -> Iterator[str]:
             yield f"account {decision.subject} in {decision.journey}: {decision.outcome} after the exit"
 
 
-def exit_events_stop_messages(found: Evidence) -> Iterator[str]:
-    """Once an exit's event was taken in, no later transaction sends a message of an enrollment before it."""
+def exits_stop_messages(found: Evidence) -> Iterator[str]:
+    """Once an exit's event, or another value of its trait, was taken in, no transaction sends a message."""
     enrolled = found.decisions("entry", "enrolled")
     for journey in found.stable.values():
-        exits = [one.when for one in journey.exit if isinstance(one.when, ExitEvent)]
-        if journey.subject != "user" or not exits:
+        if journey.subject != "user" or not journey.exit:
             continue
         for record, decision in enrolled:
             if decision.journey != journey.journey or decision.subject in found.entangled:
                 continue
-            trigger = found.triggers[decision.enrollment or ""]
-            ends = [
-                event
-                for event in found.events
-                if event.subject == decision.subject
-                and any(_matches(one, event) for one in exits)
-                and event.event.message_id != trigger.message_id
-                and trigger.at_ms + SLACK_MS <= event.at_ms <= event.record.timestamp
-                and event.applied > found.end_of(record)
-            ]
+            entered = found.end_of(record)
+            ends = [one for one in _ends(found, journey, decision) if one.applied > entered]
             if not ends:
                 continue
-            end = min(event.applied for event in ends)
+            end = min(ends, key=lambda one: one.applied)
             for sent, message in found.messages:
-                if message.enrollment == decision.enrollment and sent.order > end:
-                    yield f"{message.person} got {message.template} of {journey.journey} after {ends[0].name}"
+                if message.enrollment == decision.enrollment and sent.order > end.applied:
+                    yield f"{message.person} got {message.template} of {journey.journey} after {end.name}"
+
+
+def _ends(found: Evidence, journey: Journey, entered: wire.Decision) -> Iterator[Event]:
+    """The events of a subject that end its enrollment if they come after it."""
+    trigger = found.triggers[entered.enrollment or ""]
+    exits = [one.when for one in journey.exit]
+    plan: str | None = None
+    for event in found.events_of(entered.subject):
+        if event.at_ms > event.record.timestamp + HOUR // 2:
+            return  # whether it was refused as dated ahead depends on the worker's clock
+        told = wire.values(event.event.traits).get("plan") if event.name == "identify" else None
+        if told is not None and told != plan:
+            plan = told
+            if any(isinstance(one, ExitChange) for one in exits):
+                yield event
+        is_after = trigger.at_ms + SLACK_MS <= event.at_ms <= event.record.timestamp
+        ends = any(isinstance(one, ExitEvent) and _matches(one, event) for one in exits)
+        if ends and is_after and event.event.message_id != trigger.message_id:
+            yield event
 
 
 def once_is_once(found: Evidence) -> Iterator[str]:
@@ -161,7 +175,7 @@ CHECKS = (
     the_provider_is_called_to_effect_once,
     the_holdout_is_never_messaged,
     nothing_is_sent_after_an_exit,
-    exit_events_stop_messages,
+    exits_stop_messages,
     once_is_once,
     feeds_show_what_was_delivered,
 )

@@ -1,4 +1,4 @@
-"""What checks look at: the topics of a run and what producers sent, decoded once. Nothing of the engine's memory."""
+"""What checks look at: the topics of a run and what producers sent, decoded once; no memory of workers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from schemas import wire
-from tests.simulation.actions import HOUR, MINUTE
+from tests.simulation.actions import HOUR, MINUTE, Fault
 from workers.core.ids import stable_id
 from workers.stream.changelog import CLAIM
 from workers.stream.partition import SEAL
@@ -37,7 +37,7 @@ SLACK_MS = 10 * MINUTE
 class Event:
     """A product event as the engine reads it: a record that lies where its subject's state is.
 
-    ``at_ms`` is the producer's. ``applied`` is the order of the end of the transaction that took the record in.
+    ``at_ms`` is the producer's. ``applied`` is the order of the end of the transaction that took it in.
     """
 
     record: Record
@@ -60,6 +60,7 @@ class Evidence:
         self.scenario = left.scenario
         self.end_ms = left.cluster.loop.now_ms
         self._topics: dict[str, list[tuple[Record, Any]]] = {}
+        self._changelogs: dict[str, list[Record]] = {}
 
     # -- topics
 
@@ -94,7 +95,13 @@ class Evidence:
         found = {}
         for _, asked in self.of("scheduler"):
             if isinstance(asked, wire.Eligible):
-                parts = ("enrollment", asked.subject_type, asked.subject, asked.journey, asked.trigger.message_id)
+                parts = (
+                    "enrollment",
+                    asked.subject_type,
+                    asked.subject,
+                    asked.journey,
+                    asked.trigger.message_id,
+                )
                 found[stable_id(*parts)] = asked.trigger
         return found
 
@@ -109,7 +116,14 @@ class Evidence:
         return seals
 
     def _changelog(self, app: str) -> list[Record]:
-        return self.left.log.committed(f"{app}-changelog")
+        held = self._changelogs.get(app)
+        if held is None:
+            held = self._changelogs[app] = self.left.log.committed(f"{app}-changelog")
+        return held
+
+    def changelog(self, app: str, partition: int) -> list[Record]:
+        """Every row that was ever committed, in order, with the ends of the transactions."""
+        return [record for record in self._changelog(app) if record.partition == partition]
 
     def end_of(self, record: Record, partition: int | None = None) -> int:
         """The order of the end of the engine's transaction that wrote a record.
@@ -177,7 +191,7 @@ class Evidence:
 
     @cached_property
     def events(self) -> list[Event]:
-        """The product events that can be used and lie where they belong, each id once, in the order of taking in."""
+        """The product events that can be used and lie where they belong, each id once, in their order."""
         found: dict[tuple[str, str], Event] = {}
         for record in self.left.log.committed("product-events"):
             event = _event(record.value)
@@ -191,6 +205,17 @@ class Evidence:
                 found[key.decode(), event.message_id] = taken
         return list(found.values())
 
+    def events_of(self, subject: str) -> list[Event]:
+        """Those of one id, in the order in which they were taken in."""
+        return self._by_subject[subject]
+
+    @cached_property
+    def _by_subject(self) -> dict[str, list[Event]]:
+        found: dict[str, list[Event]] = defaultdict(list)
+        for event in sorted(self.events, key=lambda one: (one.applied, one.record.offset)):
+            found[event.subject].append(event)
+        return found
+
     @cached_property
     def repeats(self) -> Counter[tuple[str, str]]:
         """How often a subject's event was sent again, by subject and message id."""
@@ -199,7 +224,7 @@ class Evidence:
 
     @cached_property
     def entangled(self) -> frozenset[str]:
-        """Ids that were erased, or said to be someone else's, or of the like: simple models do not fit them."""
+        """Ids that were erased, or said to be someone else's: simple models do not fit them."""
         found: set[str] = set()
         for action, _ in self.left.sent:
             event = _event(action.value) if action.topic == "product-events" else None
@@ -212,9 +237,7 @@ class Evidence:
     @cached_property
     def erased(self) -> frozenset[str]:
         """Ids that were erased, with those that came into them."""
-        return frozenset(
-            one.subject for _, one in self.of("identity") if isinstance(one, wire.PersonErased)
-        )
+        return frozenset(one.subject for _, one in self.of("identity") if isinstance(one, wire.PersonErased))
 
     @cached_property
     def persons(self) -> dict[str, str]:
@@ -224,7 +247,9 @@ class Evidence:
             event = _event(action.value) if action.topic == "product-events" else None
             if event is None:
                 continue
-            other = event.previous_id if event.type == "alias" else event.anonymous_id if event.user_id else None
+            other = (
+                event.previous_id if event.type == "alias" else event.anonymous_id if event.user_id else None
+            )
             if other and event.user_id:
                 joined = group.get(other, {other}) | group.get(event.user_id, {event.user_id})
                 group.update(dict.fromkeys(joined, joined))
@@ -245,6 +270,11 @@ class Evidence:
     def edited(self) -> bool:
         """Whether there was more than one workspace."""
         return len(self.scenario.versions.loaded) > 1
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether anything went wrong, or was done to the workers."""
+        return any(isinstance(action, Fault) for action in self.scenario.actions)
 
     @property
     def long_stall(self) -> bool:

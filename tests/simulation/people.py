@@ -1,4 +1,4 @@
-"""The people of a run, and what their producers send: events in and out of order, twice, late, wrong and misplaced."""
+"""The people of a run, and what producers send of them: in and out of order, twice, late, misplaced."""
 
 from __future__ import annotations
 
@@ -68,7 +68,9 @@ class People:
     def introduce(self, at_ms: int) -> list[Produced]:
         """Most users are known with an address when the run begins."""
         known = [user for user in self._users if self._random.random() < 0.85]
-        return [self._describe(user, at_ms, {"email": f"{user}@example.com", "plan": "free"}) for user in known]
+        return [
+            self._describe(user, at_ms, {"email": f"{user}@example.com", "plan": "free"}) for user in known
+        ]
 
     def act(self, at_ms: int) -> list[Produced]:
         """What is sent at a moment; nothing where nobody is left to do it."""
@@ -147,7 +149,9 @@ class People:
             return []
         one, into = self._random.choice(pairs)
         if one in self._visitors:
-            return [self._event({"type": "identify", "userId": into, "anonymousId": one, "traits": {}}, at_ms)]
+            return [
+                self._event({"type": "identify", "userId": into, "anonymousId": one, "traits": {}}, at_ms)
+            ]
         return [self._event({"type": "alias", "previousId": one, "userId": into}, at_ms)]
 
     def _erase(self, at_ms: int) -> list[Produced]:
@@ -155,11 +159,11 @@ class People:
         one = self._random.choice((*self._users, *self._visitors))
         group = {one}
         for _ in self._into:
-            group |= {
-                other for pair in self._into.items() if not group.isdisjoint(pair) for other in pair
-            }
+            group |= {other for pair in self._into.items() if not group.isdisjoint(pair) for other in pair}
         self._erased |= group if self._merges else {one}
-        asked = wire.Erase(id=f"e{at_ms}", request=f"r{at_ms}", subject=one, accounts=[], at_ms=at_ms + QUIET_MS)
+        asked = wire.Erase(
+            id=f"e{at_ms}", request=f"r{at_ms}", subject=one, accounts=[], at_ms=at_ms + QUIET_MS
+        )
         return [self._record(at_ms + QUIET_MS, "scheduler", one, wire.encode(asked))]
 
     def _account_traits(self, at_ms: int) -> list[Produced]:
@@ -221,5 +225,3 @@ def _ids(one: str) -> dict[str, str]:
 
 def _moment(at_ms: int) -> str:
     return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds")
-
-

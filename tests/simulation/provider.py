@@ -1,4 +1,4 @@
-"""A mail provider that is slow, refuses, hangs, and loses its own answers; it tells what it really accepted."""
+"""A mail provider that is slow, refuses, hangs, and loses its answers; it tells what it really accepted."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from workers.senders.channels.base import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from random import Random
 
     from workers.simulate.loop import VirtualLoop
@@ -87,11 +88,11 @@ class FaultyChannel:
     """The channel ``email`` towards the provider. ``on_call`` is told of each call before it leaves."""
 
     name: ClassVar[str] = "email"
+    idempotent: ClassVar[bool] = False
+    on_unknown: ClassVar[OnUnknown] = "at_most_once"
 
-    def __init__(self, provider: Provider, on_unknown: OnUnknown) -> None:
-        self.on_unknown = on_unknown
-        self.idempotent = on_unknown == "at_least_once"
-        self.on_call = lambda: None
+    def __init__(self, provider: Provider) -> None:
+        self.on_call: Callable[[], None] = _nothing
         self._provider = provider
 
     async def deliver(self, message: OutgoingMessage) -> DeliveryResult:
@@ -119,6 +120,17 @@ class FaultyChannel:
 
     async def close(self) -> None:
         """Nothing is held open."""
+
+
+class PatientChannel(FaultyChannel):
+    """The same towards a provider that sends each message id once: what is unknown is tried again."""
+
+    idempotent: ClassVar[bool] = True
+    on_unknown: ClassVar[OnUnknown] = "at_least_once"
+
+
+def _nothing() -> None:
+    """Nobody wants to know of calls."""
 
 
 def _declined(behaviour: str) -> DeliveryResult:

@@ -25,10 +25,8 @@ def report(scenario: Scenario, problems: dict[str, list[str]], of: int) -> str:
     lines += [f"  {check}: {problem}" for check, found in problems.items() for problem in found[:5]]
     lines.append(f"workspace ({len(scenario.versions.loaded)} versions, {scenario.partitions} partitions):")
     for version, loaded in enumerate(scenario.versions.loaded):
-        lines += [
-            f"  {version}: {msgspec.json.encode(journey.model_dump(mode='json', exclude_unset=True)).decode()}"
-            for journey in loaded.workspace.journeys
-        ]
+        plain = [one.model_dump(mode="json", exclude_unset=True) for one in loaded.workspace.journeys]
+        lines += [f"  {version}: {msgspec.json.encode(one).decode()}" for one in plain]
     lines.append(f"trace ({len(scenario.actions)} of {of} actions are left):")
     lines += [f"  {_time(at_ms)} {text}" for at_ms, text in trace(scenario)]
     lines.append(f"again: python -m tests.simulation --seed {scenario.seed}")
@@ -43,7 +41,10 @@ def trace(scenario: Scenario) -> list[tuple[int, str]]:
         return [(action.at_ms, str(action)) for action in scenario.actions]
     sent = {(record.topic, record.partition, record.offset): action for action, record in left.sent}
     lines = [(at_ms, 0, text) for at_ms, text in left.trace]
-    lines += [(one.at_ms, 0, f"provider accepted {one.message_id[:8]} for {one.person}") for one in left.provider.taken]
+    lines += [
+        (one.at_ms, 0, f"provider accepted {one.message_id[:8]} for {one.person}")
+        for one in left.provider.taken
+    ]
     for topic in left.log.topics():
         if topic.endswith("-changelog") or topic in HIDDEN:
             continue
@@ -71,4 +72,3 @@ def _time(at_ms: int) -> str:
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
     return f"{days}d {hours:02}:{minutes:02}:{seconds:02}.{ms:03}"
-

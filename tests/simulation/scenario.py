@@ -103,7 +103,10 @@ FAULTS: dict[str, tuple[int, Any]] = {
     "commit_fails": (2, lambda random: _at_step(random) | {"applied": random.random() < 0.5}),
     "zombie": (4, lambda random: _at_step(random) | {"sleeps_ms": random.choice([300, 5_000, HOUR])}),
     "rebalance": (3, lambda random: {"turn": random.randrange(3)}),
-    "clock": (3, lambda random: _worker(random) | {"skew_ms": random.choice([-MINUTE, -5_000, 0, MINUTE, 3 * HOUR])}),
+    "clock": (
+        3,
+        lambda random: _worker(random) | {"skew_ms": random.choice([-MINUTE, -5_000, 0, MINUTE, 3 * HOUR])},
+    ),
     "lose_disk": (1, _worker),
     "keep_disk": (1, _worker),
     "compact": (1, lambda _: {}),

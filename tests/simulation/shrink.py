@@ -24,7 +24,7 @@ def problems_of(scenario: Scenario) -> dict[str, list[str]]:
 
 
 def shrunk(scenario: Scenario, check: str) -> Scenario:
-    """A part of the scenario for which ``check`` fails as well: half, a quarter, ... of the actions left out."""
+    """A part of the scenario for which ``check`` fails as well: halves, quarters, ... of it are left out."""
     actions = scenario.actions
     runs = 0
     size = max(1, len(actions) // 2)

@@ -1,8 +1,9 @@
-"""A run: the real applications on the in-memory log, the actions of a scenario, and what is left to look at."""
+"""A run: the real applications on the in-memory log, a scenario's actions, and what is left to look at."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, cast
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import structlog
 
 from tests.simulation.actions import DAY, HOUR, SECOND, START_MS, Fault, Produced
-from tests.simulation.provider import FaultyChannel, Provider
+from tests.simulation.provider import FaultyChannel, PatientChannel, Provider
 from tests.simulation.scenario import SENDERS, WORKERS, Scenario
 from workers.assemble import Assembly
 from workers.errors import Retryable
@@ -26,10 +27,18 @@ if TYPE_CHECKING:
     from workers.workspace import LoadedWorkspace
 
 SETTLE_MS = 40 * DAY
-"""Time after the last action in which everything has to come to its end; the longest journey takes 20 days."""
+"""Time after the last action in which everything has to come to its end; no journey takes half of it."""
 
 SESSION_MS = 10 * SECOND
 """How long until the group notices that a worker is gone."""
+
+
+TURNS_MAX = 5_000
+"""Transactions of a run; one with everything in it takes some 600."""
+
+
+class GoesRoundError(AssertionError):
+    """A run comes to no end: something causes itself again and again."""
 
 
 @dataclass
@@ -62,14 +71,14 @@ def _run(scenario: Scenario) -> Run:
     loop = VirtualLoop(START_MS)
     random = Random(f"run {scenario.seed}")  # noqa: S311 - chance that can be repeated is the point
     provider = Provider(loop, random, remembers_ids=scenario.remembers_ids)
-    channel = FaultyChannel(provider, "at_least_once" if scenario.remembers_ids else "at_most_once")
+    channel = PatientChannel(provider) if scenario.remembers_ids else FaultyChannel(provider)
     specs = [specs_of(loaded, channel, scenario.partitions) for loaded in scenario.versions.loaded]
     workers = [Worker(name, specs[0]) for name in WORKERS]
     cluster = Cluster(loop, scenario.partitions, workers)
     left = Run(scenario, cluster.log, provider, cluster)
     faults = Faults(left, specs, channel, random)
     for action in scenario.actions:
-        loop.at(action.at_ms, lambda action=action: faults.do(action))  # type: ignore[misc]  # mypy#12557
+        loop.at(action.at_ms, partial(faults.do, action))
     cluster.balance()
     loop.run_until(scenario.end_ms)
     faults.heal()
@@ -90,7 +99,7 @@ def specs_of(loaded: LoadedWorkspace, channel: FaultyChannel, partitions: int) -
 
 @dataclass
 class Trap:
-    """What happens the next time a worker's application comes to a step, or calls the provider (step None)."""
+    """What happens the next time a worker's application comes to a step, or (None) calls the provider."""
 
     worker: str
     app: int
@@ -153,6 +162,8 @@ class Faults:
     def _step_ms(self, owner: Owner, step: Step) -> int:
         """How long a step takes, or what happens there."""
         self._left.turns += step is Step.ACK
+        if self._left.turns > TURNS_MAX:
+            raise GoesRoundError(f"more than {TURNS_MAX} transactions, the last of {owner.name}")
         trap = self._sprung(owner, step) if self._traps else None
         if trap is None:
             return self._random.choice((0, 0, 0, 1, 5, 100))
@@ -172,7 +183,7 @@ class Faults:
         for trap in self._traps:
             if trap.step is None:
                 self._traps.remove(trap)
-                self._loop.at(self._loop.now_ms + 3, lambda: self._crash(trap.worker, **trap.given))
+                self._loop.at(self._loop.now_ms + 3, partial(self._crash, trap.worker, **trap.given))
                 return
 
     def _sprung(self, owner: Owner, step: Step) -> Trap | None:
@@ -219,7 +230,9 @@ class Faults:
         others = [one for one in self._cluster.workers.values() if one.alive and one.name != owner.worker]
         if others and self._cluster.is_owner(owner) and not self._healed:
             specs = [spec.config.app_id for spec in others[0].specs]
-            self._cluster.own(self._random.choice(others), specs.index(owner.spec.config.app_id), owner.number)
+            self._cluster.own(
+                self._random.choice(others), specs.index(owner.spec.config.app_id), owner.number
+            )
 
     def _rebalance(self, turn: int) -> None:
         self._turn = turn
@@ -247,7 +260,8 @@ class Faults:
         """A rolling restart with another workspace, a worker at a time."""
         self._newest = self._specs[version]
         for number, worker in enumerate(self._cluster.workers.values()):
-            self._loop.at(self._loop.now_ms + number * self._random.randrange(HOUR // 4), lambda one=worker: self._adopt(one))  # type: ignore[misc]
+            after_ms = number * self._random.randrange(HOUR // 4)
+            self._loop.at(self._loop.now_ms + after_ms, partial(self._adopt, worker))
 
     def _adopt(self, worker: Worker) -> None:
         worker.specs = self._newest

@@ -118,7 +118,9 @@ class Cluster:
         place = (spec.config.app_id, number)
         cache_bytes = self.rules.cache_bytes()
         disk = worker.disk.get(place)
-        store = disk.copy(cache_bytes=cache_bytes) if disk is not None else MemoryStore(cache_bytes=cache_bytes)
+        store = (
+            disk.copy(cache_bytes=cache_bytes) if disk is not None else MemoryStore(cache_bytes=cache_bytes)
+        )
         owner = Owner(spec, number, self, worker.name, worker.skew_ms, store)
         self.owners[place] = owner
         self._running.append(owner)

@@ -1,4 +1,4 @@
-"""Kafka in memory, as far as the kernel sees it: partitioned topics, transactions, fencing, read-committed readers.
+"""Kafka in memory, as far as the kernel sees it: topics, transactions, fencing, read-committed readers.
 
 As in Kafka, a record that was produced has its offset at once, readers do not come past the first record of a
 transaction that is open, aborted records are skipped, and the end of a transaction takes an offset itself.
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Transaction:
-    """One transaction: ``state`` is open, committed or aborted; ``touched`` are the partitions it wrote to."""
+    """One transaction: ``state`` is open, committed or aborted; ``touched`` are the places it wrote to."""
 
     state: str = "open"
     touched: dict[tuple[str, int], None] = field(default_factory=dict)
@@ -28,7 +28,7 @@ class Transaction:
 
 @dataclass(slots=True)
 class Record:
-    """One record. ``order`` counts all records of the log as they came; ``timestamp`` is the log's time (ms)."""
+    """One record. ``order`` counts all records of the log; ``timestamp`` is the log's time (ms)."""
 
     topic: str
     partition: int
@@ -57,7 +57,9 @@ class MemoryLog:
         self._order = 0
         self._owners: dict[str, Producer] = {}
 
-    def append(self, topic: str, key: bytes | None, value: bytes | None, partition: int | None = None) -> Record:
+    def append(
+        self, topic: str, key: bytes | None, value: bytes | None, partition: int | None = None
+    ) -> Record:
         """Produce outside any transaction, as a producer of the application's users does."""
         record = self._put(topic, key, value, partition, None)
         self.written(record.topic, record.partition)
@@ -132,7 +134,12 @@ class MemoryLog:
             raise Fenced(f"{owner.transactional_id}: another producer has taken this id")
 
     def put_open(
-        self, transaction: Transaction, topic: str, key: bytes | None, value: bytes | None, partition: int | None
+        self,
+        transaction: Transaction,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        partition: int | None,
     ) -> Record:
         """Produce as a part of an open transaction."""
         record = self._put(topic, key, value, partition, transaction)
@@ -168,7 +175,7 @@ class MemoryLog:
 
 
 class Producer:
-    """The transactional producer of a partition; see :class:`workers.stream.transaction.PartitionProducer`."""
+    """A partition's transactional producer: see :class:`workers.stream.transaction.PartitionProducer`."""
 
     def __init__(self, log: MemoryLog, transactional_id: str) -> None:
         self.transactional_id = transactional_id

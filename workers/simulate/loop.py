@@ -1,4 +1,4 @@
-"""Time without waiting: an event loop whose clock jumps to what is next, in an order that nothing else changes."""
+"""Time without waiting: an event loop whose clock jumps to what is next, always in the same order."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import contextlib
 import heapq
 import itertools
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
 
-class VirtualLoop(asyncio.AbstractEventLoop):
+class VirtualLoop:
     """As much of an event loop as tasks, locks and sleeps need; no threads, files or sockets.
 
     ``now_ms`` is the time in integer UTC milliseconds. What is due at the same moment runs in the order in
@@ -25,6 +25,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._ready: deque[asyncio.Handle] = deque()
         self._waiting: list[tuple[int, int, Callable[[], object]]] = []
         self._order = itertools.count()
+        self._self = cast("asyncio.AbstractEventLoop", self)  # no more than tasks ask of it
 
     # -- driving it
 
@@ -44,7 +45,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Start a coroutine and let it go on until it waits for something; its task."""
-        task = asyncio.Task(coroutine, loop=self)
+        task = asyncio.Task(coroutine, loop=self._self)
         self._settle()
         return task
 
@@ -64,7 +65,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     @contextlib.contextmanager
     def _running(self) -> Iterator[None]:
         former = asyncio._get_running_loop()  # noqa: SLF001 - meant for those who write loops
-        asyncio._set_running_loop(self)  # noqa: SLF001
+        asyncio._set_running_loop(self._self)  # noqa: SLF001
         try:
             yield
         finally:
@@ -76,11 +77,9 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         """The time in seconds."""
         return self.now_ms / 1000
 
-    def call_soon(
-        self, callback: Callable[..., object], *args: Any, context: Any = None
-    ) -> asyncio.Handle:
+    def call_soon(self, callback: Callable[..., object], *args: Any, context: Any = None) -> asyncio.Handle:
         """Call after what is ready already."""
-        handle = asyncio.Handle(callback, args, self, context)
+        handle = asyncio.Handle(callback, args, self._self, context)
         self._ready.append(handle)
         return handle
 
@@ -94,7 +93,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self, when: float, callback: Callable[..., object], *args: Any, context: Any = None
     ) -> asyncio.TimerHandle:
         """Call at a moment, in seconds."""
-        handle = asyncio.TimerHandle(when, callback, args, self, context)
+        handle = asyncio.TimerHandle(when, callback, args, self._self, context)
         self.at(round(when * 1000), lambda: self._ready.append(handle))
         return handle
 
@@ -103,11 +102,11 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def create_future(self) -> asyncio.Future[Any]:
         """A future of this loop."""
-        return asyncio.Future(loop=self)
+        return asyncio.Future(loop=self._self)
 
     def create_task(self, coro: Any, *, name: str | None = None, context: Any = None) -> asyncio.Task[Any]:
         """A task of this loop."""
-        return asyncio.Task(coro, loop=self, name=name, context=context)
+        return asyncio.Task(coro, loop=self._self, name=name, context=context)
 
     def get_debug(self) -> bool:
         """Never."""
@@ -115,7 +114,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def is_running(self) -> bool:
         """Whether it is driven right now."""
-        return asyncio._get_running_loop() is self  # noqa: SLF001
+        return asyncio._get_running_loop() is self._self  # noqa: SLF001
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         """A task that nobody looks at has failed: so has whoever drives the loop.

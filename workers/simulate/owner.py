@@ -1,4 +1,4 @@
-"""One partition that a simulated worker owns: the kernel's steps, one at a time, so that all else can come between.
+"""One partition that a simulated worker owns: the kernel's steps, one by one, so that others come between.
 
 The order is that of :mod:`workers.stream.partition`; what is decided is decided by the same code
 (:class:`workers.stream.turn.Turn`). Each ``yield`` is a moment at which others go on, or the worker dies.
@@ -101,7 +101,7 @@ class Owner:
         return self._now_ms
 
     def resume(self) -> int | None:
-        """Go on to the next pause: its length (ms), or None: until :meth:`has_work`, or for good (``over``)."""
+        """Go on to the next pause: its length (ms), or None: until :meth:`has_work`, or for good."""
         self.idle = False
         try:
             pause_ms = next(self._life)
@@ -192,7 +192,9 @@ class Owner:
         assert producer is not None, "it was acquired"
         producer.begin()
         yield around.step(self, Step.BEGIN)
-        producer.produce(config.changelog, self.number, changes.items(), (SEAL, b""), outputs)
+        # Rows are changed in the order of a set: sorted, a run is the same in every process.
+        rows = sorted(changes.items(), key=lambda change: change[0])
+        producer.produce(config.changelog, self.number, rows, (SEAL, b""), outputs)
         yield around.step(self, Step.PRODUCE)
         seal_offset = producer.flush()
         yield around.step(self, Step.FLUSH)
