@@ -56,6 +56,10 @@ FORBIDDEN = (
         ("workers.imports", f"workers.{agent}", "imports write public topics and know no agent")
         for agent in AGENTS
     ),
+    *(
+        ("workers.simulate", f"workers.{agent}", "simulations are given applications and know no agent")
+        for agent in AGENTS
+    ),
     ("workers", "tests", "what is shipped imports no tests"),
     ("schemas", "tests", "what is shipped imports no tests"),
 )
@@ -98,6 +102,7 @@ def test_imports_point_inwards() -> None:
         ("workers.insights.logic", "from workers.assemble import Assembly"),
         ("workers.senders.logic", "import workers.local.mailsink"),
         ("workers.imports.output", "from workers.intake.publisher import Record"),
+        ("workers.simulate.owner", "from workers.senders.logic import SenderLogic"),
         ("workers.clock", "from tests.support import kafka"),
     ],
 )

@@ -306,12 +306,17 @@ class _Run:
             asked = held is not None and held.ask is not None and held.until_ms > self._now_ms
             until_ms = held.until_ms if held is not None and asked else self._now_ms + ASK_AGAIN_MS
             return self._defer(until_ms, OF_ACCOUNT, ask=not asked)
+        assert held is not None, "an answer is kept with what is held"
         if answer.granted:
-            if self._now_ms <= answer.at_ms + GRANT_VALID_MS:
+            # By the clock that asked: the account's may be another, and it granted later than it was asked.
+            asked_at_ms = held.until_ms - ASK_AGAIN_MS
+            if self._now_ms <= asked_at_ms + GRANT_VALID_MS:
                 return None
             return self._defer(self._now_ms + ASK_AGAIN_MS, OF_ACCOUNT, ask=True)
         self._values["account"] = answer.reason
-        return self._stopped(_action(answer.action), answer.reason, answer.until_ms)
+        # A moment that is over already, by this clock, must not make the two ask and answer without end.
+        until_ms = answer.until_ms if answer.until_ms > self._now_ms else self._now_ms + GRANT_VALID_MS
+        return self._stopped(_action(answer.action), answer.reason, until_ms)
 
     # -- what then
 
