@@ -49,6 +49,14 @@ from schemas.wire_identity import MergeRequest as MergeRequest  # noqa: PLC0414
 from schemas.wire_identity import PersonErased as PersonErased  # noqa: PLC0414
 from schemas.wire_identity import PersonMerged as PersonMerged  # noqa: PLC0414
 from schemas.wire_identity import Released as Released  # noqa: PLC0414
+from schemas.wire_workspace import InForce as InForce  # noqa: PLC0414
+from schemas.wire_workspace import JourneyLine as JourneyLine  # noqa: PLC0414
+from schemas.wire_workspace import JourneyState as JourneyState  # noqa: PLC0414
+from schemas.wire_workspace import OlderVersion as OlderVersion  # noqa: PLC0414
+from schemas.wire_workspace import Publication as Publication  # noqa: PLC0414
+from schemas.wire_workspace import PublishedVersion as PublishedVersion  # noqa: PLC0414
+from schemas.wire_workspace import VersionPart as VersionPart  # noqa: PLC0414
+from schemas.wire_workspace import WorkspaceRecord as WorkspaceRecord  # noqa: PLC0414
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -476,3 +484,4 @@ decode_feed: Callable[[bytes], Feed] = _decoder(Feed)
 decode_dead_letter: Callable[[bytes], DeadLetter] = _decoder(DeadLetter)
 decode_account_traits: Callable[[bytes], AccountTraits] = _decoder(AccountTraits)
 decode_import_checkpoint: Callable[[bytes], ImportCheckpoint] = _decoder(ImportCheckpoint)
+decode_workspace: Callable[[bytes], WorkspaceRecord] = _decoder(WorkspaceRecord)

@@ -44,6 +44,13 @@ PAIRS: list[tuple[type[BaseModel], type[msgspec.Struct]]] = [
     (records.DeadLetter, wire.DeadLetter),
     (records.AccountTraits, wire.AccountTraits),
     (records.ImportCheckpoint, wire.ImportCheckpoint),
+    (records.OlderVersion, wire.OlderVersion),
+    (records.JourneyLine, wire.JourneyLine),
+    (records.Publication, wire.Publication),
+    (records.InForce, wire.InForce),
+    (records.PublishedVersion, wire.PublishedVersion),
+    (records.VersionPart, wire.VersionPart),
+    (records.JourneyState, wire.JourneyState),
 ]
 
 
