@@ -134,7 +134,7 @@ class Subject:
 
     def take(self, transition: Transition, now_ms: int) -> None:
         """Store the new progress and turn the commands into what the transaction commits."""
-        if not transition.commands:
+        if not transition.commands and transition.progress is self.progress:
             return
         self._view.table(self._tables.progress).put(self.key, transition.progress)
         for command in transition.commands:

@@ -28,7 +28,9 @@ class OlderVersion(Part):
         "finish it; follow: they go on in the version `to`."
     )
     source: Text = Field(description="The workspace version that has this version of the journey.")
-    to: str | None = Field(None, description="For follow: the journey's next version; absent: none, they end.")
+    to: str | None = Field(
+        None, description="For follow: the journey's next version; absent: none, they end."
+    )
     moves: dict[str, str | None] = Field(
         description="For follow: the path in `to` of each step whose path differs; null: there is none.",
     )

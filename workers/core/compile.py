@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from dataclasses import asdict, replace
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
-from typing import TYPE_CHECKING, Any, assert_never, get_args
+from typing import TYPE_CHECKING, Any, Final, assert_never, get_args
 
 from schemas.fields import SubjectType
 from schemas.workspace import (
@@ -25,6 +26,7 @@ from workers.core.comparisons import compile_path, compile_where
 from workers.core.conditions import compile_condition, compile_conditions
 from workers.core.ids import VERSION_CHARS, stable_id
 from workers.core.layout import SlotCollisionError, SlotLayout
+from workers.core.lineage import RUNNING, SHADOW_MARK, Lines
 from workers.core.needs import needs
 from workers.core.plan import (
     BranchStepPlan,
@@ -50,6 +52,9 @@ if TYPE_CHECKING:
     from workers.core.needs import Need
     from workers.core.scores import ScorePlans
 
+_NOT_DONE: Final = {"on_edit", "moves", "shadow"}
+"""Fields of a journey that say nothing of what it does."""
+
 __all__ = ["SlotCollisionError", "compile_workspace", "journey_version"]
 
 
@@ -57,36 +62,66 @@ class CircularSegmentsError(ValueError):
     """Segments that use each other; the message names them in a circle. Operator action: break it."""
 
 
-def compile_workspace(workspace: Workspace) -> Plan:
-    """The plan of a workspace: a function of its content alone.
+def compile_workspace(workspace: Workspace, lines: Lines | None = None) -> Plan:
+    """The plan of a workspace: a function of its content, and of the older versions that go on beside it.
+
+    ``lines`` is None for a workspace that was not published: every journey runs in the version it has here.
 
     Raises:
         SlotCollisionError: once in some billion pairs of windows; the message names them.
     """
     version = _hash("workspace", workspace.model_dump(mode="json", exclude_defaults=True))
     zones = cache(lambda: Zones(workspace.timezone))
-    user, account = (_compile_subject(subject, workspace, zones) for subject in get_args(SubjectType))
+    user, account = (_compile_subject(subject, workspace, lines, zones) for subject in get_args(SubjectType))
     return Plan(workspace.name, version, user, account)
 
 
 def journey_version(journey: Journey) -> str:
-    """A hash of all that the journey says; writing out a default changes nothing."""
-    return _hash("journey", journey.model_dump(mode="json", exclude_defaults=True))
+    """A hash of all that the journey does; writing out a default changes nothing.
+
+    How those inside are treated when it changes, and whether it is a shadow, is nothing that it does.
+    """
+    return _hash("journey", journey.model_dump(mode="json", exclude_defaults=True, exclude=_NOT_DONE))
 
 
-def _compile_subject(subject: SubjectType, workspace: Workspace, zones: Callable[[], Zones]) -> SubjectPlan:
-    ours = sorted(
-        (journey for journey in workspace.journeys if journey.subject == subject),
-        key=lambda journey: (-journey.priority, journey.journey),
+def _compile_subject(
+    subject: SubjectType, workspace: Workspace, lines: Lines | None, zones: Callable[[], Zones]
+) -> SubjectPlan:
+    more = lines or Lines()
+    ours = _ordered(
+        journey for journey in workspace.journeys if journey.subject == subject and not journey.shadow
     )
+    shadows = _ordered(
+        journey
+        for journey in (*(one for one in workspace.journeys if one.shadow), *more.shadows)
+        if journey.subject == subject
+    )
+    pins = [pin for pin in more.pinned if pin.journey.subject == subject]
+    everything = (*ours, *shadows, *(pin.journey for pin in pins))
     groups = [segment for segment in workspace.segments if segment.subject == subject]
-    slots = SlotLayout(ours, groups)
+    slots = SlotLayout(everything, groups)
     scores = compile_scores(workspace.scores, subject)
-    asking: tuple[Journey | Segment, ...] = (*ours, *groups)
-    names = _Names(slots, ours, zones)
-    plans = [_compile_journey(journey, names, slots) for journey in ours]
+    asking: tuple[Journey | Segment, ...] = (*everything, *groups)
+    names = _Names(slots, (*ours, *(pin.journey for pin in pins)), zones)
+    plans = [
+        replace(_compile_journey(journey, names, slots), running=more.running.get(journey.journey, RUNNING))
+        for journey in ours
+    ]
+    plans += [
+        replace(_compile_journey(journey, names, slots), name=journey.journey + SHADOW_MARK, shadow=True)
+        for journey in shadows
+    ]
+    pinned = {
+        (pin.journey.journey, pin.version): replace(
+            _compile_journey(pin.journey, names, slots),
+            version=pin.version,
+            running=more.running.get(pin.journey.journey, RUNNING),
+            takes_entries=pin.takes_entries,
+        )
+        for pin in pins
+    }
     trait_exits: dict[str, list[JourneyPlan]] = defaultdict(list)
-    for plan in plans:
+    for plan in (*plans, *pinned.values()):
         for trait in plan.exit_traits:
             trait_exits[trait].append(plan)
     memories_ms = [
@@ -97,7 +132,7 @@ def _compile_subject(subject: SubjectType, workspace: Workspace, zones: Callable
     ]
     return SubjectPlan(
         subject,
-        _events(plans, slots, scores),
+        _events(plans, [*plans, *pinned.values()], slots, scores),
         {trait: tuple(leaving) for trait, leaving in trait_exits.items()},
         {plan.name: plan for plan in plans},
         {slot.id: slot.retention_ms for slot in slots.plain},
@@ -106,12 +141,35 @@ def _compile_subject(subject: SubjectType, workspace: Workspace, zones: Callable
         slots.truths(names),
         compile_segments(groups, names, scores),
         scores,
+        pinned,
+        more.moves,
+        "" if lines is None else _inside(plans, lines),
     )
 
 
-def _events(plans: list[JourneyPlan], slots: SlotLayout, scores: ScorePlans) -> dict[str, EventPlan]:
-    concerned = {plan.entry_event for plan in plans} | {event for plan in plans for event in plan.exit_events}
-    concerned |= {plan.goal.event for plan in plans if plan.goal is not None}
+def _ordered(journeys: Iterable[Journey]) -> list[Journey]:
+    """By priority, the highest first, then by name."""
+    return sorted(journeys, key=lambda journey: (-journey.priority, journey.journey))
+
+
+def _inside(plans: Iterable[JourneyPlan], lines: Lines) -> str:
+    """A hash of all that those inside are to be brought in line with."""
+    newest = sorted((plan.name, plan.version) for plan in plans)
+    pinned = sorted((pin.journey.journey, pin.version) for pin in lines.pinned)
+    moves = {
+        name: {version: asdict(move) for version, move in of.items()} for name, of in lines.moves.items()
+    }
+    running = {name: asdict(state) for name, state in lines.running.items()}
+    return _hash("inside", [newest, pinned, moves, running])
+
+
+def _events(
+    plans: list[JourneyPlan], everyone: list[JourneyPlan], slots: SlotLayout, scores: ScorePlans
+) -> dict[str, EventPlan]:
+    """``plans`` take entries; ``everyone`` has those too whose people only leave or reach their goal."""
+    concerned = {plan.entry_event for plan in plans}
+    concerned |= {event for plan in everyone for event in plan.exit_events}
+    concerned |= {plan.goal.event for plan in everyone if plan.goal is not None}
     concerned |= {slot.event for slot in slots.plain} | {slot.event for slot in slots.measures}
     concerned |= scores.events.keys()
     return {
@@ -119,8 +177,8 @@ def _events(plans: list[JourneyPlan], slots: SlotLayout, scores: ScorePlans) -> 
             slots=tuple(slot for slot in slots.plain if slot.event == event),
             measures=tuple(slot for slot in slots.measures if slot.event == event),
             entries=tuple(plan for plan in plans if plan.entry_event == event),
-            exits=tuple(plan for plan in plans if event in plan.exit_events),
-            goals=tuple(plan for plan in plans if plan.goal is not None and plan.goal.event == event),
+            exits=tuple(plan for plan in everyone if event in plan.exit_events),
+            goals=tuple(plan for plan in everyone if plan.goal is not None and plan.goal.event == event),
             scored=event in scores.events,
         )
         for event in sorted(concerned)

@@ -12,9 +12,10 @@ from workers.core.commands import RecordConversion, Transition
 from workers.core.comparisons import compile_path, is_same
 from workers.core.decisions import goal_decision
 from workers.core.ids import stable_id
+from workers.core.lineage import carry, governing
 from workers.core.plan import WaitStepPlan
 from workers.core.progress import pruned, with_enrollment
-from workers.core.steps import end, run_steps
+from workers.core.steps import end, run_steps, wait
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,21 +59,25 @@ def resume(
 ) -> Transition:
     """Go on after a timer. Does nothing where the enrollment is over, is not known, or is due later.
 
-    The journey's present version is followed, if it still has the step: at a wait the enrollment goes on
-    behind it, at any other step with that step. Otherwise the enrollment ends (``version_gone``).
+    The version that governs the enrollment now (:func:`workers.core.lineage.carry`) is followed, if it has
+    the step: at a wait the enrollment goes on behind it, at any other step with that step. Otherwise the
+    enrollment ends (``version_gone``). A wait that became longer goes on; in a paused journey it is held.
     """
     enrollment = progress.enrollment(enrollment_id)
     if enrollment is None or enrollment.due_ms is None or now_ms < enrollment.due_ms:
         return Transition(progress)
     progress = pruned(progress, now_ms, plan.message_memory_ms)
     # The timer has fired: there is none to cancel.
-    enrollment = replace(enrollment, timer_id=None, due_ms=None)
-    journey = plan.journeys.get(enrollment.journey)
-    step = journey.steps.get(enrollment.step) if journey is not None else None
-    if journey is None or step is None:
-        reason = "journey_gone" if journey is None else "version_gone"
-        return end(plan.subject, enrollment, progress, reason, values={}, now_ms=now_ms)
-    enrollment = replace(enrollment, version=journey.version)
+    fired = replace(enrollment, timer_id=None)
+    journey, enrollment, reason = carry(plan, fired)
+    if journey is None or journey.running.condition == "stopped":
+        return end(plan.subject, enrollment, progress, reason or "stopped", values={}, now_ms=now_ms)
+    if enrollment.due_ms is not None and enrollment.due_ms > now_ms:
+        return wait(enrollment, progress, [], enrollment.due_ms)
+    if journey.running.condition == "paused":
+        return Transition(with_enrollment(progress, enrollment))
+    step = journey.steps[enrollment.step]
+    enrollment = replace(enrollment, due_ms=None, version=journey.version)
     following = step.next if isinstance(step, WaitStepPlan) else step.path
     if following is None:
         return end(plan.subject, enrollment, progress, "completed", values={}, now_ms=now_ms)
@@ -95,16 +100,16 @@ def observe(plan: SubjectPlan, happened: Happened | Changed, progress: Progress,
         if concerned is None:
             return Transition(progress)
         for journey in concerned.goals:
-            now, reached = _goal(journey, happened, now, now_ms)
+            now, reached = _goal(plan, journey, happened, now, now_ms)
             commands += reached
         for journey in concerned.exits:
-            now, left = _exit_on_event(journey, happened, now, now_ms)
+            now, left = _exit_on_event(plan, journey, happened, now, now_ms)
             commands += left
     else:
         for trait in happened.traits:
             for journey in plan.trait_exits.get(trait, ()):
                 values = {"message_id": happened.message_id}
-                now, left = _exit(journey, f"changed: {trait}", values, now, now_ms)
+                now, left = _exit(plan, journey, f"changed: {trait}", values, now, now_ms)
                 commands += left
     if not commands:
         return Transition(progress)
@@ -112,15 +117,15 @@ def observe(plan: SubjectPlan, happened: Happened | Changed, progress: Progress,
 
 
 def _exit_on_event(
-    journey: JourneyPlan, happened: Happened, progress: Progress, now_ms: int
+    plan: SubjectPlan, journey: JourneyPlan, happened: Happened, progress: Progress, now_ms: int
 ) -> tuple[Progress, tuple[Command, ...]]:
-    inside = progress.active_in(journey.name)
+    inside = _inside(plan, journey, progress)
     if inside is None or not _is_after(happened, inside):
         return progress, ()
     if not journey.exits_on(happened.event, happened.properties):
         return progress, ()
     values = {"message_id": happened.message_id, "event_at_ms": happened.at_ms}
-    return _exit(journey, f"event: {happened.event}", values, progress, now_ms)
+    return _exit(plan, journey, f"event: {happened.event}", values, progress, now_ms)
 
 
 def _is_after(happened: Happened, enrollment: Enrollment) -> bool:
@@ -128,10 +133,21 @@ def _is_after(happened: Happened, enrollment: Enrollment) -> bool:
     return happened.at_ms >= trigger.at_ms and happened.message_id != trigger.message_id
 
 
-def _exit(
-    journey: JourneyPlan, reason: str, values: Mapping[str, Any], progress: Progress, now_ms: int
-) -> tuple[Progress, tuple[Command, ...]]:
+def _inside(plan: SubjectPlan, journey: JourneyPlan, progress: Progress) -> Enrollment | None:
+    """The active enrollment that this version of a journey governs."""
     inside = progress.active_in(journey.name)
+    return inside if inside is not None and governing(plan, inside) is journey else None
+
+
+def _exit(
+    plan: SubjectPlan,
+    journey: JourneyPlan,
+    reason: str,
+    values: Mapping[str, Any],
+    progress: Progress,
+    now_ms: int,
+) -> tuple[Progress, tuple[Command, ...]]:
+    inside = _inside(plan, journey, progress)
     if inside is None:
         return progress, ()
     ended = end(journey.subject, inside, progress, reason, values=values, now_ms=now_ms)
@@ -139,7 +155,7 @@ def _exit(
 
 
 def _goal(
-    journey: JourneyPlan, happened: Happened, progress: Progress, now_ms: int
+    plan: SubjectPlan, journey: JourneyPlan, happened: Happened, progress: Progress, now_ms: int
 ) -> tuple[Progress, tuple[Command, ...]]:
     """Credit the event to the newest enrollment that began before it: once, inside its window, for ever."""
     goal = journey.goal
@@ -149,6 +165,8 @@ def _goal(
     if goal is None or not begun:
         return progress, ()
     newest = max(begun, key=lambda held: (held.trigger.at_ms, held.entered_at_ms, held.id))
+    if governing(plan, newest) is not journey:
+        return progress, ()
     if newest.converted_at_ms is not None or newest.goal_until_ms is None:
         return progress, ()
     if happened.at_ms >= newest.goal_until_ms:
@@ -161,7 +179,10 @@ def _goal(
     decision = goal_decision(journey.subject, progress.subject, converted, values, now_ms)
     last_ms = max(happened.at_ms, progress.converted.get(journey.name, happened.at_ms))
     progress = replace(progress, converted={**progress.converted, journey.name: last_ms})
-    return with_enrollment(progress, converted), (RecordConversion(conversion), decision)
+    commands: tuple[Command, ...] = (
+        (decision,) if journey.shadow else (RecordConversion(conversion), decision)
+    )
+    return with_enrollment(progress, converted), commands
 
 
 def _conversion(

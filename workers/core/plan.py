@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from workers.core.lineage import RUNNING, Move, Running
 from workers.core.scores import ScorePlans
 
 if TYPE_CHECKING:
@@ -89,7 +90,9 @@ class JourneyPlan:
 
     ``again_after_ms``: from one entry to the next that is allowed; None: never again. ``exit_events`` holds
     for each event the predicates of which one must match (None matches all); ``exit_slots`` are the windows
-    that remember these events until the enrolment has looked. ``holdout_bp`` is in basis points.
+    that remember these events until the enrolment has looked. ``holdout_bp`` is in basis points. What a
+    ``shadow`` sends is recorded and not delivered. Without ``takes_entries`` not even those enter who were
+    found eligible under this version before it was replaced.
     """
 
     name: str
@@ -111,6 +114,9 @@ class JourneyPlan:
     recipient_limit: int
     first: str
     steps: Mapping[str, StepPlan]
+    running: Running = RUNNING
+    shadow: bool = False
+    takes_entries: bool = True
 
     def exits_on(self, event: str, properties: Mapping[str, Any]) -> bool:
         """Whether the event ends an enrollment."""
@@ -171,7 +177,9 @@ class SubjectPlan:
     ``retentions_ms`` is the retention of each plain slot by its id. ``message_memory_ms`` is the longest time
     that a condition looks back for messages. ``measures`` are the slots that are not plain, by their ids;
     ``truths`` are to be followed (``workers.core.slots.follow``) whenever traits change. ``segments`` and
-    ``scores`` are those of subjects of this kind.
+    ``scores`` are those of subjects of this kind. ``pinned`` are older versions, by journey and version,
+    whose people finish them; ``moves`` by the same are for people who go on in another version. ``inside``
+    changes with whatever those inside are to be brought in line with; empty where that is nothing.
     """
 
     subject: SubjectType
@@ -184,6 +192,13 @@ class SubjectPlan:
     truths: tuple[TruthSlot, ...] = ()
     segments: SegmentsPlan = NO_SEGMENTS
     scores: ScorePlans = NO_SCORES
+    pinned: Mapping[tuple[str, str], JourneyPlan] = field(default_factory=dict)
+    moves: Mapping[str, Mapping[str, Move]] = field(default_factory=dict)
+    inside: str = ""
+
+    def version(self, journey: str, version: str) -> JourneyPlan | None:
+        """A version of a journey if it is still in use, else the newest; None: there is no such journey."""
+        return self.pinned.get((journey, version)) or self.journeys.get(journey)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -26,7 +26,8 @@ def request_of(
 ) -> SendRequest:
     """The message that a step wants to send; its id is the same whenever the step runs on this visit."""
     return SendRequest(
-        id=stable_id("message", journey.name, enrollment.id, step.path, str(enrollment.visit)),
+        # With the template: in another version of the journey the same path may be another message.
+        id=stable_id("message", journey.name, enrollment.id, step.path, step.template, str(enrollment.visit)),
         subject_type=journey.subject,
         subject=subject,
         account=enrollment.account,
@@ -40,6 +41,7 @@ def request_of(
         once=step.once,
         holdout=enrollment.holdout,
         requested_at_ms=now_ms,
+        shadow=journey.shadow,
     )
 
 
@@ -50,6 +52,8 @@ def send_to_person(
     verdict = decide_send(request, facts, progress, now_ms)
     if isinstance(verdict, Skip):
         return Transition(progress, (send_decision(request, "skip", verdict.reason, verdict.values, now_ms),))
+    if request.shadow:
+        return Transition(progress, (send_decision(request, "would_send", "shadow", verdict.values, now_ms),))
     progress = with_once(progress, once_key(request))
     if request.holdout:
         return Transition(progress, (send_decision(request, "would_send", None, verdict.values, now_ms),))
@@ -79,8 +83,9 @@ def ask_members(
     """Ask for a message to members of an account. Each member's gate decides on its own later."""
     if was_sent(progress, request.id):
         return Transition(progress, (send_decision(request, "skip", "already_sent", {}, now_ms),))
-    if request.holdout:
-        return Transition(progress, (send_decision(request, "would_request", None, {}, now_ms),))
+    if request.holdout or request.shadow:
+        reason = "shadow" if request.shadow else None
+        return Transition(progress, (send_decision(request, "would_request", reason, {}, now_ms),))
     command = RequestMessage(
         id=request.id,
         account=request.subject,
@@ -108,7 +113,7 @@ def answer_request(
     ``facts`` and ``progress`` are the person's. Templates see the person's traits as they are now, and the
     account's and the event's as they were when the step ran.
     """
-    journey = plan.account.journeys.get(record.journey)
+    journey = plan.account.version(record.journey, record.version)
     step = journey.steps.get(record.step) if journey is not None else None
     request = SendRequest(
         id=record.id,

@@ -44,10 +44,13 @@ def run_steps(
         enrollment = replace(enrollment, step=path)
         step = journey.steps[path]
         if isinstance(step, WaitStepPlan):
-            return _wait(enrollment, progress, commands, now_ms + step.wait_ms)
+            return wait(enrollment, progress, commands, now_ms + step.wait_ms)
         # A wait never comes here: a timer that is due at a wait's path means that the wait is over.
         if ran == STEPS_PER_ACTIVATION_MAX:
-            return _wait(enrollment, progress, commands, now_ms)
+            return wait(enrollment, progress, commands, now_ms)
+        if journey.running.condition == "paused":
+            parked = replace(enrollment, timer_id=None, due_ms=now_ms)
+            return Transition(with_enrollment(progress, parked), tuple(commands))
         ran += 1
         match step:
             case SendStepPlan():
@@ -91,7 +94,8 @@ def end(
     return Transition(with_enrollment(progress, ended), (*cancelled, decision))
 
 
-def _wait(enrollment: Enrollment, progress: Progress, commands: list[Command], due_ms: int) -> Transition:
+def wait(enrollment: Enrollment, progress: Progress, commands: list[Command], due_ms: int) -> Transition:
+    """Wait at the enrollment's step until ``due_ms``; ``commands`` come first."""
     timer_id = stable_id("timer", enrollment.id, enrollment.step, str(enrollment.visit))
     waiting = replace(enrollment, timer_id=timer_id, due_ms=due_ms)
     timer = SetTimer(timer_id, due_ms, enrollment.id)
