@@ -18,6 +18,7 @@ import workers.local.commands
 import workers.plan_commands
 import workers.propensity_commands
 import workers.segment_commands
+import workers.versions.commands
 import workers.workspace_commands
 from workers import processes, telemetry
 from workers.errors import BrimfulError
@@ -41,6 +42,8 @@ cli.add_typer(workers.plan_commands.cli, name="plan")
 cli.add_typer(workers.segment_commands.cli, name="segment")
 cli.add_typer(workers.erasure.commands.cli)
 cli.add_typer(schemas.commands.cli, name="schemas")
+cli.add_typer(workers.versions.commands.cli)
+cli.add_typer(workers.versions.commands.journeys, name="journey")
 cli.add_typer(workers.imports.commands.cli, name="import")
 
 ALL = "all"

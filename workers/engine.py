@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from schemas import wire
 from workers.identity import erasing, merging
 from workers.scheduler.agent import Scheduler
+from workers.scheduler.realigning import People, Realigning
 from workers.signals.account_traits import AccountTraitSignals
 from workers.signals.accounts import AccountSignals
 from workers.signals.engagement import Engagements
@@ -90,6 +91,7 @@ class EngineLogic(Quiet):
         topics = parts.topics
         self._scheduler = Scheduler(parts)
         self._sweep = Sweep(parts)
+        self._realigning = Realigning(parts)
         users = UserSignals(partition, parts)
         self._handlers: dict[str, Handler] = {
             topics("scheduler"): Asks(partition, parts, self._scheduler, users),
@@ -119,11 +121,12 @@ class EngineLogic(Quiet):
 
     def opened(self, store: PartitionStore) -> Sequence[Any]:
         """What a new workspace leaves to do."""
-        return self._sweep.opened(store)
+        return [*self._realigning.opened(store), *self._sweep.opened(store)]
 
     def notices(self, notices: Sequence[Any], view: View, now_ms: int) -> None:
         """Do a part of it."""
-        self._sweep.take(notices, view, now_ms)
+        self._realigning.take([one for one in notices if isinstance(one, People)], view, now_ms)
+        self._sweep.take([one for one in notices if not isinstance(one, People)], view, now_ms)
 
     async def act(self, effects: Sequence[Any], notify: Notify) -> None:
         """Go on with it."""

@@ -25,7 +25,7 @@ HISTORY_MAX: Final = 25
 """Publications that are remembered, and can be rolled back to."""
 
 OLDER_MAX: Final = 25
-"""Older versions of one journey that may be in use at once: each is compiled by every worker."""
+"""Older versions of one journey that may be pinned or drain at once: every worker compiles each."""
 
 KEPT_MS: Final = ELIGIBLE_MAX_AGE_MS
 """An older version is kept this long although nobody is inside: records on their way may still name it."""
@@ -115,9 +115,9 @@ def next_in_force(
             wishes,
             name,
         )
-        if len(line.older) > OLDER_MAX:
+        if sum(1 for one in line.older.values() if one.policy != "follow") > OLDER_MAX:
             raise TooManyVersionsError(
-                f"{name}: more than {OLDER_MAX} older versions are in use; publish it with the policy follow"
+                f"{name}: more than {OLDER_MAX} older versions are pinned or drain; publish with the policy follow"
             )
         if line.version is not None or line.shadow is not None or line.older:
             now[name] = line
