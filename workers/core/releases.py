@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
+from msgspec.structs import replace
+
 from schemas import wire
 from workers.core.alignment import align
 from workers.core.compile import journey_version
@@ -117,7 +119,7 @@ def next_in_force(
         )
         if sum(1 for one in line.older.values() if one.policy != "follow") > OLDER_MAX:
             raise TooManyVersionsError(
-                f"{name}: more than {OLDER_MAX} older versions are pinned or drain; publish with the policy follow"
+                f"{name}: more than {OLDER_MAX} older versions are pinned or drain; publish with follow"
             )
         if line.version is not None or line.shadow is not None or line.older:
             now[name] = line
@@ -192,6 +194,37 @@ def needed(in_force: wire.InForce) -> set[str]:
     return versions
 
 
+def newest_journeys(in_force: wire.InForce, workspaces: Mapping[str, Workspace]) -> dict[str, Journey]:
+    """The newest version of each journey, of those whose workspace version is there."""
+    return {
+        name: _journey(workspaces, line.source, name)
+        for name, line in in_force.journeys.items()
+        if line.source is not None and line.source in workspaces
+    }
+
+
+def readable(in_force: wire.InForce, workspaces: Collection[str]) -> wire.InForce:
+    """What is in force, with only these workspace versions.
+
+    Where others are needed their people follow the newest version of the journey, and shadows end: a
+    workspace that nobody can run must not keep people from publishing one that runs.
+    """
+    lines = {}
+    for name, line in in_force.journeys.items():
+        older = {
+            version: one
+            if one.policy == "follow" or one.source in workspaces
+            else wire.OlderVersion(
+                policy="follow", source=one.source, to=line.version, moves={}, longer_ms={}, at_ms=one.at_ms
+            )
+            for version, one in line.older.items()
+        }
+        lines[name] = replace(line, older=older)
+        if line.shadow_source not in workspaces:
+            lines[name] = replace(lines[name], shadow=None, shadow_source=None)
+    return replace(in_force, journeys=lines)
+
+
 def compose(
     in_force: wire.InForce,
     workspaces: Mapping[str, Workspace],
@@ -256,16 +289,9 @@ def without_left(in_force: wire.InForce, people: Mapping[Cell, int], now_ms: int
             or now_ms - one.at_ms < KEPT_MS
             or _leads_on(line, version, name, inside)
         }
-        lines[name] = _with_older(line, older)
+        lines[name] = replace(line, older=older)
     kept = {name: line for name, line in lines.items() if line.version or line.shadow or line.older}
-    return wire.InForce(
-        workspace=in_force.workspace,
-        version=in_force.version,
-        serial=in_force.serial,
-        journeys=kept,
-        history=in_force.history,
-        at_ms=in_force.at_ms,
-    )
+    return replace(in_force, journeys=kept)
 
 
 def _leads_on(line: wire.JourneyLine, version: str, name: str, inside: Collection[tuple[str, str]]) -> bool:
@@ -277,16 +303,6 @@ def _leads_on(line: wire.JourneyLine, version: str, name: str, inside: Collectio
             if at == version:
                 return True
     return False
-
-
-def _with_older(line: wire.JourneyLine, older: dict[str, wire.OlderVersion]) -> wire.JourneyLine:
-    return wire.JourneyLine(
-        version=line.version,
-        source=line.source,
-        shadow=line.shadow,
-        shadow_source=line.shadow_source,
-        older=older,
-    )
 
 
 def _journey(workspaces: Mapping[str, Workspace], source: str, name: str) -> Journey:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import structlog
+
 from schemas import wire
 from workers.core.compile import compile_workspace
 from workers.core.lineage import is_shadow
@@ -13,21 +15,26 @@ from workers.core.releases import (
     compose,
     fates,
     needed,
+    newest_journeys,
     next_in_force,
+    readable,
     without_left,
 )
 from workers.errors import Misconfigured
 from workers.versions.published import forgotten, version_records
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from schemas.fields import JourneyCondition
-    from schemas.workspace import Workspace
+    from schemas.workspace import Journey, Workspace
     from workers.core.plan import Plan
     from workers.core.releases import Cell, Change, Fate, Wishes
     from workers.versions.bundle import Bundle
     from workers.versions.published import Published
+
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -58,25 +65,25 @@ def propose(
 
     Raises:
         BadWorkspace: the bundle does not lint.
-        Misconfigured: a wish names a journey that does not exist, or what is published cannot be read.
+        Misconfigured: a wish names a journey that does not exist.
     """
     name = bundle.name
     previous = published.in_force.get(name)
     workspaces: dict[str, Workspace] = {}
+    before: dict[str, Journey] = {}
     if previous is not None:
-        workspaces = {
-            version: published.bundle(name, version).load().workspace for version in needed(previous)
-        }
+        workspaces = _workspaces(published, name, needed(previous))
+        before = newest_journeys(previous, workspaces)
+        previous = readable(previous, workspaces)
     workspaces[bundle.version] = bundle.load().workspace
-    before = compose(previous, workspaces)[0].journeys if previous is not None else ()
-    known = {journey.journey for journey in (*before, *workspaces[bundle.version].journeys)}
+    known = before.keys() | {journey.journey for journey in workspaces[bundle.version].journeys}
     unknown = sorted({*wishes.policies, *wishes.moves, *wishes.shadows} - known)
     if unknown:
         raise Misconfigured(f"there is no journey {unknown[0]!r}; there are {', '.join(sorted(known))}")
     try:
         in_force, changes = next_in_force(
             previous,
-            {journey.journey: journey for journey in before},
+            before,
             workspaces[bundle.version],
             publication,
             wishes,
@@ -99,6 +106,17 @@ def propose(
         [*content, in_force],
         list(forgotten(published, name, kept)),
     )
+
+
+def _workspaces(published: Published, name: str, versions: Iterable[str]) -> dict[str, Workspace]:
+    """Those of these versions that can be read."""
+    found = {}
+    for version in sorted(versions):
+        try:
+            found[version] = published.bundle(name, version).load().workspace
+        except Misconfigured as error:
+            log.warning("workspace.unreadable", version=version, detail=str(error))
+    return found
 
 
 def rolled_back_to(published: Published, name: str, version: str | None) -> str:

@@ -238,3 +238,17 @@ def test_who_is_inside_is_counted_by_the_newest_row_of_each() -> None:
         Cell("user", "other", "v1", "0"): 1,
         Cell("account", "upsell", "v1", "1"): 1,
     }
+
+
+def test_a_version_that_nobody_can_run_does_not_keep_people_from_publishing() -> None:
+    """Its people follow; those of the journeys that can be read are where they were."""
+    topic = Topic()
+    topic.publish(FIRST)
+    topic.publish(SECOND, policies={"upsell": "pin"})
+    (older,) = topic.published.in_force["shop"].journeys["upsell"].older
+    topic.write([], [f"shop@{FIRST.version}".encode(), f"shop@{SECOND.version}".encode()])
+    people = {Cell("user", "upsell", older, "0"): 1}
+    proposal = topic.publish(bundle("wait: 3d", "send: {email: mail}"), people)
+    ((fate),) = proposal.fates
+    assert (fate.version, fate.step) == (proposal.in_force.journeys["upsell"].version, "0")
+    assert Loader().load(topic.published, "shop").serial == 3
