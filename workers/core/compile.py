@@ -104,7 +104,11 @@ def _compile_subject(
     asking: tuple[Journey | Segment, ...] = (*everything, *groups)
     names = _Names(slots, (*ours, *(pin.journey for pin in pins)), zones)
     plans = [
-        replace(_compile_journey(journey, names, slots), running=more.running.get(journey.journey, RUNNING))
+        replace(
+            _compile_journey(journey, names, slots),
+            version=more.versions.get(journey.journey) or journey_version(journey),
+            running=more.running.get(journey.journey, RUNNING),
+        )
         for journey in ours
     ]
     plans += [

@@ -12,7 +12,7 @@ from workers.core.commands import RecordConversion, Transition
 from workers.core.comparisons import compile_path, is_same
 from workers.core.decisions import goal_decision
 from workers.core.ids import stable_id
-from workers.core.lineage import carry, governing
+from workers.core.lineage import UNKNOWN, UNKNOWN_RETRY_MS, carry, governing
 from workers.core.plan import WaitStepPlan
 from workers.core.progress import pruned, with_enrollment
 from workers.core.steps import end, run_steps, wait
@@ -61,7 +61,8 @@ def resume(
 
     The version that governs the enrollment now (:func:`workers.core.lineage.carry`) is followed, if it has
     the step: at a wait the enrollment goes on behind it, at any other step with that step. Otherwise the
-    enrollment ends (``version_gone``). A wait that became longer goes on; in a paused journey it is held.
+    enrollment ends (``version_gone``). Of a version that is not known here yet it waits. A wait that became
+    longer goes on; in a paused journey it is held.
     """
     enrollment = progress.enrollment(enrollment_id)
     if enrollment is None or enrollment.due_ms is None or now_ms < enrollment.due_ms:
@@ -70,17 +71,26 @@ def resume(
     # The timer has fired: there is none to cancel.
     fired = replace(enrollment, timer_id=None)
     journey, enrollment, reason = carry(plan, fired)
+    if reason == UNKNOWN:
+        return wait(enrollment, progress, [], now_ms + UNKNOWN_RETRY_MS)
     if journey is None or journey.running.condition == "stopped":
         return end(plan.subject, enrollment, progress, reason or "stopped", values={}, now_ms=now_ms)
     if enrollment.due_ms is not None and enrollment.due_ms > now_ms:
         return wait(enrollment, progress, [], enrollment.due_ms)
     if journey.running.condition == "paused":
         return Transition(with_enrollment(progress, enrollment))
+    return _go_on(journey, enrollment, facts, progress, now_ms)
+
+
+def _go_on(
+    journey: JourneyPlan, enrollment: Enrollment, facts: Facts, progress: Progress, now_ms: int
+) -> Transition:
+    """Behind the wait at the enrollment's step, or with the step."""
     step = journey.steps[enrollment.step]
     enrollment = replace(enrollment, due_ms=None, version=journey.version)
     following = step.next if isinstance(step, WaitStepPlan) else step.path
     if following is None:
-        return end(plan.subject, enrollment, progress, "completed", values={}, now_ms=now_ms)
+        return end(journey.subject, enrollment, progress, "completed", values={}, now_ms=now_ms)
     return run_steps(journey, replace(enrollment, step=following), facts, progress, now_ms)
 
 

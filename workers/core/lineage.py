@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from workers.core.ids import bucket
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from schemas.fields import JourneyCondition
     from schemas.workspace import Journey
@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 
 SPREAD_MS: Final = 600_000
 """Those whose wait is over because it became shorter go on within ten minutes, not all in one second."""
+
+UNKNOWN: Final = "version_unknown"
+"""A version that this worker has not heard of yet: its people are left as they are until it has."""
+
+UNKNOWN_RETRY_MS: Final = 60_000
+"""When somebody of an unknown version is looked at again: a worker is behind for seconds, or refuses it."""
 
 SHADOW_MARK: Final = "~shadow"
 """Behind a journey's name: its shadow, whose history is kept apart from that of the journey itself."""
@@ -88,20 +94,22 @@ class Pinned:
 class Lines:
     """What is in force beside a workspace's own journeys: older versions, shadows, pauses.
 
-    ``moves`` by journey and version; ``running`` by journey, the missing ones run.
+    ``moves`` by journey and version; ``running`` by journey, the missing ones run. ``versions`` are those of
+    the newest journeys as they were published, by another Brimful perhaps, which hashes them otherwise.
     """
 
     pinned: tuple[Pinned, ...] = ()
     shadows: tuple[Journey, ...] = ()
     moves: Mapping[str, Mapping[str, Move]] = field(default_factory=dict)
     running: Mapping[str, Running] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
 
 
 class Carried(NamedTuple):
     """An enrollment in the version that governs it now.
 
-    ``journey`` is None where there is none, with the ``reason``: journey_gone, or version_gone where the
-    enrollment's step has no successor.
+    ``journey`` is None where there is none, with the ``reason``: journey_gone, version_gone where the
+    enrollment's step has no successor, or :data:`UNKNOWN`.
     """
 
     journey: JourneyPlan | None
@@ -112,42 +120,56 @@ class Carried(NamedTuple):
 def carry(plan: SubjectPlan, enrollment: Enrollment) -> Carried:
     """The enrollment as its journey's versions have it now: its version, its step, its due time.
 
-    A version that nothing is known of is followed by the newest one, if that has the step.
+    Of a workspace that was not published, an older version is followed by the newest, if that has the step.
+    Of a published one every version that people are inside of is known; where one is not, this worker is
+    behind those who put the enrollment there, and must not guess (:data:`UNKNOWN`).
     """
-    moves = plan.moves.get(enrollment.journey, {})
-    version, step, due_ms = enrollment.version, enrollment.step, enrollment.due_ms
-    while (move := moves.get(version)) is not None:
+    moved = enrollment
+    for move in _moves(plan, enrollment):
         if move.to is None:
             return Carried(None, enrollment, "journey_gone")
-        successor = move.steps.get(step, step)
-        if successor is None:
+        step = move.steps.get(moved.step, moved.step)
+        if step is None:
             return Carried(None, enrollment, "version_gone")
-        longer_ms = move.longer_ms.get(step, 0)
-        if due_ms is not None and longer_ms:
-            earliest_ms = move.at_ms + SPREAD_MS * bucket("follow", enrollment.id) // 10_000
-            due_ms = (
-                due_ms + longer_ms if longer_ms > 0 else min(due_ms, max(due_ms + longer_ms, earliest_ms))
-            )
-        version, step = move.to, successor
-    journey = plan.pinned.get((enrollment.journey, version)) or plan.journeys.get(enrollment.journey)
-    if journey is None:
-        return Carried(None, enrollment, "journey_gone")
-    if step not in journey.steps:
-        return Carried(None, enrollment, "version_gone")
-    if version == enrollment.version == journey.version:
-        return Carried(journey, enrollment)
-    version = version if (enrollment.journey, version) in plan.pinned else journey.version
-    return Carried(journey, replace(enrollment, version=version, step=step, due_ms=due_ms))
+        moved = replace(moved, version=move.to, step=step, due_ms=_due_ms(moved, move))
+    journey = plan.version(moved.journey, moved.version)
+    may_guess = not plan.inside or is_shadow(moved.journey)
+    if not may_guess and (journey is None or journey.version != moved.version):
+        return Carried(None, enrollment, UNKNOWN)
+    if journey is None or moved.step not in journey.steps:
+        return Carried(None, enrollment, "journey_gone" if journey is None else "version_gone")
+    return Carried(
+        journey, moved if moved.version == journey.version else replace(moved, version=journey.version)
+    )
+
+
+def _moves(plan: SubjectPlan, enrollment: Enrollment) -> Iterator[Move]:
+    """The moves from an enrollment's version on, in their order."""
+    moves, version = plan.moves.get(enrollment.journey, {}), enrollment.version
+    while (move := moves.get(version)) is not None:
+        yield move
+        if move.to is None:
+            return
+        version = move.to
+
+
+def _due_ms(enrollment: Enrollment, move: Move) -> int | None:
+    """When a wait that was made longer or shorter is over, counted from its beginning."""
+    due_ms, longer_ms = enrollment.due_ms, move.longer_ms.get(enrollment.step, 0)
+    if due_ms is None or longer_ms >= 0:
+        return due_ms if due_ms is None else due_ms + longer_ms
+    earliest_ms = move.at_ms + SPREAD_MS * bucket("follow", enrollment.id) // 10_000
+    return min(due_ms, max(due_ms + longer_ms, earliest_ms))
 
 
 def governing(plan: SubjectPlan, enrollment: Enrollment) -> JourneyPlan | None:
     """The version whose exits and goal hold for an enrollment, ended ones too; None: there is none."""
     if not plan.moves and not plan.pinned:
         return plan.journeys.get(enrollment.journey)
-    moves, version = plan.moves.get(enrollment.journey, {}), enrollment.version
-    while (move := moves.get(version)) is not None and move.to is not None:
+    version: str | None = enrollment.version
+    for move in _moves(plan, enrollment):
         version = move.to
-    return plan.pinned.get((enrollment.journey, version)) or plan.journeys.get(enrollment.journey)
+    return plan.version(enrollment.journey, version or "")
 
 
 def held(enrollment: Enrollment) -> Enrollment:

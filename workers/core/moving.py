@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from workers.core.commands import SetTimer, Transition
 from workers.core.ids import stable_id
-from workers.core.lineage import carry, is_held
+from workers.core.lineage import UNKNOWN, carry, is_held
 from workers.core.progress import with_enrollment
 from workers.core.steps import end
 
@@ -34,6 +34,8 @@ def realign(plan: SubjectPlan, progress: Progress, now_ms: int) -> Transition:
         if not before.is_active:
             continue
         journey, enrollment, reason = carry(plan, before)
+        if reason == UNKNOWN:
+            continue
         if journey is None or journey.running.condition == "stopped":
             ended = end(plan.subject, before, now, reason or "stopped", values={}, now_ms=now_ms)
             now, commands = ended.progress, [*commands, *ended.commands]

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from schemas import wire
 from workers.core.alignment import align
 from workers.core.compile import journey_version
-from workers.core.lineage import Lines, Move, Pinned, Running, carry
+from workers.core.lineage import Lines, Move, Pinned, Running, carry, is_shadow
 from workers.core.progress import ELIGIBLE_MAX_AGE_MS, Enrollment, TriggerFacts
 
 if TYPE_CHECKING:
@@ -225,6 +225,28 @@ def readable(in_force: wire.InForce, workspaces: Collection[str]) -> wire.InForc
     return replace(in_force, journeys=lines)
 
 
+def with_strays(in_force: wire.InForce, people: Mapping[Cell, int]) -> wire.InForce:
+    """What is in force, with the versions of people who are inside and of which nothing was published.
+
+    They come from workers that ran a folder. Their steps are taken for those of the same path.
+    """
+    lines = dict(in_force.journeys)
+    for cell in people:
+        line = lines.get(cell.journey, wire.JourneyLine(older={}))
+        if is_shadow(cell.journey) or cell.version == line.version or cell.version in line.older:
+            continue
+        stray = wire.OlderVersion(
+            policy="follow",
+            source=in_force.version,
+            to=line.version,
+            moves={},
+            longer_ms={},
+            at_ms=in_force.at_ms,
+        )
+        lines[cell.journey] = replace(line, older={**line.older, cell.version: stray})
+    return replace(in_force, journeys=lines)
+
+
 def compose(
     in_force: wire.InForce,
     workspaces: Mapping[str, Workspace],
@@ -252,9 +274,10 @@ def compose(
                 journey = _journey(workspaces, older.source, name)
                 pinned.append(Pinned(journey, version, older.policy == "pin"))
     running = {state.journey: running_of(state) for state in states}
+    versions = {name: line.version for name, line in in_force.journeys.items() if line.version is not None}
     newest = workspaces[in_force.version]
     composed = newest.model_copy(update={"journeys": tuple(journeys)})
-    return composed, Lines(tuple(pinned), tuple(shadows), moves, running)
+    return composed, Lines(tuple(pinned), tuple(shadows), moves, running, versions)
 
 
 def running_of(state: wire.JourneyState) -> Running:

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from schemas import wire
 from workers.core.ids import stable_id
 from workers.core.merge import merge_activity, merge_counts, merge_latest, merge_progress, merge_traits
+from workers.core.moving import realign
 from workers.core.progress import Progress
 from workers.errors import Refused
 from workers.identity.places import Rows, is_erased, move_member, take_out
@@ -180,6 +181,8 @@ def _merge_rows(merged: wire.Merged, identity: Identity, view: View, parts: Engi
         last_ms = merge_latest(mine.last_ms, engagement.last_ms)
         view.table(ENGAGEMENT).put(key, EngagementRow(last_ms, merge_counts(mine.count, engagement.count)))
     subject = Subject("user", key, view, parts)
+    # What brought others in line with the versions in force, the end of a pause say, may have passed them by.
+    subject.take(realign(subject.plan, subject.progress, now_ms), now_ms)
     subject.follow(now_ms, now_ms)
     subject.join(_row(rows, USERS.scores), _row(rows, USERS.memberships), now_ms)
     theirs: Identity = _row(rows, IDENTITIES) or Identity()

@@ -186,7 +186,7 @@ def _publish(
         version=bundle.version, at_ms=SystemClock().now_ms(), by=by or _who(), message=message
     )
     previous = published.in_force.get(bundle.name)
-    people = read_inside(settings, _silent) if previous is not None else {}
+    people = read_inside(settings, _silent)
     try:
         proposal = propose(published, bundle, publication, wishes, people)
     except BadWorkspace as error:

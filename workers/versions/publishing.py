@@ -18,6 +18,7 @@ from workers.core.releases import (
     newest_journeys,
     next_in_force,
     readable,
+    with_strays,
     without_left,
 )
 from workers.errors import Misconfigured
@@ -90,7 +91,7 @@ def propose(
         )
     except TooManyVersionsError as error:
         raise Misconfigured(str(error)) from error
-    in_force = without_left(in_force, people, publication.at_ms)
+    in_force = with_strays(without_left(in_force, people, publication.at_ms), people)
     plan = compile_workspace(*compose(in_force, workspaces, published.states_of(name)))
     kept = needed(in_force) | {one.version for one in in_force.history}
     content = (

@@ -11,8 +11,8 @@ from tests.unit.core.kit import journey
 from tests.unit.core.releases_kit import BANNER, DAY, HOUR, MAIL, OFFER, START, WAIT, Publisher
 from workers.core.alignment import align
 from workers.core.compile import compile_workspace
-from workers.core.lineage import SPREAD_MS
-from workers.core.releases import Cell, Wishes, without_left
+from workers.core.lineage import SPREAD_MS, UNKNOWN_RETRY_MS
+from workers.core.releases import Cell, Wishes, compose, fates, with_strays, without_left
 
 STEPS = [BANNER, WAIT, MAIL]
 BRANCH: dict[str, Any] = {
@@ -348,3 +348,37 @@ def test_what_is_said_about_an_edit_is_no_edit() -> None:
         for one in (edited(STEPS), said)
     ]
     assert plans[0].user.journeys["upsell"].version == plans[1].user.journeys["upsell"].version
+
+
+def test_a_worker_that_is_behind_leaves_people_of_newer_versions_as_they_are() -> None:
+    """A partition came to a worker that has not read, or refuses, what its people run: it must not guess."""
+    publisher = waiting()
+    behind = publisher.plan.user
+    publisher.publish(edited([OFFER, *STEPS]))
+    publisher.sweep()
+    ahead, publisher.world.plan = publisher.world.plan, behind
+    publisher.sweep()
+    publisher.world.advance(2 * DAY)
+    (inside,) = publisher.world.progress.enrollments
+    assert (inside.version, inside.step) == (publisher.version(), "2")
+    publisher.world.plan = ahead
+    publisher.world.advance(UNKNOWN_RETRY_MS)
+    assert publisher.world.sent() == ["banner", "mail"]
+
+
+@pytest.mark.parametrize(
+    ("step", "journeys", "stuck"),
+    [("1", [edited(STEPS)], False), ("7", [edited(STEPS)], True), ("1", [], True)],
+)
+def test_people_of_a_folders_version_follow_the_first_publication(
+    step: str, journeys: list[Any], stuck: bool
+) -> None:
+    """Workers ran a folder before: nothing was published of what people are inside of."""
+    publisher = Publisher()
+    publisher.publish(*journeys)
+    assert publisher.in_force is not None
+    people = {Cell("user", "upsell", "of the folder", step): 2}
+    known = with_strays(publisher.in_force, people)
+    plan = compile_workspace(*compose(known, publisher.workspaces))
+    (fate,) = fates(plan, people)
+    assert (fate.people, fate.is_stuck) == (2, stuck)
