@@ -16,8 +16,9 @@ from tests.unit.stream.kit import Rec
 from workers.core.releases import Wishes
 from workers.engine import EngineLogic
 from workers.engine_metrics import SignalMetrics
-from workers.scheduler.realigning import CHUNK
+from workers.scheduler.realigning import CHUNK, People
 from workers.shell import EngineParts
+from workers.signals.sweep import Chunk
 from workers.state import USERS
 from workers.stream.batch import TP, Batch
 from workers.stream.decide import apply_items, fire_timers, take_notices
@@ -218,3 +219,20 @@ def test_a_workspace_that_was_not_published_moves_nobody(tmp_path: Path) -> None
     partition.use()
     assert partition.notices == []
     partition.store.close()
+
+
+@pytest.mark.parametrize(
+    "stale",
+    [
+        People("user", USERS.progress.prefix, "what was in force before"),
+        Chunk("user", USERS.activity.prefix, "the segments before"),
+    ],
+)
+def test_what_a_logic_before_left_to_do_is_dropped(partition: Partition, stale: Any) -> None:
+    """Its successor began anew: going on with half a sweep would say that all of it was done."""
+    partition.publish(BANNER, WAIT, MAIL)
+    partition.work()
+    partition.enter("u1")
+    view = View(partition.store.get)
+    partition.logic.notices([stale], view, partition.now_ms)
+    assert (view.changes(), view.effects) == ({}, [])
