@@ -19,6 +19,7 @@ import workers.local.commands
 import workers.plan_commands
 import workers.propensity_commands
 import workers.segment_commands
+import workers.versions.commands
 import workers.workspace_commands
 from workers import processes, telemetry
 from workers.errors import BrimfulError
@@ -43,6 +44,8 @@ cli.add_typer(workers.segment_commands.cli, name="segment")
 cli.add_typer(workers.consent_commands.cli, name="consent")
 cli.add_typer(workers.erasure.commands.cli)
 cli.add_typer(schemas.commands.cli, name="schemas")
+cli.add_typer(workers.versions.commands.cli)
+cli.add_typer(workers.versions.commands.journeys, name="journey")
 cli.add_typer(workers.imports.commands.cli, name="import")
 
 ALL = "all"

@@ -9,13 +9,14 @@ from msgspec.structs import replace
 from schemas import wire
 from workers.identity import erasing, merging
 from workers.scheduler.agent import Scheduler
+from workers.scheduler.realigning import People, Realigning
 from workers.signals.account_traits import AccountTraitSignals
 from workers.signals.accounts import AccountSignals
 from workers.signals.engagement import Engagements
 from workers.signals.intake import Carried
 from workers.signals.object_sweep import ObjectChunk, ObjectSweep
 from workers.signals.objects import ObjectSignals, tells
-from workers.signals.sweep import Sweep
+from workers.signals.sweep import Chunk, Sweep
 from workers.signals.users import UserSignals
 from workers.stream.batch import TP
 from workers.stream.logic import Quiet
@@ -97,6 +98,7 @@ class EngineLogic(Quiet):
         topics = parts.topics
         self._scheduler = Scheduler(parts)
         self._sweep = Sweep(parts)
+        self._realigning = Realigning(parts)
         self._objects = ObjectSignals(partition, parts)
         self._object_sweep = ObjectSweep(parts, self._objects)
         users = UserSignals(partition, parts)
@@ -131,13 +133,17 @@ class EngineLogic(Quiet):
     def opened(self, store: PartitionStore) -> Sequence[Any]:
         """What a new workspace leaves to do."""
         self._objects.store = store
-        return [*self._object_sweep.opened(store), *self._sweep.opened(store)]
+        return [
+            *self._realigning.opened(store),
+            *self._object_sweep.opened(store),
+            *self._sweep.opened(store),
+        ]
 
     def notices(self, notices: Sequence[Any], view: View, now_ms: int) -> None:
         """Do a part of it."""
-        chunks = [one for one in notices if isinstance(one, ObjectChunk)]
-        self._object_sweep.take(chunks, view, now_ms)
-        self._sweep.take([one for one in notices if not isinstance(one, ObjectChunk)], view, now_ms)
+        self._realigning.take([one for one in notices if isinstance(one, People)], view, now_ms)
+        self._object_sweep.take([one for one in notices if isinstance(one, ObjectChunk)], view, now_ms)
+        self._sweep.take([one for one in notices if isinstance(one, Chunk)], view, now_ms)
 
     async def act(self, effects: Sequence[Any], notify: Notify) -> None:
         """Go on with it."""

@@ -19,6 +19,7 @@ from workers.core.conditions import evaluate, evaluate_none
 from workers.core.decisions import entry_decision, gone_decision
 from workers.core.facts import Moment
 from workers.core.ids import bucket, stable_id
+from workers.core.lineage import is_shadow
 from workers.core.outcome import Outcome
 from workers.core.progress import (
     ACTIVE_MAX,
@@ -54,9 +55,9 @@ class Eligible:
 class Declined:
     """The subject may not enter.
 
-    ``reason`` is already_enrolled, again, too_many_enrollments, too_many_journeys, exited, stale,
-    left_account, or one of
-    require, missing, exclude followed by ``: `` and the condition. ``values`` are those looked at.
+    ``reason`` is paused, draining, stopped, already_enrolled, again, too_many_enrollments,
+    too_many_journeys, exited, stale, left_account, or one of require, missing, exclude followed by ``: ``
+    and the condition. ``values`` are those looked at.
     """
 
     reason: str
@@ -127,10 +128,13 @@ def enroll(
 ) -> Transition:
     """Begin an enrollment, if all that made the subject eligible still holds, and run it to its first wait.
 
-    The version that the plan has now is the one that runs. Who is of the holdout is decided only here,
+    The version that the plan has now is the one that runs, or the pinned one that the subject was found
+    eligible under. Who is of the holdout is decided only here,
     after all other rules, by the subject and the journey's name alone.
     """
-    journey = plan.journeys.get(record.journey)
+    journey = plan.version(record.journey, record.version)
+    if journey is not None and not journey.takes_entries:
+        journey = plan.journeys.get(record.journey)
     if journey is None:
         return Transition(progress, (gone_decision(plan.subject, record, now_ms),))
     facts = facts.of_account(record.account)
@@ -235,7 +239,12 @@ def _decide(journey: JourneyPlan, moment: Moment) -> EntryVerdict:
 
 def _held_back(journey: JourneyPlan, progress: Progress, now_ms: int) -> Declined | None:
     """What the subject's own history says against an entry."""
-    active = sum(1 for held in progress.enrollments if held.is_active)
+    if (refused := journey.running.refuses) is not None:
+        return Declined(refused, {})
+    # A shadow takes no room from the journeys that people see.
+    active = sum(
+        1 for held in progress.enrollments if held.is_active and journey.shadow is is_shadow(held.journey)
+    )
     if active and (inside := progress.active_in(journey.name)) is not None:
         return Declined("already_enrolled", {"enrollment": inside.id})
     entered_at_ms = progress.entered.get(journey.name)

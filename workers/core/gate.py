@@ -25,7 +25,8 @@ class SendRequest:
     ``subject`` is the person, or for the request of an account's journey before it is routed the account.
     ``asked`` is the account's request that the message answers, the same for every id of a person (None for a
     journey of the person's own). ``once``: this template may reach the person once, ever.
-    ``requested_at_ms`` is when the step ran. ``variant`` is the one that chance chose, if any.
+    ``requested_at_ms`` is when the step ran. ``variant`` is the one that chance chose, if any. What a
+    ``shadow`` asks for is decided, and neither sent nor remembered.
     """
 
     id: str
@@ -44,6 +45,7 @@ class SendRequest:
     requested_at_ms: int
     asked: str | None = None
     variant: str | None = None
+    shadow: bool = False
 
 
 @dataclass(frozen=True, slots=True)

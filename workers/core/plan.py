@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from workers.core.lineage import RUNNING, Move, Running
 from workers.core.object_plan import NO_OBJECTS, NO_TYPES, ObjectsPlan, TypesPlan
 from workers.core.scores import ScorePlans
 from workers.core.step_plans import BranchStepPlan, SendStepPlan, StepPlan, WaitStepPlan
@@ -87,7 +88,9 @@ class JourneyPlan:
     ``again_after_ms``: from one entry to the next that is allowed; None: never again. ``exit_events`` holds
     for each event the predicates of which one must match (None matches all); ``exit_slots`` are the windows
     that remember these events until the enrolment has looked. ``exit_traits`` are the subject's own,
-    ``exit_account_traits`` those of a user's account. ``holdout_bp`` is in basis points.
+    ``exit_account_traits`` those of a user's account. ``holdout_bp`` is in basis points. What a ``shadow``
+    does is recorded, and nothing else. Without ``takes_entries`` not even those enter who were found eligible
+    under this version before it was replaced.
     """
 
     name: str
@@ -117,6 +120,9 @@ class JourneyPlan:
     looking: frozenset[str] = frozenset()
     """The paths of the steps that wait for what is known of the subject: a condition, a date in a field."""
     exit_account_traits: tuple[str, ...] = ()
+    running: Running = RUNNING
+    shadow: bool = False
+    takes_entries: bool = True
 
     def exits_on(self, event: str, properties: Mapping[str, Any]) -> bool:
         """Whether the event ends an enrollment."""
@@ -191,7 +197,9 @@ class SubjectPlan:
     ``retentions_ms`` is the retention of each plain slot by its id. ``message_memory_ms`` is the longest time
     that a condition looks back for messages. ``measures`` are the slots that are not plain, by their ids;
     ``truths`` are to be followed (``workers.core.slots.follow``) whenever traits change. ``segments``,
-    ``scores`` and ``objects`` are those of subjects of this kind.
+    ``scores`` and ``objects`` are those of subjects of this kind. ``pinned`` are older versions, by journey
+    and version, whose people finish them; ``moves`` by the same are for people who go on in another version.
+    ``inside`` changes with whatever those inside are to be brought in line with; empty where that is nothing.
     """
 
     subject: SubjectType
@@ -208,6 +216,13 @@ class SubjectPlan:
     """The journeys whose people are looked at when anything about them changes: see ``core.watching``."""
     account_exits: Mapping[str, tuple[JourneyPlan, ...]] = field(default_factory=dict)
     objects: ObjectsPlan = NO_OBJECTS
+    pinned: Mapping[tuple[str, str], JourneyPlan] = field(default_factory=dict)
+    moves: Mapping[str, Mapping[str, Move]] = field(default_factory=dict)
+    inside: str = ""
+
+    def version(self, journey: str, version: str) -> JourneyPlan | None:
+        """A version of a journey if it is still in use, else the newest; None: there is no such journey."""
+        return self.pinned.get((journey, version)) or self.journeys.get(journey)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -28,7 +28,8 @@ def request_of(
 ) -> SendRequest:
     """The message that a step wants to send; its id is the same whenever the step runs on this visit."""
     return SendRequest(
-        id=stable_id("message", journey.name, enrollment.id, step.path, str(enrollment.visit)),
+        # With the template: in another version of the journey the same path may be another message.
+        id=stable_id("message", journey.name, enrollment.id, step.path, step.template, str(enrollment.visit)),
         subject_type=journey.subject,
         subject=subject,
         account=enrollment.account,
@@ -42,6 +43,7 @@ def request_of(
         once=step.once,
         holdout=enrollment.holdout,
         requested_at_ms=now_ms,
+        shadow=journey.shadow,
     )
 
 
@@ -52,6 +54,8 @@ def send_to_person(
     verdict = decide_send(request, facts, progress, now_ms)
     if isinstance(verdict, Skip):
         return Transition(progress, (send_decision(request, "skip", verdict.reason, verdict.values, now_ms),))
+    if request.shadow:
+        return Transition(progress, (send_decision(request, "would_send", "shadow", verdict.values, now_ms),))
     progress = with_once(progress, once_key(request))
     if request.holdout:
         return Transition(progress, (send_decision(request, "would_send", None, verdict.values, now_ms),))
@@ -67,8 +71,9 @@ def ask_members(
     """Ask for a message to members of an account. Each member's gate decides on its own later."""
     if was_sent(progress, request.id):
         return Transition(progress, (send_decision(request, "skip", "already_sent", {}, now_ms),))
-    if request.holdout:
-        return Transition(progress, (send_decision(request, "would_request", None, {}, now_ms),))
+    if request.holdout or request.shadow:
+        reason = "shadow" if request.shadow else None
+        return Transition(progress, (send_decision(request, "would_request", reason, {}, now_ms),))
     command = RequestMessage(
         id=request.id,
         account=request.subject,
@@ -100,8 +105,9 @@ def call_webhook(
     """
     if was_sent(progress, request.id):
         return Transition(progress, (send_decision(request, "skip", "already_sent", {}, now_ms),))
-    if request.holdout:
-        return Transition(progress, (send_decision(request, "would_send", None, {}, now_ms),))
+    if request.holdout or request.shadow:
+        reason = "shadow" if request.shadow else None
+        return Transition(progress, (send_decision(request, "would_send", reason, {}, now_ms),))
     message = _message(request, None, context, now_ms)
     called = SentMessage(request.id, request.channel, (), now_ms)
     decision = send_decision(request, "send", None, {}, now_ms)
@@ -116,7 +122,7 @@ def answer_request(
     ``facts`` and ``progress`` are the person's. Templates see the person's traits as they are now, and the
     account's and the event's as they were when the step ran.
     """
-    journey = plan.account.journeys.get(record.journey)
+    journey = plan.account.version(record.journey, record.version)
     step = journey.steps.get(record.step) if journey is not None else None
     request = SendRequest(
         id=record.id,

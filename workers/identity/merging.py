@@ -21,6 +21,7 @@ from workers.core.consent import TRAIT, known
 from workers.core.consent import merge as merge_consents
 from workers.core.ids import stable_id
 from workers.core.merge import merge_activity, merge_counts, merge_latest, merge_progress, merge_traits
+from workers.core.moving import realign
 from workers.core.progress import Progress
 from workers.errors import Refused
 from workers.identity.places import Rows, is_erased, move_member, take_out
@@ -188,6 +189,8 @@ def _merge_rows(merged: wire.Merged, identity: Identity, view: View, parts: Engi
     if relations is not None:
         join(relations, key, view, parts)
     subject = Subject("user", key, view, parts)
+    # What brought others in line with the versions in force, the end of a pause say, may have passed them by.
+    subject.take(realign(subject.plan, subject.progress, now_ms), now_ms)
     subject.follow(now_ms, now_ms)
     subject.join(_row(rows, USERS.scores), _row(rows, USERS.memberships), now_ms)
     theirs: Identity = _row(rows, IDENTITIES) or Identity()

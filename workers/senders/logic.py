@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 import structlog
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from schemas.fields import DeliveryOutcome
-    from workers.core.templates import Templates
+    from workers.core.templates import CompiledTemplate
     from workers.senders.channels.base import Channel
     from workers.senders.metrics import SenderMetrics
     from workers.stream.batch import TP, Batch
@@ -49,6 +49,14 @@ CALLS_AT_ONCE = 64
 """Deliveries of one partition under way at the same time, at most."""
 
 
+class TemplateSource(Protocol):
+    """Gives the templates of the workspace that runs; another one may run for the next message."""
+
+    def get(self, name: str, /) -> CompiledTemplate | None:
+        """The template; None where there is none of that name."""
+        ...
+
+
 @dataclass(frozen=True)
 class SenderParts:
     """What the senders of all partitions share.
@@ -57,7 +65,7 @@ class SenderParts:
     of topics to their full names.
     """
 
-    templates: Templates
+    templates: TemplateSource
     channels: Mapping[str, Channel]
     unsubscribe_url: Callable[[Message], str]
     topics: Callable[[str], str]

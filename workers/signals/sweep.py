@@ -32,10 +32,11 @@ SWEPT = Table("segments_swept", b"v", str)
 
 
 class Chunk(NamedTuple):
-    """The next subjects to look at: of a kind, from a storage key on."""
+    """The next subjects to look at: of a kind, from a storage key on, for a version of the segments."""
 
     kind: SubjectType
     start: bytes
+    version: str
 
 
 class Sweep:
@@ -57,18 +58,20 @@ class Sweep:
             stored = store.get(SWEPT.key(kind.encode()))
             if version != (SWEPT.decode(stored) if stored is not None else ""):
                 log.info("segments.sweep", kind=kind, version=version)
-                chunks.append(Chunk(kind, TABLES[kind].activity.prefix))
+                chunks.append(Chunk(kind, TABLES[kind].activity.prefix, version))
         return chunks
 
     def take(self, chunks: Sequence[Any], view: View, now_ms: int) -> None:
         """Look at the subjects of the chunks, and ask for the next when that is committed."""
         assert self._store is not None, "the partition is open"
-        for kind, start in chunks:
+        for kind, start, version in chunks:
+            if version != self._versions[kind]:
+                continue  # of the workspace before this one; its successor began anew
             prefix = TABLES[kind].activity.prefix
             found = self._store.scan(prefix, start, CHUNK)
             for stored_key, _ in found:
                 Subject(kind, stored_key[len(prefix) :], view, self._parts).settle(now_ms, None)
             if len(found) == CHUNK:
-                view.after_commit(Chunk(kind, found[-1][0] + b"\0"))
+                view.after_commit(Chunk(kind, found[-1][0] + b"\0", version))
             else:
                 view.table(SWEPT).put(kind.encode(), self._versions[kind])
