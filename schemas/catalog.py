@@ -91,6 +91,7 @@ _SCHEDULED = (
     records.MemberScore,
 )
 _IDENTITY = (records.PersonMerged, records.FeedMoved, records.PersonErased)
+_WORKSPACE = (records.InForce, records.PublishedVersion, records.VersionPart, records.JourneyState)
 
 
 def _decode_product_event(payload: bytes) -> wire.ProductEvent:
@@ -136,7 +137,7 @@ SCHEMAS: Final[tuple[RecordSchema, ...]] = (
         written_by_us=False,
     ),
     _schema("imports", records.ImportCheckpoint, (records.ImportCheckpoint,), wire.decode_import_checkpoint),
-    _schema("workspace", records.PublishedWorkspace, (records.PublishedWorkspace,), None),
+    _schema("workspace", records.WorkspaceRecord, _WORKSPACE, wire.decode_workspace),
 )
 
 TOPICS: Final[dict[str, RecordSchema]] = {topic: schema for schema in SCHEMAS for topic in schema.topics}

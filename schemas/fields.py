@@ -67,6 +67,8 @@ EngagementType: TypeAlias = Literal[
 ConsentState: TypeAlias = Literal["opted_in", "opted_out", "unknown"]
 Crossing: TypeAlias = Literal["entered", "left"]
 MergeCause: TypeAlias = Literal["identify", "alias"]
+EditPolicy: TypeAlias = Literal["pin", "follow", "drain"]
+JourneyCondition: TypeAlias = Literal["running", "paused", "draining", "stopped"]
 FeedForm: TypeAlias = Literal["banner", "post", "modal", "tooltip", "checklist", "tour", "chat"]
 DeadLetterReason: TypeAlias = Literal[
     "unreadable", "invalid", "too_large", "future", "no_subject", "handler_error"

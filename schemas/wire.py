@@ -25,14 +25,12 @@ from schemas.fields import (
     Channel,
     Count,
     Crossing,
-    DeadLetterReason,
     DecisionKind,
     DeliveryOutcome,
     EngagementType,
     EventType,
     MessageId,
     Millis,
-    Position,
     ScoreDirection,
     SubjectType,
     Text,
@@ -60,8 +58,18 @@ from schemas.wire_identity import Released as Released  # noqa: PLC0414
 from schemas.wire_objects import ObjectAttributes as ObjectAttributes  # noqa: PLC0414
 from schemas.wire_objects import ObjectsChanged as ObjectsChanged  # noqa: PLC0414
 from schemas.wire_objects import ObjectValues as ObjectValues  # noqa: PLC0414
+from schemas.wire_operations import DeadLetter as DeadLetter  # noqa: PLC0414
+from schemas.wire_operations import ImportCheckpoint as ImportCheckpoint  # noqa: PLC0414
 from schemas.wire_subjects import Backfilled as Backfilled  # noqa: PLC0414
 from schemas.wire_subjects import ConsentChange as ConsentChange  # noqa: PLC0414
+from schemas.wire_workspace import InForce as InForce  # noqa: PLC0414
+from schemas.wire_workspace import JourneyLine as JourneyLine  # noqa: PLC0414
+from schemas.wire_workspace import JourneyState as JourneyState  # noqa: PLC0414
+from schemas.wire_workspace import OlderVersion as OlderVersion  # noqa: PLC0414
+from schemas.wire_workspace import Publication as Publication  # noqa: PLC0414
+from schemas.wire_workspace import PublishedVersion as PublishedVersion  # noqa: PLC0414
+from schemas.wire_workspace import VersionPart as VersionPart  # noqa: PLC0414
+from schemas.wire_workspace import WorkspaceRecord as WorkspaceRecord  # noqa: PLC0414
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -401,23 +409,6 @@ class Feed(Record, frozen=True, kw_only=True):
     updated_at_ms: Millis
 
 
-class DeadLetter(Record, frozen=True, kw_only=True):
-    """A record that could not be read or handled, with where it lies and why."""
-
-    id: Text
-    app: Text
-    topic: Text
-    partition: Position
-    offset: Position
-    reason: DeadLetterReason
-    detail: str
-    key: str | None = None
-    payload: str
-    payload_bytes: Count
-    truncated: bool
-    at_ms: Millis
-
-
 class AccountTraits(Record, frozen=True, kw_only=True):
     """Traits of an account, from a system that knows the account and not who acts for it."""
 
@@ -425,23 +416,6 @@ class AccountTraits(Record, frozen=True, kw_only=True):
     account: Text
     traits: Values
     source: Text
-    at_ms: Millis
-
-
-class ImportCheckpoint(Record, frozen=True, kw_only=True):
-    """How far an import came; the newest record of a name replaces the older ones."""
-
-    name: Text
-    run: Count
-    source: Text
-    position: str | None = None
-    rows_read: Count
-    rows_sent: Count
-    rows_rejected: Count
-    mark_ms: Millis | None = None
-    newest_ms: Millis | None = None
-    done: bool
-    started_at_ms: Millis
     at_ms: Millis
 
 
@@ -506,3 +480,4 @@ decode_dead_letter: Callable[[bytes], DeadLetter] = _decoder(DeadLetter)
 decode_account_traits: Callable[[bytes], AccountTraits] = _decoder(AccountTraits)
 decode_object_attributes: Callable[[bytes], ObjectAttributes] = _decoder(ObjectAttributes)
 decode_import_checkpoint: Callable[[bytes], ImportCheckpoint] = _decoder(ImportCheckpoint)
+decode_workspace: Callable[[bytes], WorkspaceRecord] = _decoder(WorkspaceRecord)

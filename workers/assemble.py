@@ -8,10 +8,11 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal, get_args
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import structlog
+
 from schemas.topics import load_topics
 from workers import telemetry
 from workers.clock import parse_clock
-from workers.core.compile import compile_workspace
 from workers.core.stripe_mapping import StripeOptions
 from workers.engine import EngineLogic
 from workers.engine_metrics import SignalMetrics
@@ -37,7 +38,11 @@ from workers.stream.admin import partitions_of
 from workers.stream.app import AppSpec, GroupTimeouts, create_app
 from workers.stream.metrics import KernelMetrics
 from workers.stream.partition import KernelConfig
-from workers.tracking import TrackingPlanGuard
+from workers.tracking import TrackingPlanGuard, TrackingPlanMetrics
+from workers.versions.active import Loader, from_folder, name_of
+from workers.versions.follower import WorkspaceFollower
+from workers.versions.metrics import WorkspaceMetrics
+from workers.versions.topic import WorkspaceReader
 from workers.workspace import load_workspace
 
 if TYPE_CHECKING:
@@ -47,13 +52,17 @@ if TYPE_CHECKING:
 
     from schemas.wire import Message
     from workers.clock import Clock
+    from workers.core.templates import CompiledTemplate
     from workers.runner import Part
     from workers.senders.channels.base import Channel
     from workers.settings import Settings
     from workers.stream.app import KernelApp
     from workers.stream.logic import PartitionLogic
     from workers.stream.transaction import Step
+    from workers.versions.active import Active
     from workers.workspace import LoadedWorkspace
+
+log = structlog.get_logger(__name__)
 
 Role = Literal["engine", "senders", "insights", "gateway"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -64,6 +73,9 @@ ENGINE_AGENTS = {
 }
 """The engine's agents and their topics. A transaction takes the topics in this order: what was decided
 already before what is new, so that a burst of events does not hold up the messages it causes."""
+
+_WITH_WORKSPACE: frozenset[Role] = frozenset({"engine", "senders"})
+"""Roles that need a workspace: they do not start without."""
 
 SENDER_AGENTS = {
     "identity": ("identity",),
@@ -84,16 +96,51 @@ class Assembly:
         self._roles = roles
         self._kernel_metrics = KernelMetrics(self.registry)
         self._workspace: LoadedWorkspace | None = None
+        self._active: Active | None = None
+        self._follower: WorkspaceFollower | None = None
+        self._engine: KernelPart | None = None
+        self._tracking: TrackingPlanMetrics | None = None
 
     def parts(self) -> list[Part]:
         """The parts, in the order of their start: who takes events last, so that who reads them is there."""
         build: dict[Role, Callable[[], Part]] = {
-            "engine": lambda: KernelPart("engine", lambda: self.app(self.engine_spec(self._partitions()))),
+            "engine": self._engine_part,
             "senders": self._senders,
             "insights": lambda: KernelPart("insights", self._app(self.insights_spec())),
             "gateway": self._gateway,
         }
-        return [build[role]() for role in ROLES if role in self._roles]
+        if not _WITH_WORKSPACE.isdisjoint(self._roles):
+            log.info("workspace.active", name=self.active.name, version=self.active.version)
+        parts = [build[role]() for role in ROLES if role in self._roles]
+        return parts if self._follower is None else [self._follower, *parts]
+
+    @property
+    def active(self) -> Active:
+        """The workspace that runs now: the folder's, or what is published.
+
+        Raises:
+            Misconfigured: there is none, or it has mistakes; the message says where.
+            Retryable: Kafka does not answer.
+        """
+        if self._active is None and (self.settings.workspace_source == "folder" or self._workspace):
+            self._active = from_folder(self.workspace)
+        elif self._active is None:
+            self._active = self._published()
+        return self._active
+
+    def _published(self) -> Active:
+        reader, loader = WorkspaceReader(self.settings), Loader()
+        published = reader.catch_up()
+        active = loader.load(published, name_of(published, self.settings.workspace_name))
+        metrics = WorkspaceMetrics(self.registry)
+        self._follower = WorkspaceFollower(reader, loader, active, self._take_up, metrics)
+        return active
+
+    def _take_up(self, active: Active) -> None:
+        """Run another version: partitions from their next transaction on, senders from the next message."""
+        self._active = active
+        if self._engine is not None:
+            self._engine.renew()
 
     @property
     def workspace(self) -> LoadedWorkspace:
@@ -117,19 +164,32 @@ class Assembly:
     def use(self, workspace: LoadedWorkspace) -> None:
         """Run this workspace instead of the one in the settings' folder."""
         self._workspace = workspace
+        self._active = None
 
     # -- engine
+
+    def _engine_part(self) -> Part:
+        self._engine = KernelPart("engine", lambda: self.app(self.engine_spec(self._partitions())))
+        return self._engine
 
     def engine_spec(self, partitions: int) -> AppSpec:
         """The engine: signals, scheduler and timers on one state per partition of its topics."""
         metrics = SignalMetrics(self.registry)
-        plan = compile_workspace(self.workspace.workspace)
-        tracking_plan = self.workspace.workspace.tracking_plan
-        tracking = None if tracking_plan is None else TrackingPlanGuard(tracking_plan, self.registry)
         secret = self.settings.secret
         key = secret.get_secret_value().encode() if secret is not None else b""
-        parts = EngineParts(plan, partitions, self.topic, metrics, tracking, key)
-        return self._spec("brimful-engine", ENGINE_AGENTS, lambda number: EngineLogic(number, parts))
+        shared = _Shared(lambda active: self._engine_parts(active, partitions, metrics, key))
+        return self._spec(
+            "brimful-engine", ENGINE_AGENTS, lambda number: EngineLogic(number, shared.of(self.active))
+        )
+
+    def _engine_parts(
+        self, active: Active, partitions: int, metrics: SignalMetrics, key: bytes
+    ) -> EngineParts:
+        tracking = None
+        if active.tracking_plan is not None:
+            self._tracking = self._tracking or TrackingPlanMetrics(self.registry)
+            tracking = TrackingPlanGuard(active.tracking_plan, self._tracking)
+        return EngineParts(active.plan, partitions, self.topic, metrics, tracking, key)
 
     def _partitions(self) -> int:
         settings = self.settings
@@ -153,7 +213,7 @@ class Assembly:
     def senders_spec(self, channels: Mapping[str, Channel]) -> AppSpec:
         """The senders: messages to channels, by connection, with their ledger and the feeds."""
         parts = SenderParts(
-            templates=self.workspace.templates,
+            templates=_Templates(lambda: self.active.templates),
             channels=channels,
             unsubscribe_url=self._unsubscribe_url(),
             topics=self.topic,
@@ -267,6 +327,31 @@ class Assembly:
     def app(self, spec: AppSpec, on_step: Callable[[Step, int], None] | None = None) -> KernelApp:
         """A kernel application of its own, for benchmarks and fault tests; needs a running loop."""
         return self._app(spec, on_step)()
+
+
+class _Shared:
+    """What all partitions share of a workspace, made once for each version that comes."""
+
+    def __init__(self, make: Callable[[Active], EngineParts]) -> None:
+        self._make = make
+        self._made: tuple[Active, EngineParts] | None = None
+
+    def of(self, active: Active) -> EngineParts:
+        """The parts for this version."""
+        if self._made is None or self._made[0] is not active:
+            self._made = (active, self._make(active))
+        return self._made[1]
+
+
+class _Templates:
+    """The templates of whatever version runs when one is asked for."""
+
+    def __init__(self, now: Callable[[], Mapping[str, CompiledTemplate]]) -> None:
+        self._now = now
+
+    def get(self, name: str) -> CompiledTemplate | None:
+        """The template; None where there is none of that name."""
+        return self._now().get(name)
 
 
 def stripe_webhooks(settings: Settings) -> StripeWebhooks | None:

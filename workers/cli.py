@@ -22,6 +22,7 @@ import workers.plan_commands
 import workers.propensity_commands
 import workers.segment_commands
 import workers.suppression_commands
+import workers.versions.commands
 import workers.workspace_commands
 from workers import processes, telemetry
 from workers.errors import BrimfulError
@@ -50,6 +51,8 @@ cli.add_typer(workers.enroll_commands.journey_cli, name="journey")
 cli.add_typer(workers.suppression_commands.cli, name="suppression")
 cli.add_typer(workers.erasure.commands.cli)
 cli.add_typer(schemas.commands.cli, name="schemas")
+cli.add_typer(workers.versions.commands.cli)
+cli.add_typer(workers.versions.commands.journeys, name="journey")
 cli.add_typer(workers.imports.commands.cli, name="import")
 
 ALL = "all"

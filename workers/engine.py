@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from schemas import wire
 from workers.identity import erasing, merging
 from workers.scheduler.agent import Scheduler
+from workers.scheduler.realigning import People, Realigning
 from workers.signals.account_traits import AccountTraitSignals
 from workers.signals.accounts import AccountSignals
 from workers.signals.batches import Batches, is_batch
@@ -110,6 +111,7 @@ class EngineLogic(Quiet):
         topics = parts.topics
         self._scheduler = Scheduler(parts)
         self._sweep = Sweep(parts)
+        self._realigning = Realigning(parts)
         self._objects = ObjectSignals(partition, parts)
         self._object_sweep = ObjectSweep(parts, self._objects)
         self._books = SlotBooks(parts)
@@ -151,6 +153,7 @@ class EngineLogic(Quiet):
         self._objects.store = store
         return [
             *self._books.opened(store),
+            *self._realigning.opened(store),
             *self._object_sweep.opened(store),
             *self._sweep.opened(store),
             *self._batches.opened(store),
@@ -159,6 +162,7 @@ class EngineLogic(Quiet):
     def notices(self, notices: Sequence[Any], view: View, now_ms: int) -> None:
         """Do a part of it."""
         self._books.take(notices, view, now_ms)
+        self._realigning.take([one for one in notices if isinstance(one, People)], view, now_ms)
         self._object_sweep.take([one for one in notices if isinstance(one, ObjectChunk)], view, now_ms)
         self._sweep.take([one for one in notices if isinstance(one, Chunk)], view, now_ms)
         self._batches.take(notices, view, now_ms)

@@ -43,6 +43,13 @@ class Settings(BaseModel):
 
     state_dir: Path = Field(Path(".brimful/state"), description="Where partitions keep their databases.")
     workspace: Path | None = Field(None, description="Folder with journeys and templates.")
+    workspace_source: Literal["folder", "topic"] = Field(
+        "folder",
+        description="folder: read once at the start. topic: what is published, taken up as it comes.",
+    )
+    workspace_name: str | None = Field(
+        None, description="With the source topic: which workspace; needed where several are published."
+    )
     clock: str = Field("system", description="system, or scaled:START_MS:WALL_START_MS:SPEED for a replay.")
 
     processes: int = Field(

@@ -245,7 +245,7 @@ class Subject:
 
     def take(self, transition: Transition, now_ms: int) -> None:
         """Store the new progress and turn the commands into what the transaction commits."""
-        if not transition.commands and not transition.noted:
+        if not transition.commands and transition.progress is self.progress:
             return
         self._view.table(self._tables.progress).put(self.key, transition.progress)
         if not transition.commands:
@@ -269,7 +269,7 @@ class Subject:
             if not progress.enrollments:
                 break
             looked = look(self.plan, self.facts(now_ms, {}), progress, now_ms)
-            if not looked.commands:
+            if not looked.commands and looked.progress is progress:
                 break
             self.take(looked, now_ms)
         self._looking = False

@@ -140,7 +140,7 @@ def load_workspace(folder: Path) -> LoadedWorkspace:
     # Templates that do not compile are there all the same: journeys that name them are not at fault.
     records = {source.name: source.record() for source in sources}
     workspace = Workspace(
-        name=_identifier(folder.resolve().name),
+        name=identifier(folder.resolve().name),
         timezone=settings.timezone,
         journeys=tuple(journeys),
         segments=tuple(segments),
@@ -312,7 +312,7 @@ def _dotted(location: Iterable[str | int], whole: str = "journey") -> str:
     return text.removeprefix(".") or whole
 
 
-def _identifier(folder_name: str) -> str:
+def identifier(folder_name: str) -> str:
     """A folder's name as the name of a workspace."""
     cleaned = re.sub(r"[^a-z0-9_]+", "_", folder_name.lower()).strip("_")
     return cleaned[:64] if cleaned[:1].isalpha() else f"workspace_{cleaned}"[:64]

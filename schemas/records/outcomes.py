@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import Field
 
 from schemas.fields import (  # noqa: TC001  pydantic reads them at run time
@@ -157,14 +155,3 @@ class DeadLetter(Record):
     payload_bytes: Count = Field(description="Size of the whole value in bytes.")
     truncated: bool
     at_ms: Millis
-
-
-class PublishedWorkspace(Record):
-    """A workspace as it was published; the newest record of a name replaces the older ones."""
-
-    name: Text
-    version: Text
-    published_at_ms: Millis
-    journeys: list[dict[str, Any]]
-    templates: Values
-    tracking_plan: Values | None = Field(None, description="The tracking plan, where the workspace has one.")

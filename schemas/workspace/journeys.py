@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from schemas.fields import SubjectType  # noqa: TC001  pydantic reads it at run time
+from schemas.fields import EditPolicy, SubjectType  # noqa: TC001  pydantic reads it at run time
 from schemas.workspace.base import (
     AsList,
     Duration,
@@ -235,6 +235,15 @@ class Journey(Model):
         (), description="Experiments of the workspace that are assigned at the entry."
     )
     steps: Steps = Field(min_length=1)
+    on_edit: EditPolicy = Field(
+        "follow",
+        description="Those inside when the file changes: follow (go on in the new version), pin, or drain.",
+    )
+    moves: dict[str, str] = Field(
+        default_factory=dict,
+        description="Where those at a step of the version before go on, by path: {'2': '3'}.",
+    )
+    shadow: bool = Field(False, description="Runs on live events; its sends are recorded, not delivered.")
 
     @model_validator(mode="after")
     def _fits_its_subject(self) -> Self:

@@ -19,6 +19,7 @@ from workers.intake.metrics import GatewayMetrics
 from workers.senders.metrics import SenderMetrics
 from workers.stream.metrics import KernelMetrics, LagCollector, StreamMetrics
 from workers.tracking import TrackingPlanMetrics
+from workers.versions.metrics import WorkspaceMetrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -58,6 +59,7 @@ def families() -> list[Metric]:
     SenderMetrics(registry)
     SignalMetrics(registry)
     TrackingPlanMetrics(registry)
+    WorkspaceMetrics(registry)
     ImportMetrics("name", registry)
     registry.register(JourneyMetrics())
     registry.register(LagCollector("app", list, lambda _: None))

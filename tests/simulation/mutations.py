@@ -47,10 +47,10 @@ def exits_are_overlooked_during_a_wait(patch: pytest.MonkeyPatch) -> None:
     """An exit ends only those who do not wait."""
     leave = journeys._exit
 
-    def overlook(journey: Any, reason: str, values: Any, progress: Progress, now_ms: int) -> Any:
+    def overlook(plan: Any, journey: Any, reason: str, values: Any, progress: Progress, now_ms: int) -> Any:
         inside = progress.active_in(journey.name)
         waits = inside is not None and inside.timer_id is not None
-        return (progress, ()) if waits else leave(journey, reason, values, progress, now_ms)
+        return (progress, ()) if waits else leave(plan, journey, reason, values, progress, now_ms)
 
     patch.setattr(journeys, "_exit", overlook)
 
@@ -151,9 +151,9 @@ def goals_are_credited_each_time(patch: pytest.MonkeyPatch) -> None:
     """A second event of a goal converts again."""
     goal = journeys._goal
 
-    def anew(journey: Any, happened: Any, progress: Progress, now_ms: int) -> Any:
+    def anew(plan: Any, journey: Any, happened: Any, progress: Progress, now_ms: int) -> Any:
         held = tuple(with_fields(one, converted_at_ms=None) for one in progress.enrollments)
-        return goal(journey, happened, with_fields(progress, enrollments=held), now_ms)
+        return goal(plan, journey, happened, with_fields(progress, enrollments=held), now_ms)
 
     patch.setattr(journeys, "_goal", anew)
 

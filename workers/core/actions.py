@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from schemas import wire
 from workers.core.commands import Enroll, SetTraits, TellAccount
 from workers.core.comparisons import is_same
-from workers.core.decisions import chain_decision
+from workers.core.decisions import chain_decision, would_enroll_decision
 from workers.core.gate import Defer, Exit
 from workers.core.ids import bucket, stable_id
 from workers.core.run import Go, Leave, Stay
@@ -77,7 +77,12 @@ def send(run: Run, step: SendStepPlan, position: Position) -> Outcome:
 
 
 def update(run: Run, step: UpdateStepPlan) -> None:
-    """Set traits. Where that changes something, no other step runs before what follows from it."""
+    """Set traits. Where that changes something, no other step runs before what follows from it.
+
+    A shadow passes the step by.
+    """
+    if run.journey.shadow:
+        return
     moment, enrollment = run.moment, run.enrollment
     name = stable_id("update", enrollment.id, step.path, str(enrollment.visit))
     values = {trait: read(moment) for trait, read in step.traits.items()}
@@ -102,7 +107,12 @@ def update(run: Run, step: UpdateStepPlan) -> None:
 def enroll_elsewhere(
     journey: JourneyPlan, enrollment: Enrollment, progress: Progress, target: str, now_ms: int
 ) -> Command:
-    """Ask for the subject to enter another journey; its entry decides. Refused where it goes round."""
+    """Ask for the subject to enter another journey; its entry decides. Refused where it goes round.
+
+    A shadow only records that it would have asked.
+    """
+    if journey.shadow:
+        return would_enroll_decision(journey.subject, progress.subject, enrollment, target, now_ms)
     hops = enrollment.hops + 1 if now_ms - enrollment.entered_at_ms < HOP_MS else 1
     name = stable_id("enroll", enrollment.id, enrollment.step, str(enrollment.visit), target)
     trigger = enrollment.trigger

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from dataclasses import asdict, replace
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 from schemas.fields import SubjectType
 from schemas.workspace import (
@@ -27,6 +28,7 @@ from workers.core.experiments import compile_experiments, compile_holdout
 from workers.core.gate_plan import compile_gate, compile_rank
 from workers.core.ids import VERSION_CHARS, stable_id
 from workers.core.layout import SlotCollisionError, SlotLayout
+from workers.core.lineage import RUNNING, SHADOW_MARK, Lines
 from workers.core.needs import needs
 from workers.core.object_plan import NO_OBJECTS, compile_objects, compile_types, filled_by
 from workers.core.plan import (
@@ -59,6 +61,9 @@ if TYPE_CHECKING:
     from workers.core.scores import ScorePlans
     from workers.core.step_plans import StepPlan
 
+_NOT_DONE: Final = {"on_edit", "moves", "shadow"}
+"""Fields of a journey that say nothing of what it does."""
+
 __all__ = ["SlotCollisionError", "compile_workspace", "journey_version"]
 
 
@@ -66,8 +71,10 @@ class CircularSegmentsError(ValueError):
     """Segments that use each other; the message names them in a circle. Operator action: break it."""
 
 
-def compile_workspace(workspace: Workspace) -> Plan:
-    """The plan of a workspace: a function of its content alone.
+def compile_workspace(workspace: Workspace, lines: Lines | None = None) -> Plan:
+    """The plan of a workspace: a function of its content, and of the older versions that go on beside it.
+
+    ``lines`` is None for a workspace that was not published: every journey runs in the version it has here.
 
     Raises:
         SlotCollisionError: once in some billion pairs of windows; the message names them.
@@ -75,33 +82,60 @@ def compile_workspace(workspace: Workspace) -> Plan:
     version = _hash("workspace", workspace.model_dump(mode="json", exclude_defaults=True))
     zones = cache(lambda: Zones(workspace.timezone))
     gate = compile_gate(workspace.messages, zones)
-    user, account = (_compile_subject(subject, workspace, zones, gate) for subject in get_args(SubjectType))
-    return Plan(workspace.name, version, user, account, compile_types(workspace), gate)
+    more = lines or Lines()
+    everything = _with_shadows(workspace, more)
+    user, account = (
+        _compile_subject(subject, everything, more, zones, gate) for subject in get_args(SubjectType)
+    )
+    if lines is not None:
+        user, account = (replace(one, inside=_inside(one, lines)) for one in (user, account))
+    older = tuple(pin.journey for pin in more.pinned)
+    return Plan(workspace.name, version, user, account, compile_types(everything, older), gate)
 
 
 def journey_version(journey: Journey) -> str:
-    """A hash of all that the journey says; writing out a default changes nothing."""
-    return _hash("journey", journey.model_dump(mode="json", exclude_defaults=True))
+    """A hash of all that the journey does; writing out a default changes nothing.
+
+    How those inside are treated when it changes, and whether it is a shadow, is nothing that it does.
+    """
+    return _hash("journey", journey.model_dump(mode="json", exclude_defaults=True, exclude=_NOT_DONE))
+
+
+def _with_shadows(workspace: Workspace, lines: Lines) -> Workspace:
+    """The workspace with the shadows that run beside its own journeys."""
+    shadows = (journey.model_copy(update={"shadow": True}) for journey in lines.shadows)
+    return workspace.model_copy(update={"journeys": (*workspace.journeys, *shadows)})
 
 
 def _compile_subject(
-    subject: SubjectType, workspace: Workspace, zones: Callable[[], Zones], gate: GatePlan
+    subject: SubjectType, workspace: Workspace, lines: Lines, zones: Callable[[], Zones], gate: GatePlan
 ) -> SubjectPlan:
-    ours = sorted(
-        (journey for journey in workspace.journeys if journey.subject == subject),
-        key=lambda journey: (-journey.fixed_priority, journey.journey),
-    )
+    journeys = _ordered(journey for journey in workspace.journeys if journey.subject == subject)
+    pins = [pin for pin in lines.pinned if pin.journey.subject == subject]
+    older = tuple(pin.journey for pin in pins)
     groups = [segment for segment in workspace.segments if segment.subject == subject]
-    slots = SlotLayout(ours, groups)
+    slots = SlotLayout((*journeys, *older), groups)
     scores = compile_scores(workspace.scores, subject)
-    objects = compile_objects(workspace, subject)
-    asking: tuple[Journey | Segment, ...] = (*ours, *groups)
-    names = _Names(slots, ours, zones)
+    objects = compile_objects(workspace, subject, older)
+    asking: tuple[Journey | Segment, ...] = (*journeys, *older, *groups)
+    names = _Names(slots, (*(one for one in journeys if not one.shadow), *older), zones)
     experiments = compile_experiments(workspace.experiments)
-    plans = [_compile_journey(journey, names, slots, experiments, gate) for journey in ours]
+    plans = [_newest(_compile_journey(one, names, slots, experiments, gate), one, lines) for one in journeys]
+    # Journeys come before shadows, whatever the priority of these.
+    plans.sort(key=lambda plan: plan.shadow)
+    pinned = {
+        (pin.journey.journey, pin.version): replace(
+            _compile_journey(pin.journey, names, slots, experiments, gate),
+            version=pin.version,
+            running=lines.running.get(pin.journey.journey, RUNNING),
+            takes_entries=pin.takes_entries,
+        )
+        for pin in pins
+    }
+    everyone = [*plans, *pinned.values()]
     trait_exits: dict[str, list[JourneyPlan]] = defaultdict(list)
     account_exits: dict[str, list[JourneyPlan]] = defaultdict(list)
-    for plan in plans:
+    for plan in everyone:
         for trait in plan.exit_traits:
             trait_exits[trait].append(plan)
         for trait in plan.exit_account_traits:
@@ -112,9 +146,10 @@ def _compile_subject(
         for condition in one.conditions()
         if isinstance(condition, ReceivedCondition)
     ]
+    looked_at = _looked_at_events((*journeys, *older), groups, scores)
     return SubjectPlan(
         subject,
-        _events(plans, slots, scores, _looked_at_events(ours, groups, scores), objects),
+        _events(plans, everyone, slots, scores, looked_at, objects),
         {trait: tuple(leaving) for trait, leaving in trait_exits.items()},
         {plan.name: plan for plan in plans},
         {slot.id: slot.retention_ms for slot in slots.plain},
@@ -123,13 +158,15 @@ def _compile_subject(
         slots.truths(names),
         compile_segments(groups, names, scores, objects),
         scores,
-        frozenset(plan.name for plan in plans if plan.looking or plan.exit_conditions),
+        frozenset(plan.name for plan in everyone if plan.looking or plan.exit_conditions),
         {trait: tuple(leaving) for trait, leaving in account_exits.items()},
         objects,
         slots.parts,
-        compile_entries(ours, workspace.timezone),
+        compile_entries(journeys, workspace.timezone),
         compile_holdout(workspace.holdout),
         _told_scores(workspace) if subject == "user" else frozenset(),
+        pinned,
+        lines.moves,
     )
 
 
@@ -139,17 +176,45 @@ def _told_scores(workspace: Workspace) -> frozenset[str]:
     return frozenset(score for score in chosen if score is not None)
 
 
+def _newest(plan: JourneyPlan, journey: Journey, lines: Lines) -> JourneyPlan:
+    """The plan of a journey that is in force, or of a shadow."""
+    if journey.shadow:
+        return replace(plan, name=plan.name + SHADOW_MARK, shadow=True)
+    return replace(
+        plan,
+        version=lines.versions.get(plan.name) or plan.version,
+        running=lines.running.get(plan.name, RUNNING),
+    )
+
+
+def _ordered(journeys: Iterable[Journey]) -> list[Journey]:
+    """By priority, the highest first, then by name."""
+    return sorted(journeys, key=lambda journey: (-journey.fixed_priority, journey.journey))
+
+
+def _inside(plan: SubjectPlan, lines: Lines) -> str:
+    """A hash of all that those inside are to be brought in line with."""
+    newest = sorted((one.name, one.version) for one in plan.journeys.values())
+    pinned = sorted((pin.journey.journey, pin.version) for pin in lines.pinned)
+    moves = {
+        name: {version: asdict(move) for version, move in of.items()} for name, of in lines.moves.items()
+    }
+    running = {name: asdict(state) for name, state in lines.running.items()}
+    return _hash("inside", [newest, pinned, moves, running])
+
+
 def _events(
     plans: list[JourneyPlan],
+    everyone: list[JourneyPlan],
     slots: SlotLayout,
     scores: ScorePlans,
     looked_at: set[str],
     objects: ObjectsPlan,
 ) -> dict[str, EventPlan]:
-    concerned = {
-        event for plan in plans for event in (*plan.entry_events, *plan.exit_events, *plan.listening)
-    }
-    concerned |= {plan.goal.event for plan in plans if plan.goal is not None}
+    """``plans`` take entries; ``everyone`` has those too that people are only inside of."""
+    concerned = {event for plan in plans for event in plan.entry_events}
+    concerned |= {event for plan in everyone for event in (*plan.exit_events, *plan.listening)}
+    concerned |= {plan.goal.event for plan in everyone if plan.goal is not None}
     concerned |= {slot.event for slot in slots.plain} | {slot.event for slot in slots.measures}
     concerned |= scores.events.keys() | objects.fills.keys()
     return {
@@ -157,10 +222,10 @@ def _events(
             slots=tuple(slot for slot in slots.plain if slot.event == event),
             measures=tuple(slot for slot in slots.measures if slot.event == event),
             entries=tuple(plan for plan in plans if event in plan.entry_events),
-            exits=tuple(plan for plan in plans if event in plan.exit_events),
-            goals=tuple(plan for plan in plans if plan.goal is not None and plan.goal.event == event),
+            exits=tuple(plan for plan in everyone if event in plan.exit_events),
+            goals=tuple(plan for plan in everyone if plan.goal is not None and plan.goal.event == event),
             scored=event in scores.events,
-            waits=tuple(plan for plan in plans if event in plan.listening),
+            waits=tuple(plan for plan in everyone if event in plan.listening),
             looks=event in looked_at,
             fills=objects.fills.get(event, ()),
         )

@@ -182,11 +182,14 @@ class _Compiler:
         return ParallelStepPlan(path, tuple(starts))
 
     def _repeat(self, step: RepeatStep, path: str, following: str | None) -> RepeatStepPlan:
-        again, asked = f"{path}.again", step.repeat
+        again, asked, before = f"{path}.again", step.repeat, set(self.plans)
         self.sequence(asked.steps, f"{path}.", again)
         self.plans[again] = AgainStepPlan(again, path)
         until = compile_condition(asked.until, self._names) if asked.until is not None else None
-        return RepeatStepPlan(path, following, first_path(asked.steps, f"{path}."), asked.times, until)
+        inside = frozenset(self.plans.keys() - before)
+        return RepeatStepPlan(
+            path, following, first_path(asked.steps, f"{path}."), asked.times, until, inside
+        )
 
 
 def _heard(one: Heard, target: str | None = None, slot_id: int | None = None) -> HeardPlan:

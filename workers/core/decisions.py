@@ -176,6 +176,24 @@ def split_decision(
     return RecordDecision(replace(decision, id=each))
 
 
+def would_enroll_decision(
+    subject_type: SubjectType, subject: str, enrollment: Enrollment, target: str, now_ms: int
+) -> RecordDecision:
+    """About a shadow whose journey would have asked for the subject to enter ``target``."""
+    decision = _about(
+        "entry",
+        subject_type,
+        subject,
+        enrollment,
+        outcome="would_enroll",
+        reason="shadow",
+        values={"journey": target},
+        at_ms=now_ms,
+    )
+    each = stable_id("decision", "enroll", enrollment.id, enrollment.step, str(enrollment.visit), target)
+    return RecordDecision(replace(decision, id=each))
+
+
 def chain_decision(record: wire.Eligible) -> RecordDecision:
     """About a candidate entry that is refused because too many journeys enrolled one another."""
     refused = _refused(record.subject_type, record, "too_many_hops", record.at_ms)

@@ -20,6 +20,7 @@ from workers.core.decisions import assignment_decisions, entry_decision, gone_de
 from workers.core.experiments import assignments, is_in_holdout
 from workers.core.facts import Moment
 from workers.core.ids import bucket, stable_id
+from workers.core.lineage import is_shadow
 from workers.core.outcome import Outcome
 from workers.core.plan import key_text
 from workers.core.progress import (
@@ -62,9 +63,9 @@ class Eligible:
 class Declined:
     """The subject may not enter.
 
-    ``reason`` is already_enrolled, exclusive, again, too_many_enrollments, too_many_journeys, too_many_keys,
-    no_key, exited, stale, left_account, not_on_request, or one of require, missing, exclude followed by
-    ``: `` and the condition. ``values`` are those looked at.
+    ``reason`` is paused, draining, stopped, already_enrolled, exclusive, again, too_many_enrollments,
+    too_many_journeys, too_many_keys, no_key, exited, stale, left_account, not_on_request, or one of require,
+    missing, exclude followed by ``: `` and the condition. ``values`` are those looked at.
     """
 
     reason: str
@@ -151,10 +152,13 @@ def enroll(
 ) -> Transition:
     """Begin an enrollment, if all that made the subject eligible still holds, and run it to its first wait.
 
-    The version that the plan has now is the one that runs. Who is of a holdout, and of which variant of an
-    experiment, is decided only here, after all other rules, by hashes alone.
+    The version that the plan has now is the one that runs, or the pinned one that the subject was found
+    eligible under. Who is of a holdout, and of which variant of an experiment, is decided only here, after
+    all other rules, by hashes alone.
     """
-    journey = plan.journeys.get(record.journey)
+    journey = plan.version(record.journey, record.version)
+    if journey is not None and not journey.takes_entries:
+        journey = plan.journeys.get(record.journey)
     if journey is None:
         return Transition(progress, (gone_decision(plan.subject, record, now_ms),))
     facts = facts.of_account(record.account)
@@ -285,7 +289,12 @@ def _held_back(  # noqa: PLR0911  one rule after the other
     journey: JourneyPlan, key: str, progress: Progress, now_ms: int
 ) -> Declined | None:
     """What the subject's own history says against an entry."""
-    active = sum(1 for held in progress.enrollments if held.is_active)
+    if (refused := journey.running.refuses) is not None:
+        return Declined(refused, {})
+    # A shadow takes no room from the journeys that people see.
+    active = sum(
+        1 for held in progress.enrollments if held.is_active and journey.shadow is is_shadow(held.journey)
+    )
     if active and (inside := progress.active_in(journey.name, key)) is not None:
         return Declined("already_enrolled", {"enrollment": inside.id})
     rivals = sorted(held.journey for held in progress.enrollments if held.is_active) if journey.rivals else ()

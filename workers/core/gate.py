@@ -52,7 +52,7 @@ class SendRequest:
     journey of the person's own). ``once``: this template may reach the person once, ever.
     ``requested_at_ms`` is when the step ran. ``variant`` is the one that chance chose, if any. ``rank`` is
     its priority: the highest goes first. ``watched`` are the traits whose change ends the account's journey,
-    as its step saw them.
+    as its step saw them. What a ``shadow`` asks for is decided, and neither sent nor remembered.
     """
 
     id: str
@@ -74,6 +74,7 @@ class SendRequest:
     rules: SendRules = NO_RULES
     rank: float = 0.0
     watched: Mapping[str, Any] | None = None
+    shadow: bool = False
 
     @property
     def key(self) -> str:

@@ -19,6 +19,7 @@ from workers.core.comparisons import compile_path, is_same
 from workers.core.facts import Moment
 from workers.core.gate import GRANT_VALID_MS
 from workers.core.ids import stable_id
+from workers.core.lineage import governing
 from workers.core.progress import ELIGIBLE_MAX_AGE_MS, SentMessage
 from workers.core.run import COMPLETED
 
@@ -57,7 +58,8 @@ def answer(
 
     A question that comes again has the same answer and is counted once, as long as it is counted.
     """
-    gate, journey = plan.gate, plan.account.journeys.get(ask.journey)
+    gate, held = plan.gate, progress.enrollment(ask.enrollment or "")
+    journey = governing(plan.account, held) if held is not None else None
     if ask.enrollment is not None and (
         journey is None or _was_left(journey, ask, Moment(facts, progress, now_ms))
     ):

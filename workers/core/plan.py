@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from workers.core.gate_plan import OPEN_GATE, GatePlan
+from workers.core.lineage import RUNNING, Move, Running
 from workers.core.object_plan import NO_OBJECTS, NO_TYPES, ObjectsPlan, TypesPlan
 from workers.core.scores import ScorePlans
 from workers.core.step_plans import BranchStepPlan, SendStepPlan, StepPlan, WaitStepPlan
@@ -108,6 +109,8 @@ class JourneyPlan:
     key until the enrolment has looked. ``exit_traits`` are the subject's own, ``exit_account_traits`` those
     of a user's account. ``holdout_bp`` is in basis points. ``key`` reads from a trigger's properties what
     there is one enrollment of. ``by`` is the score that recipients are chosen by.
+    What a ``shadow`` does is recorded, and nothing else. Without ``takes_entries`` not even those enter who
+    were found eligible under this version before it was replaced.
     """
 
     name: str
@@ -145,6 +148,9 @@ class JourneyPlan:
     """The priority of its messages (:func:`workers.core.gate_plan.compile_rank`)."""
     rivals: frozenset[str] = frozenset()
     """Journeys that nobody is in at the same time."""
+    running: Running = RUNNING
+    shadow: bool = False
+    takes_entries: bool = True
 
     def exits_on(self, event: str, properties: Mapping[str, Any]) -> bool:
         """Whether the event ends an enrollment, of whatever key."""
@@ -233,7 +239,10 @@ class SubjectPlan:
     ``truths`` are to be followed (``workers.core.slots.follow``) whenever traits change. ``segments``,
     ``scores`` and ``objects`` are those of subjects of this kind. ``slot_parts`` says what each slot for
     events is made of; its length stands last. ``entering`` is what makes candidates apart from events.
-    ``holdout`` is the workspace's. ``told_scores`` are those that accounts choose members by.
+    ``holdout`` is the workspace's. ``told_scores`` are those that accounts choose members by. ``pinned``
+    are older versions, by journey and version, whose people finish them; ``moves`` by the same are for people
+    who go on in another version. ``inside`` changes with whatever those inside are to be brought in line
+    with; empty where that is nothing.
     """
 
     subject: SubjectType
@@ -254,6 +263,13 @@ class SubjectPlan:
     entering: EntryPlans = NO_ENTRIES
     holdout: HoldoutPlan | None = None
     told_scores: frozenset[str] = frozenset()
+    pinned: Mapping[tuple[str, str], JourneyPlan] = field(default_factory=dict)
+    moves: Mapping[str, Mapping[str, Move]] = field(default_factory=dict)
+    inside: str = ""
+
+    def version(self, journey: str, version: str) -> JourneyPlan | None:
+        """A version of a journey if it is still in use, else the newest; None: there is no such journey."""
+        return self.pinned.get((journey, version)) or self.journeys.get(journey)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

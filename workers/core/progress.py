@@ -74,8 +74,8 @@ class Position(msgspec.Struct, frozen=True, array_like=True):
     """One place where an enrollment stands; there are several while parts of it run side by side.
 
     ``step`` is the path of a step: one that it waits at since ``since_ms``, or (None) is to run. Time takes
-    it on at ``due_ms``; ``until_ms`` is when a wait for something else is over. ``rounds`` are those of the
-    loops around it, from 1, by the loop's path, the outermost first.
+    it on at ``due_ms``; ``until_ms`` is when a wait is over (None: the step is to say). ``rounds`` are those
+    of the loops around it, from 1, by the loop's path, the outermost first.
     """
 
     step: str

@@ -117,20 +117,41 @@ class Run:
 
     def waits(self) -> Transition:
         """The enrollment stands at its positions; one timer wakes the earliest of them."""
-        look_ms = self.look_ms()
-        due_ms = min(position.due_ms for position in self.waiting)
-        if look_ms is not None:
-            due_ms = min(due_ms, look_ms)
-        timer_id = stable_id("timer", self.enrollment.id)
-        held = self.enrollment
-        if held.timer_id is not None and held.timer_id != timer_id:
-            self.commands.append(CancelTimer(held.timer_id))
-        if (held.timer_id, held.due_ms) != (timer_id, due_ms):
-            self.commands.append(SetTimer(timer_id, due_ms, held.id))
-        standing = replace(
-            held, positions=tuple(self.waiting), timer_id=timer_id, due_ms=due_ms, look_ms=look_ms
-        )
-        return Transition(with_enrollment(self.progress, standing), tuple(self.commands))
+        standing = replace(self.enrollment, positions=tuple(self.waiting), look_ms=self.look_ms())
+        standing, timers = with_timer(self.journey, standing, self.now_ms)
+        return Transition(with_enrollment(self.progress, standing), (*self.commands, *timers))
+
+
+def with_timer(
+    journey: JourneyPlan, enrollment: Enrollment, now_ms: int
+) -> tuple[Enrollment, tuple[Command, ...]]:
+    """The enrollment with the one timer that it needs, and what sets it; ``()`` where it is set already.
+
+    In a paused journey what is due is held, and wakes nobody: where nothing else is to come there is no
+    timer.
+    """
+    instants = [position.due_ms for position in enrollment.places]
+    if enrollment.look_ms is not None:
+        instants.append(enrollment.look_ms)
+    waking = instants
+    if journey.running.condition == "paused":
+        waking = [at_ms for at_ms in instants if at_ms > now_ms]
+    timer_id = stable_id("timer", enrollment.id) if waking else None
+    due_ms = min(waking or instants)
+    standing = replace(enrollment, positions=enrollment.places, timer_id=timer_id, due_ms=due_ms)
+    commands: list[Command] = []
+    if enrollment.timer_id is not None and enrollment.timer_id != timer_id:
+        commands.append(CancelTimer(enrollment.timer_id))
+    if timer_id is not None and (enrollment.timer_id, enrollment.due_ms) != (timer_id, due_ms):
+        commands.append(SetTimer(timer_id, due_ms, enrollment.id))
+    return standing, tuple(commands)
+
+
+def retry(enrollment: Enrollment, progress: Progress, at_ms: int) -> Transition:
+    """Leave the enrollment as it is, and look at it again at ``at_ms``."""
+    timer_id = stable_id("timer", enrollment.id)
+    waiting = replace(enrollment, positions=enrollment.places, timer_id=timer_id, due_ms=at_ms)
+    return Transition(with_enrollment(progress, waiting), (SetTimer(timer_id, at_ms, enrollment.id),))
 
 
 def end(

@@ -59,6 +59,10 @@ class Gated:
     transition: Transition
 
 
+SHADOW: Final = "shadow"
+"""The reason of what would be sent, were the journey no shadow."""
+
+
 def request_of(
     journey: JourneyPlan,
     enrollment: Enrollment,
@@ -69,7 +73,8 @@ def request_of(
 ) -> SendRequest:
     """The message that a step wants to send; its id is the same whenever the step runs on this visit."""
     return SendRequest(
-        id=stable_id("message", journey.name, enrollment.id, step.path, str(enrollment.visit)),
+        # With the template: in another version of the journey the same path may be another message.
+        id=stable_id("message", journey.name, enrollment.id, step.path, step.template, str(enrollment.visit)),
         subject_type=journey.subject,
         subject=subject,
         account=enrollment.account,
@@ -85,6 +90,7 @@ def request_of(
         requested_at_ms=now_ms,
         rules=step.rules,
         rank=_rank(journey, facts, enrollment.trigger.properties) if facts is not None else 0.0,
+        shadow=journey.shadow,
     )
 
 
@@ -101,6 +107,8 @@ def send_to_person(
     Where it is deferred, the caller sees to it that it comes again when ``verdict.waiting`` says.
     """
     verdict = decide_send(request, facts, progress, now_ms, gate)
+    if request.shadow:
+        return _shadowed(request, verdict, progress, now_ms)
     told = _settle(request, verdict, progress, now_ms, gate)
     if isinstance(verdict, Defer):
         now, commands = _hold(request, verdict, progress, now_ms, gate)
@@ -124,6 +132,15 @@ def send_to_person(
     return Gated(verdict, Transition(progress, (*told, SendMessage(message), decision)))
 
 
+def _shadowed(request: SendRequest, verdict: Verdict, progress: Progress, now_ms: int) -> Gated:
+    """What a shadow would do is recorded; it holds nothing, asks nobody, and goes on at once."""
+    if isinstance(verdict, Send | Defer):
+        decision = send_decision(request, "would_send", SHADOW, verdict.values, now_ms)
+        return Gated(Skip(SHADOW, verdict.values), Transition(progress, (decision,)))
+    decision = send_decision(request, _OUTCOMES[type(verdict)], verdict.reason, verdict.values, now_ms)
+    return Gated(verdict, Transition(progress, (decision,)))
+
+
 def ask_members(
     request: SendRequest, journey: JourneyPlan, context: wire.MessageContext, progress: Progress, now_ms: int
 ) -> Transition:
@@ -133,6 +150,9 @@ def ask_members(
     """
     if was_sent(progress, request.id) or any(one.id == request.id for one in progress.withheld):
         return Transition(progress, (send_decision(request, "skip", "already_sent", {}, now_ms),))
+    if request.shadow:
+        decision = send_decision(request, "would_request", SHADOW, {}, now_ms)
+        return Transition(progress, (decision,))
     command = RequestMessage(
         id=request.id,
         account=request.subject,
@@ -169,8 +189,9 @@ def call_webhook(
     """
     if was_sent(progress, request.id):
         return Transition(progress, (send_decision(request, "skip", "already_sent", {}, now_ms),))
-    if request.holdout:
-        return Transition(progress, (send_decision(request, "would_send", None, {}, now_ms),))
+    if request.holdout or request.shadow:
+        reason = "shadow" if request.shadow else None
+        return Transition(progress, (send_decision(request, "would_send", reason, {}, now_ms),))
     message = _message(request, None, context, now_ms)
     called = SentMessage(request.id, request.channel, (), now_ms)
     decision = send_decision(request, "send", None, {}, now_ms)
@@ -205,7 +226,7 @@ def answer_request(
 
 
 def _requested(plan: Plan, record: wire.MessageRequest, facts: Facts) -> SendRequest:
-    journey = plan.account.journeys.get(record.journey)
+    journey = plan.account.version(record.journey, record.version)
     step = journey.steps.get(record.step) if journey is not None else None
     account = record.context.account
     return SendRequest(

@@ -145,13 +145,17 @@ class JoinStepPlan:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RepeatStepPlan:
-    """Begins a round at ``body``, at most ``times`` and while ``until`` is not true; then goes on."""
+    """Begins a round at ``body``, at most ``times`` and while ``until`` is not true; then goes on.
+
+    ``inside`` are all paths of a round.
+    """
 
     path: str
     next: str | None
     body: str
     times: int
     until: CompiledCondition | None
+    inside: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -24,6 +24,7 @@ from schemas.workspace import (
 from workers.core.comparisons import compile_path, compile_where, is_same
 from workers.core.conditions import compile_condition
 from workers.core.ids import stable_id
+from workers.core.lineage import plan_name
 from workers.core.zones import from_ms, to_ms, zone_table
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ def compile_entries(journeys: Iterable[Journey], timezone: str) -> EntryPlans:
     by_score: dict[ScoreKey, list[str]] = defaultdict(list)
     changes, schedules, existing, on_request = [], [], [], set()
     for journey in journeys:
-        name = journey.journey
+        name = plan_name(journey)
         for one in journey.entry.triggers():
             match one:
                 case OnSegment():

@@ -23,6 +23,7 @@ from workers.core.engaged import EngagementRow, merge_engagement
 from workers.core.held import HELD, HeldRequests, merge_held, timer_id
 from workers.core.ids import stable_id
 from workers.core.merge import merge_activity, merge_progress, merge_traits
+from workers.core.moving import realign
 from workers.core.progress import Progress
 from workers.errors import Refused
 from workers.identity.places import Rows, is_erased, move_member, take_out
@@ -192,6 +193,8 @@ def _merge_rows(merged: wire.Merged, identity: Identity, view: View, parts: Engi
     if relations is not None:
         join(relations, key, view, parts)
     subject = Subject("user", key, view, parts)
+    # What brought others in line with the versions in force, the end of a pause say, may have passed them by.
+    subject.take(realign(subject.plan, subject.progress, now_ms), now_ms)
     subject.follow(now_ms, now_ms)
     subject.join(_row(rows, USERS.scores), _row(rows, USERS.memberships), now_ms)
     theirs: Identity = _row(rows, IDENTITIES) or Identity()

@@ -10,7 +10,7 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any, Protocol, assert_never
 
 import msgspec
 import structlog
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from workers.core.render import RenderedContent
-    from workers.core.templates import CompiledTemplate, Templates
+    from workers.core.templates import CompiledTemplate
     from workers.senders.channels.base import Channel
     from workers.senders.metrics import SenderMetrics
     from workers.stream.batch import TP, Batch
@@ -62,6 +62,14 @@ LANE_WAIT_MIN_MS = 200
 """Least time between two looks at a lane that must wait: each look is a transaction."""
 
 
+class TemplateSource(Protocol):
+    """Gives the templates of the workspace that runs; another one may run for the next message."""
+
+    def get(self, name: str, /) -> CompiledTemplate | None:
+        """The template; None where there is none of that name."""
+        ...
+
+
 @dataclass(frozen=True)
 class SenderParts:
     """What the senders of all partitions share. ``channels`` are by the name of their connection.
@@ -70,7 +78,7 @@ class SenderParts:
     of topics to their full names.
     """
 
-    templates: Templates
+    templates: TemplateSource
     channels: Mapping[str, Channel]
     unsubscribe_url: Callable[[Message], str]
     topics: Callable[[str], str]

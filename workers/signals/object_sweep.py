@@ -28,10 +28,11 @@ KINDS: tuple[Literal["objects", "user", "account"], ...] = ("objects", "user", "
 
 
 class ObjectChunk(NamedTuple):
-    """The next rows to put right: of a kind, from a storage key on."""
+    """The next rows to put right: of a kind, from a storage key on, for a version of the definitions."""
 
     kind: Literal["objects", "user", "account"]
     start: bytes
+    version: str
 
 
 class ObjectSweep:
@@ -51,12 +52,14 @@ class ObjectSweep:
             stored = store.get(OBJECTS_SWEPT.key(kind.encode()))
             if self._version != (OBJECTS_SWEPT.decode(stored) if stored is not None else ""):
                 log.info("relations.sweep", kind=kind, version=self._version)
-                chunks.append(ObjectChunk(kind, _prefix(kind)))
+                chunks.append(ObjectChunk(kind, _prefix(kind), self._version))
         return chunks
 
     def take(self, chunks: Sequence[ObjectChunk], view: View, now_ms: int) -> None:
         """Put the rows of the chunks right, and ask for the next when that is committed."""
-        for kind, start in chunks:
+        for kind, start, version in chunks:
+            if version != self._version:
+                continue  # of the workspace before this one; its successor began anew
             assert self._store is not None, "the partition is open"
             prefix = _prefix(kind)
             found = self._store.scan(prefix, start, CHUNK)
@@ -66,7 +69,7 @@ class ObjectSweep:
                 for stored_key, _ in found:
                     tidy(kind, stored_key[len(prefix) :], view, self._parts)
             if len(found) == CHUNK:
-                view.after_commit(ObjectChunk(kind, found[-1][0] + b"\0"))
+                view.after_commit(ObjectChunk(kind, found[-1][0] + b"\0", version))
             else:
                 view.table(OBJECTS_SWEPT).put(kind.encode(), self._version)
 

@@ -30,10 +30,11 @@ CHUNK = 1_000
 
 
 class Chunk(NamedTuple):
-    """The next subjects to look at: of a kind, from a storage key on."""
+    """The next subjects to look at: of a kind, from a storage key on, for a version of the segments."""
 
     kind: SubjectType
     start: bytes
+    version: str
 
 
 class Sweep:
@@ -57,15 +58,17 @@ class Sweep:
             # One that was broken off has left some under its target, also where that is taken back.
             if {swept.version, swept.target} - {plan.version}:
                 log.info("segments.sweep", kind=kind, version=plan.version)
-                chunks.append(Chunk(kind, TABLES[kind].activity.prefix))
+                chunks.append(Chunk(kind, TABLES[kind].activity.prefix, plan.version))
         return chunks
 
     def take(self, chunks: Sequence[Any], view: View, now_ms: int) -> None:
         """Look at the subjects of the chunks, and ask for the next when that is committed."""
         assert self._store is not None, "the partition is open"
         table = view.table(SWEPT)
-        for kind, start in chunks:
+        for kind, start, version in chunks:
             plan, prefix = self._plans[kind], TABLES[kind].activity.prefix
+            if version != plan.version:
+                continue  # of the workspace before this one; its successor began anew
             swept = table.get(kind.encode()) or Swept()
             if swept.target != plan.version:
                 if swept.target != swept.version:
@@ -76,7 +79,7 @@ class Sweep:
                 Subject(kind, stored_key[len(prefix) :], view, self._parts).sweep(now_ms)
             if len(found) == CHUNK:
                 swept.cursor = max(swept.cursor, found[-1][0] + b"\0")
-                view.after_commit(Chunk(kind, found[-1][0] + b"\0"))
+                view.after_commit(Chunk(kind, found[-1][0] + b"\0", version))
             else:
                 swept.version, swept.lineages, swept.cursor = plan.version, dict(plan.lineages), b""
             table.put(kind.encode(), swept)

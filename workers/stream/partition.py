@@ -126,7 +126,7 @@ class Partition:
         self._store: PartitionStore | None = None
         self._producer: PartitionProducer | None = None
         self._wake = asyncio.Event()
-        self._stopping = False
+        self._stopping = self._renew = False
         self._now_ms = 0
         self._next_due_ms: int | None = None
         self._last_turn = self._turn_s = 0.0
@@ -236,6 +236,8 @@ class Partition:
         """Turn what arrives into transactions until :meth:`stop_taking` is called or something fails."""
         try:
             while not self._stopping:
+                if self._renew:
+                    await self._take_new_logic()
                 await self._wait_for_work()
                 if not self._stopping:
                     await self._turn(self._config.batch_records)
@@ -258,6 +260,18 @@ class Partition:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), left_s)
 
+    def renew(self) -> None:
+        """Decide by a new logic from the next transaction on; the one under way ends with the old."""
+        self._renew = True
+        self._wake.set()
+
+    async def _take_new_logic(self) -> None:
+        self._renew = False
+        await self._logic.close()
+        self._logic = self._parts.new_logic(self.number)
+        for notice in self._logic.opened(self.store):
+            self.mailbox.notify(notice)
+
     def has_room(self, topic: str) -> bool:
         """Whether another batch of ``topic`` should be fetched."""
         takes = self.running and not self._stopping
@@ -276,7 +290,7 @@ class Partition:
         self._wake.set()
 
     async def _wait_for_work(self) -> None:
-        while not self._stopping and not self.mailbox.waiting:
+        while not (self._stopping or self._renew or self.mailbox.waiting):
             wait_s = self._seconds_to_next_timer()
             if wait_s is not None and wait_s <= 0:
                 break

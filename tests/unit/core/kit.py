@@ -172,7 +172,9 @@ class World:
 
     def look(self) -> None:
         """Something changed: whoever waits for it goes on."""
-        while (looked := look(self.plan, self.facts(), self.progress, self.now_ms)).commands:
+        while (looked := look(self.plan, self.facts(), self.progress, self.now_ms)) != Transition(
+            self.progress
+        ):
             self.take(looked)
 
     def _set(self, traits: Mapping[str, Any]) -> None:

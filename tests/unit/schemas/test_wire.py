@@ -51,6 +51,13 @@ PAIRS: list[tuple[type[BaseModel], type[msgspec.Struct]]] = [
     (records.ObjectValues, wire.ObjectValues),
     (records.ObjectsChanged, wire.ObjectsChanged),
     (records.ImportCheckpoint, wire.ImportCheckpoint),
+    (records.OlderVersion, wire.OlderVersion),
+    (records.JourneyLine, wire.JourneyLine),
+    (records.Publication, wire.Publication),
+    (records.InForce, wire.InForce),
+    (records.PublishedVersion, wire.PublishedVersion),
+    (records.VersionPart, wire.VersionPart),
+    (records.JourneyState, wire.JourneyState),
 ]
 
 
