@@ -180,10 +180,7 @@ class _Aligner:
         places = {event: place for place, event in _events(new_path, new).items()}
         self.aligned.beside.update({place: places.get(event) for place, event in _events(path, old).items()})
         inner, new_inner = _inside(old, path), _inside(new, new_path)
-        keys, new_keys = ([(one.kind, one.key) for one in some] for some in (inner, new_inner))
-        kinds, new_kinds = ([one.kind for one in some] for some in (inner, new_inner))
-        for at, to in _pairs(keys, new_keys, kinds, new_kinds):
-            one, other = inner[at], new_inner[to]
+        for one, other in _lists(inner, new_inner):
             self.siblings(one.steps, one.prefix, other.steps, other.prefix)
 
     def _mark(self, step: Step) -> Hashable:
@@ -194,6 +191,24 @@ class _Aligner:
     def _kind(self, step: Step) -> Hashable:
         # What has its id in both versions is found by that alone.
         return ("id", step.id) if step.id is not None and step.id in self._named else type(step).__name__
+
+
+def _lists(old: Sequence[Inside], new: Sequence[Inside]) -> Iterator[tuple[Inside, Inside]]:
+    """Lists inside a step that are for the same, in whatever order; of those left, ones of the same kind."""
+    free = list(new)
+    left = []
+    for one in old:
+        same = next((other for other in free if (other.kind, other.key) == (one.kind, one.key)), None)
+        if same is None:
+            left.append(one)
+        else:
+            free.remove(same)
+            yield one, same
+    for one in left:
+        like = next((other for other in free if other.kind == one.kind), None)
+        if like is not None:
+            free.remove(like)
+            yield one, like
 
 
 def _pairs(

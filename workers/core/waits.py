@@ -60,7 +60,8 @@ def wait_until(run: Run, step: WaitUntilStepPlan, position: Position) -> Outcome
     begun_ms = _begun_ms(run, position)
     until_ms = begun_ms + step.timeout_ms if position.until_ms is None else position.until_ms
     if until_ms <= run.now_ms:
-        return Go(step.timed_out)
+        # Of a wait that became shorter, whose time is over, the time has come when the position is due.
+        return Go(step.timed_out) if position.due_ms <= run.now_ms else Stay(position)
     changes_ms = step.condition.changes_at_ms(moment)
     due_ms = until_ms if changes_ms is None else min(until_ms, max(changes_ms, run.now_ms + 1))
     return Stay(replace(position, due_ms=due_ms, since_ms=begun_ms, until_ms=until_ms))

@@ -124,7 +124,10 @@ def _look(
         return left
     sooner = _is_sooner(run.look_ms(), held.look_ms)
     for position in held.places:
-        if position.step not in journey.looking or position.since_ms is None:
+        step = journey.steps[position.step]
+        # A wait that another version made longer or shorter is asked in its turn, when the position is due.
+        in_turn = isinstance(step, WaitStepPlan) and position.until_ms is None
+        if position.step not in journey.looking or position.since_ms is None or in_turn:
             run.waiting.append(position)
             continue
         if journey.running.condition == "paused":
@@ -134,7 +137,6 @@ def _look(
             sooner = sooner or standing != position
             run.waiting.append(standing)
             continue
-        step = journey.steps[position.step]
         outcome = None
         if isinstance(step, WaitUntilStepPlan):
             outcome = wait_until(run, step, position)

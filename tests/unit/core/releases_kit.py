@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from schemas import wire
 from schemas.workspace import Journey, Workspace
-from tests.unit.core.kit import DAY, HOUR, START, World
+from tests.unit.core.kit import DAY, HOUR, START, World, journey
 from workers.core.compile import compile_workspace
 from workers.core.moving import realign
 from workers.core.releases import Cell, Change, Wishes, compose, fates, next_in_force
@@ -23,7 +23,36 @@ BANNER: dict[str, Any] = {"send": {"in_app": "banner"}}
 MAIL: dict[str, Any] = {"send": {"email": "mail"}}
 OFFER: dict[str, Any] = {"send": {"email": "offer"}}
 
-__all__ = ["BANNER", "DAY", "HOUR", "MAIL", "OFFER", "START", "WAIT", "Publisher"]
+PAID: dict[str, Any] = {
+    "wait_for": {"event": "paid", "timeout": "3d"},
+    "timed_out": [OFFER],
+}
+SEATS: dict[str, Any] = {
+    "wait_until": {"when": {"trait": "seats", "gte": 5}, "timeout": "3d"},
+    "timed_out": [OFFER],
+}
+PARTS: dict[str, Any] = {
+    "parallel": [{"steps": [{"wait": "1d"}, MAIL]}, {"steps": [PAID, OFFER]}],
+}
+LOOP: dict[str, Any] = {"repeat": {"times": 3, "steps": [MAIL, {"wait": "2d"}]}}
+
+__all__ = [
+    "BANNER",
+    "DAY",
+    "HOUR",
+    "LOOP",
+    "MAIL",
+    "OFFER",
+    "PAID",
+    "PARTS",
+    "SEATS",
+    "START",
+    "WAIT",
+    "Publisher",
+    "edited",
+    "places",
+    "waiting",
+]
 
 
 class Publisher:
@@ -79,11 +108,11 @@ class Publisher:
         """Workers look at everybody inside."""
         self.world.take(realign(self.world.plan, self.world.progress, self.world.now_ms))
 
-    def fates(self, plan: Plan, step: str, journey: str = "upsell") -> Fate:
-        """What a plan would mean for somebody at a step of the version in force."""
+    def fates(self, plan: Plan, *steps: str, journey: str = "upsell") -> Fate:
+        """What a plan would mean for somebody at these steps of the version in force."""
         assert self.in_force is not None
         version = self.in_force.journeys[journey].version or ""
-        (fate,) = fates(plan, {Cell("user", journey, version, (step,)): 1})
+        (fate,) = fates(plan, {Cell("user", journey, version, steps): 1})
         return fate
 
     def version(self, journey: str = "upsell") -> str | None:
@@ -94,3 +123,22 @@ class Publisher:
     def _run(self, plan: Plan) -> None:
         self.plan = plan
         self.world.plan = plan.user
+
+
+def edited(steps: list[Any], **fields: Any) -> dict[str, Any]:
+    """The journey with other steps."""
+    return journey(steps=steps, **fields)
+
+
+def waiting(steps: list[Any], **fields: Any) -> Publisher:
+    """Somebody waits in a published journey."""
+    publisher = Publisher()
+    publisher.publish(edited(steps, **fields))
+    publisher.world.track("limit")
+    return publisher
+
+
+def places(publisher: Publisher) -> set[str]:
+    """The steps where the person stands."""
+    (inside,) = publisher.world.progress.enrollments
+    return {place.step for place in inside.places}

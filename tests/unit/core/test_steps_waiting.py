@@ -256,3 +256,14 @@ def test_an_exit_on_the_event_comes_first() -> None:
     world.identify(plan="pro")
     assert world.sent() == []
     assert world.outcomes("exit") == [("exited", "changed: plan")]
+
+
+def test_a_part_that_goes_on_to_a_longer_wait_than_another_is_there() -> None:
+    """Neither a message nor another timer comes of it; it is kept all the same."""
+    until = {"wait_until": {"when": {"trait": "seats", "gte": 5}, "timeout": "9d"}}
+    parts = [{"steps": [{"wait": "1d"}]}, {"steps": [until, {"wait": "5d"}]}]
+    world = inside({"parallel": parts})
+    world.identify(seats=5)
+    world.identify(seats=1)
+    world.advance(5 * DAY)
+    assert world.outcomes("exit") == [("completed", None)]

@@ -236,3 +236,34 @@ def test_what_a_logic_before_left_to_do_is_dropped(partition: Partition, stale: 
     view = View(partition.store.get)
     partition.logic.notices([stale], view, partition.now_ms)
     assert (view.changes(), view.effects) == ({}, [])
+
+
+def test_what_the_new_version_says_of_who_waits_is_looked_at_with_them(partition: Partition) -> None:
+    """A condition that is true already takes them on: nothing else may ever happen to them."""
+    more, fewer = (
+        {"wait_until": {"when": {"performed": "limit", "at_least": times, "within": "9d"}, "timeout": "9d"}}
+        for times in (2, 1)
+    )
+    partition.publish(more, MAIL)
+    partition.enter("u1")
+    partition.work()
+    assert partition.messages == []
+    partition.publish(fewer, MAIL)
+    partition.work()
+    assert partition.messages == ["mail"]
+
+
+def test_an_event_during_a_pause_takes_people_on_after_it(partition: Partition) -> None:
+    """Where the event came to them, in one transaction with all else that it does."""
+    partition.publish({"wait_for": {"event": "limit", "timeout": "9d"}}, MAIL)
+    partition.enter("u1")
+    partition.say("paused")
+    partition.work()
+    partition.now_ms += DAY
+    partition.enter("u1")
+    partition.wait(DAY)
+    assert partition.messages == []
+    partition.say("running")
+    partition.work()
+    partition.wait(1)
+    assert partition.messages == ["mail"]
