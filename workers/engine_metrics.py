@@ -59,34 +59,10 @@ class SignalMetrics:
             ("outcome",),
             registry=registry,
         )
-        self._relations = Counter(
-            "brimful_relation_fills",
-            "Events that fill relationships with objects, by what became of them.",
-            ("outcome",),
-            registry=registry,
-        )
-        self._objects = Counter(
-            "brimful_object_statements",
-            "Statements about objects, by what became of them.",
-            ("outcome",),
-            registry=registry,
-        )
-        self._followers = Counter(
-            "brimful_followers_told",
-            "Subjects that learned of a change of an object which concerns them.",
-            registry=registry,
-        )
+        self._relations, self._objects, self._followers = _of_objects(registry)
         self._erased = Counter("brimful_ids_erased", "Ids that were erased on request.", registry=registry)
 
-        self._batches = Counter(
-            "brimful_batches",
-            "Runs over all subjects or over a segment, on one partition, by what became of them.",
-            ("journey", "outcome"),
-            registry=registry,
-        )
-        self._looked = Counter(
-            "brimful_batch_subjects", "Subjects that batches looked at.", ("journey",), registry=registry
-        )
+        self._batches, self._looked = _of_batches(registry)
 
     def batch(self, journey: str, outcome: str) -> None:
         """Count a run: ``begun``, ``ended``, ``journey_gone``, ``skipped`` or ``refused``."""
@@ -149,3 +125,37 @@ class SignalMetrics:
         if counter is None:
             counter = self._entries[journey, outcome] = self._decisions.labels(journey, outcome)
         counter.inc()
+
+
+def _of_objects(registry: CollectorRegistry) -> tuple[Counter, Counter, Counter]:
+    relations = Counter(
+        "brimful_relation_fills",
+        "Events that fill relationships with objects, by what became of them.",
+        ("outcome",),
+        registry=registry,
+    )
+    objects = Counter(
+        "brimful_object_statements",
+        "Statements about objects, by what became of them.",
+        ("outcome",),
+        registry=registry,
+    )
+    followers = Counter(
+        "brimful_followers_told",
+        "Subjects that learned of a change of an object which concerns them.",
+        registry=registry,
+    )
+    return relations, objects, followers
+
+
+def _of_batches(registry: CollectorRegistry) -> tuple[Counter, Counter]:
+    batches = Counter(
+        "brimful_batches",
+        "Runs over all subjects or over a segment, on one partition, by what became of them.",
+        ("journey", "outcome"),
+        registry=registry,
+    )
+    looked = Counter(
+        "brimful_batch_subjects", "Subjects that batches looked at.", ("journey",), registry=registry
+    )
+    return batches, looked

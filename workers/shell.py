@@ -9,11 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, assert_never
 
-import msgspec
-
 from schemas import wire
 from schemas.fields import SubjectType  # noqa: TC001  msgspec reads it at run time
-from workers.core import consent, scores, segments, triggers
+from workers.core import consent, segments, triggers
 from workers.core.activity import Activity
 from workers.core.commands import (
     CancelTimer,
@@ -34,14 +32,15 @@ from workers.core.facts import Moment, SubjectFacts
 from workers.core.ids import stable_id
 from workers.core.journeys import Changed, changed_traits, observe, resume
 from workers.core.progress import Progress
-from workers.core.recipients import Member, points_of, route
-from workers.core.scores import Scored, Scores
+from workers.core.recipients import Member, route
 from workers.core.segments import Memberships
 from workers.core.slots import follow
-from workers.core.triggers import segment_trigger, trigger
+from workers.core.triggers import segment_trigger
 from workers.core.watching import look
 from workers.relations import facts_of, relate
-from workers.state import CONSENTS, ENGAGEMENT, MEMBER_SCORES, TABLES, Profile, is_by_definition
+from workers.state import CONSENTS, ENGAGEMENT, TABLES, Profile, is_by_definition
+from workers.subject_scores import SubjectScores
+from workers.timers import SCORES, SEGMENTS, TimerPayload, encode_payload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -51,6 +50,7 @@ if TYPE_CHECKING:
     from workers.core.engaged import EngagementRow
     from workers.core.objects import FillPlan
     from workers.core.plan import JourneyPlan, Plan, SubjectPlan
+    from workers.core.scores import Scores
     from workers.core.segments import Crossing
     from workers.engine_metrics import SignalMetrics
     from workers.state import SubjectTables
@@ -58,22 +58,8 @@ if TYPE_CHECKING:
     from workers.tracking import TrackingPlanGuard
 
 
-class TimerPayload(msgspec.Struct, array_like=True, frozen=True):
-    """What a timer carries: whose it is, and the enrollment that it wakes, or what else (below)."""
-
-    subject_type: SubjectType
-    subject: str
-    enrollment: str
-
-
-SEGMENTS, SCORES = "segments", "scores"
-"""In the place of an enrollment, whose id is never so short: the timer is for all segments, or scores."""
-
 UPDATES_MAX = 20
 """Steps that set traits and go on in one turn of a subject; the rest follows by timers due at once."""
-
-encode_payload = msgspec.msgpack.Encoder().encode
-decode_payload = msgspec.msgpack.Decoder(TimerPayload).decode
 
 
 @dataclass(frozen=True)
@@ -111,7 +97,9 @@ class Subject:
         self._updating = False
         self._looking = False
         self._at_ms = at_ms
-        self._silent = False
+        self.is_silent = False
+        """What happens brings nobody into a journey: two ids turn out to be one, or definitions changed."""
+        self.scores = SubjectScores(self, view, parts)
 
     @property
     def profile(self) -> Profile:
@@ -175,7 +163,7 @@ class Subject:
             event=event,
             segments=frozenset(self.memberships.since_ms if self.plan.segments.ordered else ()),
             conversions_ms=self.progress.converted,
-            scored=self._scored(profile) if self.plan.scores.scores else None,
+            scored=self.scores.known(profile) if self.plan.scores.scores else None,
             objects=facts_of(self.kind, self.key, self._view, self._parts),
             engaged=self._engaged,
         )
@@ -240,7 +228,8 @@ class Subject:
         """The journeys of these names."""
         return [self.plan.journeys[name] for name in journeys]
 
-    def _since(self, now_ms: int) -> int:
+    def since_ms(self, now_ms: int) -> int:
+        """When that happened which is decided on; never later than now."""
         return now_ms if self._at_ms is None else min(self._at_ms, now_ms)
 
     def take(self, transition: Transition, now_ms: int) -> None:
@@ -277,7 +266,7 @@ class Subject:
     def traits_changed(self, before: Mapping[str, Any], message_id: str, at_ms: int, now_ms: int) -> None:
         """What changed traits bring: exits, segments, ends of waits, candidates; ``before``: the old ones."""
         self.follow(at_ms, now_ms)
-        self.rescore(now_ms)
+        self.scores.look(now_ms)
         changed = changed_traits(self.plan, before, self.profile.traits)
         if changed:
             happened = Changed(changed, message_id, at_ms)
@@ -331,79 +320,6 @@ class Subject:
             changed = [name for name, value in update.traits.items() if before.get(name) != value]
             self.tell(self.profile.members, update.message_id, now_ms, changed)
 
-    def _scored(self, profile: Profile) -> Scored:
-        row = self._view.table(self._tables.scores).get(self.key) or Scores()
-        return Scored(row, self.plan.scores, profile.traits)
-
-    def score(
-        self, event: str, message_id: str, properties: Mapping[str, Any], at_ms: int, now_ms: int
-    ) -> None:
-        """Count an event in its scores, and tell of thresholds that are crossed by that."""
-        plans, table = self.plan.scores, self._view.table(self._tables.scores)
-        row = table.get(self.key) or Scores()
-        if scores.record(row, plans, event, properties, at_ms):
-            self._rate(row, (event, message_id), now_ms)
-
-    def rescore(self, now_ms: int) -> None:
-        """After traits changed, or time passed: tell of thresholds that are crossed by that."""
-        if self.plan.scores.scores:
-            row = self._view.table(self._tables.scores).get(self.key)
-            self._rate(row or Scores(), None, now_ms)
-
-    def _rate(self, row: Scores, event: tuple[str, str] | None, now_ms: int) -> None:
-        """Store the row, one timer for when time alone crosses something, a record of each crossing."""
-        plans, profile = self.plan.scores, self.profile
-        crossings = scores.cross(row, plans, profile.traits, now_ms)
-        due_ms = scores.next_change_ms(row, plans, profile.traits, now_ms)
-        if due_ms != row.timer_ms:
-            timer_id = stable_id("scores", self.kind, self.id)
-            self.execute(CancelTimer(timer_id) if due_ms is None else SetTimer(timer_id, due_ms, SCORES))
-            row.timer_ms = due_ms
-        if self.plan.told_scores:
-            self._tell_accounts(row, now_ms)
-        if row.states or row.told:
-            self._view.table(self._tables.scores).put(self.key, row)
-        for crossing in crossings:
-            record = scores.crossed_record(crossing, self.kind, self.id, self.account, event, now_ms)
-            self._parts.metrics.scored(record.score, record.threshold, record.direction)
-            self._view.send(self._parts.topics("scores"), self.key, wire.encode(record))
-            self._score_entered(crossing, record, now_ms)
-
-    def _tell_accounts(self, row: Scores, now_ms: int) -> None:
-        """Tell the user's accounts how much the scores are that they choose members by."""
-        activity = self._view.table(self._tables.activity).get(self.key)
-        accounts = tuple(activity.accounts) if activity is not None else ()
-        for name in sorted(self.plan.told_scores & self.plan.scores.scores.keys()):
-            found = scores.news(row, self.plan.scores.scores[name], accounts, self.profile.traits, now_ms)
-            if found is None:
-                continue
-            row.told[name], to = found
-            for account in to:
-                record = wire.MemberScore(
-                    id=stable_id("member_score", account, self.id, name, str(now_ms)),
-                    subject=account,
-                    user=self.id,
-                    score=name,
-                    standing=row.told[name].standing,
-                    fading=row.told[name].fading,
-                    at_ms=row.told[name].at_ms,
-                )
-                self._view.send(self._parts.topics("scheduler"), account.encode(), wire.encode(record))
-
-    def _score_entered(self, crossing: scores.Crossing, record: wire.ScoreCrossed, now_ms: int) -> None:
-        journeys = self.plan.entering.by_score.get((crossing.score, crossing.threshold, crossing.direction))
-        if not journeys or self._silent or crossing.by_definition:
-            return
-        properties = {
-            "score": record.score,
-            "threshold": record.threshold,
-            "direction": record.direction,
-            "value": record.value,
-            "contributions": {part.name: part.points for part in record.contributions},
-        }
-        came = trigger("score", record.score, (record.id,), self._since(now_ms), properties)
-        self.propose(self.named(journeys), came, now_ms)
-
     def relate(self, fills: Sequence[FillPlan], properties: Mapping[str, Any], at_ms: int) -> None:
         """Take in what an event does to its relationships with objects."""
         if fills:
@@ -427,9 +343,9 @@ class Subject:
 
     def sweep(self, now_ms: int) -> None:
         """Look at all its segments because definitions may be others: nobody enters a journey by that."""
-        self._silent = True
+        self.is_silent = True
         self.settle(now_ms, None)
-        self._silent = False
+        self.is_silent = False
 
     def settle(self, now_ms: int, concerned: Collection[str] | None) -> None:
         """Look at its segments: those that are concerned, or at all (None)."""
@@ -468,17 +384,13 @@ class Subject:
 
         Nobody enters a journey by that.
         """
-        self._silent = True
-        table = self._view.table(self._tables.scores)
+        self.is_silent = True
         if theirs is not None:
-            mine = table.get(self.key) or Scores()
-            one = scores.merge(mine, theirs, self.plan.scores)
-            one.timer_ms = mine.timer_ms
-            self._rate(one, None, now_ms)
+            self.scores.take_over(theirs, now_ms)
         for name in lists.since_ms if lists is not None else ():
             self.enlist(name, now_ms, member=True)
         self.settle_all(now_ms)
-        self._silent = False
+        self.is_silent = False
 
     def _cross(self, held: Memberships, now: Memberships, crossings: Sequence[Crossing], now_ms: int) -> None:
         """Store what became of the memberships: row, one timer for all, a record of each crossing."""
@@ -495,7 +407,7 @@ class Subject:
             self.execute(CancelTimer(timer_id) if due_ms is None else SetTimer(timer_id, due_ms, SEGMENTS))
         for crossing in crossings:
             self._tell(crossing, now_ms)
-        for crossing in crossings if not self._silent else ():
+        for crossing in crossings if not self.is_silent else ():
             since_ms = (now if crossing.change == "entered" else held).since_ms[crossing.segment]
             self._segment_entered(crossing, since_ms, now_ms)
 
@@ -504,7 +416,7 @@ class Subject:
         if not journeys or is_by_definition(self._view, self.kind, self.key, self.plan, crossing.segment):
             return
         came = segment_trigger(
-            self.kind, self.id, crossing.segment, crossing.change, since_ms, self._since(now_ms)
+            self.kind, self.id, crossing.segment, crossing.change, since_ms, self.since_ms(now_ms)
         )
         self.propose(self.named(journeys), came, now_ms)
 
@@ -547,15 +459,9 @@ class Subject:
             case _:
                 assert_never(command)
 
-    def _points(self, score: str | None, now_ms: int) -> dict[str, float]:
-        """What the account knows of its members' scores."""
-        plan = self._parts.plan.user.scores.scores.get(score or "")
-        row = self._view.table(MEMBER_SCORES).get(self.key) if plan is not None else None
-        return points_of(row, plan.name, plan.half_life_ms, now_ms) if plan is not None and row else {}
-
     def _request(self, command: RequestMessage) -> None:
         members = [Member(user, role or None) for user, role in self.profile.members.items()]
-        requests, decisions = route(command, members, self._points(command.by, command.at_ms))
+        requests, decisions = route(command, members, self.scores.of_members(command.by, command.at_ms))
         topic = self._parts.topics("scheduler")
         for request in requests:
             self._view.send(topic, request.subject.encode(), wire.encode(request))

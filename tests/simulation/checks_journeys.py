@@ -10,10 +10,10 @@ from schemas.workspace import SendStep, WaitStep
 from tests.simulation.actions import HOUR
 from tests.simulation.evidence import SLACK_MS
 from workers.core.compile import compile_workspace
-from workers.shell import decode_payload
 from workers.state import ACCOUNTS, USERS
 from workers.stream.partition import SEAL
 from workers.stream.store import TIMER
+from workers.timers import decode_payload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

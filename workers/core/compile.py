@@ -51,7 +51,7 @@ from workers.core.zones import Zones
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from schemas.workspace import Journey, Segment, SustainedCondition, Where, Workspace
+    from schemas.workspace import Goal, Journey, Segment, SustainedCondition, Where, Workspace
     from workers.core.comparisons import Getter
     from workers.core.conditions import Names
     from workers.core.experiments import ExperimentPlan
@@ -240,7 +240,7 @@ def _compile_journey(
     experiments: Mapping[str, ExperimentPlan],
     gate: GatePlan,
 ) -> JourneyPlan:
-    entry, goal, recipients = journey.entry, journey.goal, journey.recipients
+    entry, recipients = journey.entry, journey.recipients
     exits = [leaving.when for leaving in journey.exit if isinstance(leaving.when, ExitEvent)]
     changes = [leaving.when for leaving in journey.exit if isinstance(leaving.when, ExitChange)]
     exit_events: dict[str, tuple[Any, ...]] = {}
@@ -268,15 +268,7 @@ def _compile_journey(
                 slots.slot_id(leaving.event, leaving.where) for leaving in exits if leaving.match is None
             )
         ),
-        goal=None
-        if goal is None
-        else GoalPlan(
-            goal.event,
-            compile_where(goal.where),
-            goal.within,
-            _getter(goal.revenue_path()),
-            _getter(goal.match_path()),
-        ),
+        goal=None if journey.goal is None else _goal(journey.goal),
         holdout_bp=journey.holdout,
         roles=(recipients.role or ()) if recipients is not None else (),
         recipient_limit=recipients.limit if recipients is not None else 0,
@@ -306,6 +298,11 @@ def _compile_journey(
         rank=compile_rank(journey),
         rivals=names.journeys((), gate.lone_tags.intersection(journey.tags)) - {journey.journey},
     )
+
+
+def _goal(goal: Goal) -> GoalPlan:
+    where, revenue, match = compile_where(goal.where), goal.revenue_path(), goal.match_path()
+    return GoalPlan(goal.event, where, goal.within, _getter(revenue), _getter(match))
 
 
 def _getter(path: str | None) -> Getter | None:

@@ -28,8 +28,9 @@ from workers.core.progress import Progress
 from workers.errors import Refused
 from workers.identity.places import Rows, is_erased, move_member, take_out
 from workers.relations import join
-from workers.shell import Subject, TimerPayload, encode_payload
+from workers.shell import Subject
 from workers.state import CONSENTS, ENGAGEMENT, HELD_REQUESTS, IDENTITIES, USERS, Identity, Profile
+from workers.timers import TimerPayload, encode_payload
 
 if TYPE_CHECKING:
     from typing import Any

@@ -18,8 +18,9 @@ from workers.core.segments import due_segments
 from workers.core.triggers import trigger
 from workers.identity.places import elsewhere, forward_record, move_member
 from workers.scheduler import holds
-from workers.shell import SCORES, SEGMENTS, Subject, decode_payload
+from workers.shell import Subject
 from workers.state import OBJECTS, TABLES, USERS
+from workers.timers import SCORES, SEGMENTS, decode_payload
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -143,7 +144,7 @@ class Scheduler:
                 )
                 continue
             if payload.enrollment == SCORES:
-                subject.rescore(now_ms)
+                subject.scores.look(now_ms)
                 subject.look(now_ms)
                 continue
             if payload.enrollment == SEGMENTS:

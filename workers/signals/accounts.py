@@ -127,7 +127,7 @@ class AccountSignals:
             if plan.measures:
                 windows.measure(row, plan.measures, item.at_ms, now_ms, _properties(item), item.user)
             if plan.scored:
-                subject.score(item.event, item.message_id, _properties(item), item.at_ms, now_ms)
+                subject.scores.record(item.event, item.message_id, _properties(item), item.at_ms, now_ms)
             if plan.fills:
                 subject.relate(plan.fills, _properties(item), item.at_ms)
             if plan.entries or plan.exits or plan.goals or plan.waits or plan.looks:

@@ -18,9 +18,10 @@ from schemas.fields import SubjectType  # noqa: TC001  msgspec reads it at run t
 from workers.core.ids import stable_id
 from workers.core.progress import ELIGIBLE_MAX_AGE_MS
 from workers.core.triggers import segment_trigger, trigger
-from workers.shell import Subject, TimerPayload, decode_payload, encode_payload
+from workers.shell import Subject
 from workers.state import SWEPT, TABLES
 from workers.stream.tables import Table
+from workers.timers import TimerPayload, decode_payload, encode_payload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -190,7 +190,7 @@ class UserSignals:
         name = event.event or event.type
         subject = Subject("user", key, view, self._parts, at_ms)
         if use.plan.scored:
-            subject.score(name, event.message_id, wire.values(event.properties), at_ms, now_ms)
+            subject.scores.record(name, event.message_id, wire.values(event.properties), at_ms, now_ms)
         account = wire.account(event) or (row.accounts[-1] if row.accounts else None)
         if use.for_accounts and account is not None:
             if use.account_decides:

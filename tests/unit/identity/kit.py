@@ -16,13 +16,14 @@ from tests.unit.stream.kit import Rec
 from workers.core import windows
 from workers.engine import EngineLogic
 from workers.engine_metrics import SignalMetrics
-from workers.shell import EngineParts, TimerPayload, decode_payload
+from workers.shell import EngineParts
 from workers.state import ACCOUNTS, IDENTITIES, PERSONAL, USERS, Identity, Profile
 from workers.stream.batch import TP, Batch
 from workers.stream.decide import apply_items, fire_timers
 from workers.stream.partitioner import partition_of
 from workers.stream.store import TIMER, Timer
 from workers.stream.view import View
+from workers.timers import TimerPayload, decode_payload
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
