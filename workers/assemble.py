@@ -15,14 +15,20 @@ from workers.core.stripe_mapping import StripeOptions
 from workers.engine import EngineLogic
 from workers.engine_metrics import SignalMetrics
 from workers.errors import Misconfigured
+from workers.gateway_settings import (
+    api_settings,
+    callback_settings,
+    gateway_topics,
+    message_links,
+    rates,
+)
 from workers.insights.logic import InsightsLogic
 from workers.insights.metrics import JourneyMetrics
 from workers.intake.app import create_gateway
 from workers.intake.kafka_feed import KafkaFeed
 from workers.intake.kafka_publisher import KafkaPublisher
 from workers.intake.metrics import GatewayMetrics
-from workers.intake.settings import StripeWebhooks, Topics, Unsubscribe
-from workers.intake.tokens import make_unsubscribe_token
+from workers.intake.settings import StripeWebhooks
 from workers.parts import GatewayPart, KernelPart
 from workers.senders.channels.email import EmailChannel
 from workers.senders.channels.email_message import Sender
@@ -34,6 +40,7 @@ from workers.stream.admin import partitions_of
 from workers.stream.app import AppSpec, GroupTimeouts, create_app
 from workers.stream.metrics import KernelMetrics
 from workers.stream.partition import KernelConfig
+from workers.tracked_mail import MailLinks
 from workers.tracking import TrackingPlanGuard
 from workers.workspace import load_workspace
 
@@ -42,7 +49,6 @@ if TYPE_CHECKING:
 
     from prometheus_client import CollectorRegistry
 
-    from schemas.wire import Message
     from workers.clock import Clock
     from workers.runner import Part
     from workers.settings import Settings
@@ -134,12 +140,17 @@ class Assembly:
 
     def senders_spec(self, email: EmailChannel) -> AppSpec:
         """The senders: messages to channels, with their ledger and the feeds."""
+        links = MailLinks(
+            self.settings.secret_bytes(), self.settings.public_url, self.workspace.workspace.tracking
+        )
         parts = SenderParts(
             templates=self.workspace.templates,
             channels={"email": email},
-            unsubscribe_url=self._unsubscribe_url(),
+            unsubscribe_url=links.unsubscribe_url,
             topics=self.topic,
             metrics=SenderMetrics(self.registry),
+            preferences_url=links.preferences_url,
+            track=links.track,
         )
         return self._spec("brimful-senders", SENDER_AGENTS, lambda _: SenderLogic(parts))
 
@@ -148,14 +159,6 @@ class Assembly:
         if not address:
             raise Misconfigured(f"BRIMFUL_MAIL_FROM {self.settings.mail_from!r} holds no address")
         return Sender(address=address, name=name, reply_to=self.settings.mail_reply_to)
-
-    def _unsubscribe_url(self) -> Callable[[Message], str]:
-        key, base = self.settings.secret_bytes(), self.settings.public_url.rstrip("/")
-
-        def url(message: Message) -> str:
-            return f"{base}/u/{make_unsubscribe_token(key, message.person, message.id, message.journey)}"
-
-        return url
 
     # -- insights
 
@@ -174,12 +177,7 @@ class Assembly:
     def _gateway(self) -> Part:
         settings = self.settings
         metrics = GatewayMetrics(self.registry)
-        topics = Topics(
-            product_events=self.topic("product-events"),
-            account_traits=self.topic("account-traits"),
-            engagement=self.topic("engagement"),
-            dead_letters=self.topic("dead-letters"),
-        )
+        topics = gateway_topics(self.topic)
         config = settings.librdkafka()
         publisher = KafkaPublisher(settings.kafka, probe_topic=topics.product_events, config=config)
         feed = KafkaFeed(
@@ -190,6 +188,7 @@ class Assembly:
             config=config,
         )
         key = settings.secret_bytes()
+        workspace = self.workspace.workspace if settings.workspace is not None else None
         app = create_gateway(
             publisher=publisher,
             write_keys={key.get_secret_value(): source for source, key in settings.write_keys.items()},
@@ -198,9 +197,12 @@ class Assembly:
             topics=topics,
             feed=feed,
             feed_key=key,
-            unsubscribe=Unsubscribe(key, parseaddr(settings.mail_from)[0]),
+            unsubscribe=message_links(settings, workspace),
             stripe=stripe_webhooks(settings),
             cors_origins=settings.cors_origins,
+            api=api_settings(settings, workspace),
+            callbacks=callback_settings(settings),
+            rates=rates(settings),
         )
         return GatewayPart(app, publisher, feed, settings.gateway_host, settings.gateway_port)
 

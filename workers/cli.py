@@ -15,6 +15,7 @@ import schemas.commands
 import workers.backfill_commands
 import workers.consent_commands
 import workers.erasure.commands
+import workers.gateway_commands
 import workers.imports.commands
 import workers.local.commands
 import workers.plan_commands
@@ -44,6 +45,8 @@ cli.add_typer(workers.segment_commands.cli, name="segment")
 cli.add_typer(workers.consent_commands.cli, name="consent")
 cli.add_typer(workers.backfill_commands.cli)
 cli.add_typer(workers.erasure.commands.cli)
+cli.add_typer(workers.gateway_commands.keys, name="keys")
+cli.add_typer(workers.gateway_commands.cli)
 cli.add_typer(schemas.commands.cli, name="schemas")
 cli.add_typer(workers.imports.commands.cli, name="import")
 

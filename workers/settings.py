@@ -79,6 +79,24 @@ class Settings(BaseModel):
     public_url: str = Field("http://127.0.0.1:8080", description="How recipients reach the gateway.")
     secret: SecretStr | None = Field(None, description="Signs links and feed tokens: at least 32 bytes.")
 
+    api_keys: tuple[str, ...] = Field(
+        (),
+        description="API keys as `brimful keys new` prints them, separated by commas; only digests of keys.",
+    )
+    api_keys_file: Path | None = Field(None, description="The same, one a line.")
+    write_key_rate: float = Field(
+        0, ge=0, description="Events a second that a write key may send to one gateway; 0: no limit."
+    )
+    api_key_rate: float = Field(
+        0, ge=0, description="Events, people and objects a second of one API key; 0: no limit."
+    )
+    previous_secrets: tuple[SecretStr, ...] = Field(
+        (), description="Former values of BRIMFUL_SECRET, separated by commas: their links stay good."
+    )
+    callback_secrets: tuple[SecretStr, ...] = Field(
+        (), description="whsec_ secrets of /v1/callbacks/engagement, separated by commas; none: no such path."
+    )
+
     stripe_webhook_secrets: tuple[SecretStr, ...] = Field(
         (), description="Signing secrets of the Stripe webhook, separated by commas; none: no webhook."
     )
@@ -115,7 +133,15 @@ class Settings(BaseModel):
             pairs[source.strip()] = key.strip()
         return pairs
 
-    @field_validator("cors_origins", "stripe_webhook_secrets", "stripe_account_from", mode="before")
+    @field_validator(
+        "api_keys",
+        "callback_secrets",
+        "cors_origins",
+        "previous_secrets",
+        "stripe_webhook_secrets",
+        "stripe_account_from",
+        mode="before",
+    )
     @classmethod
     def _listed(cls, value: Any) -> Any:
         return (
@@ -141,6 +167,14 @@ class Settings(BaseModel):
             named = re.fullmatch(r"(?:[^\s:]+|\[[0-9a-fA-F:]+\]):(\d{1,5})", server)
             if named is None or not 0 < int(named[1]) <= _PORT_MOST:
                 raise ValueError(f"{server!r} is not host:port, with a port of 1 to {_PORT_MOST}")
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if origin != "*" and not re.fullmatch(r"https?://[^/?#@\s]+", origin):
+                raise ValueError(f"{origin!r} is no origin, such as https://app.example.com, without a path")
         return value
 
     @field_validator("secret")

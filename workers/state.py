@@ -8,7 +8,7 @@ table of :data:`PERSONAL`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -43,11 +43,19 @@ def _profile_of_one_account(plain: list[Any]) -> list[Any]:
     return [traits, {account: account_traits} if account is not None and account_traits else {}, members]
 
 
+ENGAGEMENTS_SEEN: Final = 64
+"""Ids kept of a person's latest engagements: a provider that tells one again does so among these."""
+
+
 class EngagementRow(msgspec.Struct, array_like=True):
-    """State row of a person: ``last_ms`` by ``channel:type``, and how often, by the same."""
+    """State row of a person: ``last_ms`` by ``channel:type``, and how often, by the same.
+
+    ``seen`` are the ids of the latest, so that one which is told twice counts once.
+    """
 
     last_ms: dict[str, int] = msgspec.field(default_factory=dict)
     count: dict[str, int] = msgspec.field(default_factory=dict)
+    seen: list[str] = msgspec.field(default_factory=list)
 
 
 class Identity(msgspec.Struct, array_like=True):

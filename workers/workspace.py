@@ -120,6 +120,7 @@ def load_workspace(folder: Path) -> LoadedWorkspace:
         tracking_plan=tracking_plan,
         consent=settings.consent,
         objects=tuple(objects),
+        tracking=settings.tracking,
     )
     refused = any(problem.file.startswith((JOURNEYS, SEGMENTS)) for problem in problems)
     found_in = {JOURNEYS: documents, SEGMENTS: segment_documents, OBJECTS: object_documents}

@@ -62,6 +62,7 @@ from schemas.workspace.steps import (
     WaitStep,
     WaitUntilStep,
 )
+from schemas.workspace.tracking import LinkTracking
 from schemas.workspace.tracking_plan import PlannedEvent, PlannedTraits, Property, TrackingPlan
 from schemas.workspace.updates import Now
 from schemas.workspace.values import FieldRef, TimeZone
@@ -85,6 +86,10 @@ class Settings(Model):
     consent: ConsentSettings = Field(
         default_factory=ConsentSettings, description="What people agree to or refuse."
     )
+    tracking: LinkTracking = Field(
+        "clicks",
+        description="What is known of e-mails: off, clicks, or all (opens too). A template may differ.",
+    )
 
 
 class Workspace(Model):
@@ -103,6 +108,7 @@ class Workspace(Model):
     tracking_plan: TrackingPlan | None = None
     consent: ConsentSettings = Field(default_factory=ConsentSettings)
     objects: Annotated[tuple[ObjectType, ...], AsList] = ()
+    tracking: LinkTracking = "clicks"
 
 
 __all__ = [
@@ -133,6 +139,7 @@ __all__ = [
     "Heard",
     "Journey",
     "LastCondition",
+    "LinkTracking",
     "MeasureCondition",
     "NotCondition",
     "Now",

@@ -31,7 +31,16 @@ if TYPE_CHECKING:
 
 Mode: TypeAlias = Literal["text", "html"]
 
-ROOTS: Final = ("user", "account", "event", "awaited", "related", "message", "unsubscribe_url")
+ROOTS: Final = (
+    "user",
+    "account",
+    "event",
+    "awaited",
+    "related",
+    "message",
+    "unsubscribe_url",
+    "preferences_url",
+)
 """The names that a template can read."""
 
 MAX_SOURCE_CHARS: Final = 200_000

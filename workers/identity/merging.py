@@ -26,7 +26,16 @@ from workers.errors import Refused
 from workers.identity.places import Rows, is_erased, move_member, take_out
 from workers.relations import join
 from workers.shell import Subject, TimerPayload, encode_payload
-from workers.state import CONSENTS, ENGAGEMENT, IDENTITIES, USERS, EngagementRow, Identity, Profile
+from workers.state import (
+    CONSENTS,
+    ENGAGEMENT,
+    ENGAGEMENTS_SEEN,
+    IDENTITIES,
+    USERS,
+    EngagementRow,
+    Identity,
+    Profile,
+)
 
 if TYPE_CHECKING:
     from typing import Any
@@ -183,7 +192,9 @@ def _merge_rows(merged: wire.Merged, identity: Identity, view: View, parts: Engi
     if engagement is not None:
         mine = view.table(ENGAGEMENT).get(key) or EngagementRow()
         last_ms = merge_latest(mine.last_ms, engagement.last_ms)
-        view.table(ENGAGEMENT).put(key, EngagementRow(last_ms, merge_counts(mine.count, engagement.count)))
+        seen = [*engagement.seen, *mine.seen][-ENGAGEMENTS_SEEN:]
+        count = merge_counts(mine.count, engagement.count)
+        view.table(ENGAGEMENT).put(key, EngagementRow(last_ms, count, seen))
     relations = _row(rows, USERS.relations)
     if relations is not None:
         join(relations, key, view, parts)

@@ -49,12 +49,21 @@ CALLS_AT_ONCE = 64
 """Deliveries of one partition under way at the same time, at most."""
 
 
+def _no_page(_: Message) -> str:
+    return ""
+
+
+def _untracked(_: Message, content: RenderedEmail, __: int) -> RenderedEmail:
+    return content
+
+
 @dataclass(frozen=True)
 class SenderParts:
     """What the senders of all partitions share.
 
     ``unsubscribe_url`` gives a person's one-click address for a message; ``topics`` maps the plain names
-    of topics to their full names.
+    of topics to their full names. ``preferences_url`` gives the page of their choices; ``track`` puts
+    links that tell of clicks into an e-mail, as its template and the workspace want it.
     """
 
     templates: Templates
@@ -62,6 +71,8 @@ class SenderParts:
     unsubscribe_url: Callable[[Message], str]
     topics: Callable[[str], str]
     metrics: SenderMetrics
+    preferences_url: Callable[[Message], str] = _no_page
+    track: Callable[[Message, RenderedEmail, int], RenderedEmail] = _untracked
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,10 +231,13 @@ class SenderLogic:
     def _call(self, pending: Pending, view: View, now_ms: int) -> None:
         message = pending.message
         url = self._parts.unsubscribe_url(message)
-        content = self._render(message, unsubscribe_url=url)
+        preferences = self._parts.preferences_url(message)
+        content = self._render(message, unsubscribe_url=url, preferences_url=preferences)
         if isinstance(content, RenderFailed):
             self._end(message, End("failed", _render_reason(content)), view, now_ms)
             return
+        if isinstance(content, RenderedEmail):
+            content = self._parts.track(message, content, now_ms)
         pending.calling = True
         self._people.waits(message, view)
         view.table(PENDING).put(message.id.encode(), pending)

@@ -19,7 +19,7 @@ from workers.core.ids import stable_id
 from workers.identity.places import elsewhere
 from workers.shell import Subject
 from workers.signals.intake import Carried
-from workers.state import ENGAGEMENT, EngagementRow
+from workers.state import ENGAGEMENT, ENGAGEMENTS_SEEN, EngagementRow
 from workers.stream.batch import TP
 from workers.stream.decoding import decoded
 
@@ -65,6 +65,13 @@ class Engagements:
                         view.send(tp.topic, away.into.encode(), wire.encode(moved))
                     continue
                 row = EngagementRow()
+            if engagement.id in row.seen:
+                continue
+            row.seen = [*row.seen[1 - ENGAGEMENTS_SEEN :], engagement.id]
+            if engagement.prefetch:
+                # A machine on the way did it, not the person: nothing counts it, and no journey hears of it.
+                rows.put(key, row)
+                continue
             kind = f"{engagement.channel}:{engagement.type}"
             row.last_ms[kind] = max(row.last_ms.get(kind, 0), engagement.at_ms)
             row.count[kind] = row.count.get(kind, 0) + 1

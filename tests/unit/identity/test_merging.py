@@ -350,7 +350,9 @@ def test_engagement_of_a_merged_id_is_kept_of_the_person() -> None:
     cluster.identify(USER, VISITOR)
     cluster.settle()
     opened(NOW + 5)
-    assert cluster.row(ENGAGEMENT, USER) == EngagementRow({"email:opened": NOW + 5}, {"email:opened": 2})
+    assert cluster.row(ENGAGEMENT, USER) == EngagementRow(
+        {"email:opened": NOW + 5}, {"email:opened": 2}, [f"e{NOW}", f"e{NOW + 5}"]
+    )
     assert cluster.row(ENGAGEMENT, VISITOR) is None
 
 
@@ -394,7 +396,7 @@ ROWS: dict[type[Any], set[str]] = {
     Profile: {"traits", "accounts", "members"},
     Progress: {"subject", "enrollments", "entered", "messages", "converted", "once"},
     Consents: {"choices"},
-    EngagementRow: {"last_ms", "count"},
+    EngagementRow: {"last_ms", "count", "seen"},
     Identity: {"merged_into", "sources", "asked"},
 }
 
