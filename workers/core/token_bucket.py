@@ -39,7 +39,7 @@ def full(rate: Rate, now_ms: int) -> Bucket:
 def wait_ms(bucket: Bucket, rate: Rate, now_ms: int) -> int:
     """How long until one token is there; 0: now. A clock that went back gives nothing and takes nothing."""
     missing = 1 - _filled(bucket, rate, now_ms)
-    return 0 if missing <= 0 else math.ceil(missing * _SECOND_MS / rate.per_second)
+    return max(0, _whole_ms(missing * _SECOND_MS / rate.per_second))
 
 
 def spend(bucket: Bucket, rate: Rate, cost: float, now_ms: int) -> Bucket:
@@ -54,7 +54,12 @@ def spend(bucket: Bucket, rate: Rate, cost: float, now_ms: int) -> Bucket:
 def left(bucket: Bucket, rate: Rate, now_ms: int) -> Left:
     """What is left now."""
     tokens = _filled(bucket, rate, now_ms)
-    return Left(max(0, math.floor(tokens)), math.ceil((rate.burst - tokens) * _SECOND_MS / rate.per_second))
+    return Left(max(0, math.floor(tokens)), _whole_ms((rate.burst - tokens) * _SECOND_MS / rate.per_second))
+
+
+def _whole_ms(ms: float) -> int:
+    """Rounded up, but for what fractions of tokens lose in binary."""
+    return math.ceil(ms - 1e-6)
 
 
 def _filled(bucket: Bucket, rate: Rate, now_ms: int) -> float:

@@ -12,13 +12,14 @@ from urllib.parse import unquote_to_bytes
 from uuid import uuid4
 
 import msgspec
+from starlette.routing import Route
 
 from schemas import wire
 from workers.core.ids import stable_id
 from workers.intake.problems import Problem, json_response
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from datetime import datetime
 
     from starlette.requests import Request
@@ -50,6 +51,16 @@ class Call:
     def at_ms(self, said: datetime | None) -> int:
         """When something was so, in milliseconds: as said, but not ahead of our clock; else now."""
         return self.now_ms if said is None else min(wire.to_ms(said), self.now_ms)
+
+
+def route(parts: Parts, path: str, method: str, handler: Callable[[Request], Awaitable[Response]]) -> Route:
+    """A route that is answered while there is room for its request."""
+
+    async def answer(request: Request) -> Response:
+        with parts.room.taken():
+            return await handler(request)
+
+    return Route(path, answer, methods=[method])
 
 
 def open_call(parts: Parts, request: Request, scope: Scope) -> Call:

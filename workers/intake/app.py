@@ -130,7 +130,7 @@ def create_gateway(
         middleware=_middleware(metrics, cors_origins),
         exception_handlers=_ANSWERS,
     )
-    app.state.gateway = GatewayState(publisher, feed, limits, closing)
+    app.state.gateway = GatewayState(publisher, feed, limits, closing, parts.room)
     return app
 
 
@@ -171,8 +171,10 @@ class GatewayState:
         feed: FeedReader | None,
         limits: Limits,
         closing: asyncio.Event,
+        room: Room,
     ) -> None:
         self.limits = limits
+        self.room = room
         self._publisher = publisher
         self._feed = feed
         self._closing = closing

@@ -10,19 +10,19 @@ from datetime import datetime  # noqa: TC003  msgspec reads it at run time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from starlette.routing import Route
 
 from schemas import wire
 from schemas.fields import ObjectId, SubjectType, Text, Values  # noqa: TC001  msgspec reads them at run time
 from workers.core.object_values import problem_of
 from workers.core.objects import object_key
-from workers.intake.api import Call, check_id, check_items, in_path, keep, open_call, read
+from workers.intake.api import Call, check_id, check_items, in_path, keep, open_call, read, route
 from workers.intake.problems import Problem
 from workers.intake.publisher import Record
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
+    from starlette.routing import Route
 
     from workers.intake.parts import Parts
     from workers.intake.settings import Definitions
@@ -63,9 +63,9 @@ class Catalog:
     def routes(self) -> list[Route]:
         """Objects are told; lists are added to and taken off."""
         return [
-            Route("/v1/objects", self._objects, methods=["POST"]),
-            Route("/v1/lists/{segment}/members", self._add, methods=["POST"]),
-            Route("/v1/lists/{segment}/members", self._remove, methods=["DELETE"]),
+            route(self._parts, "/v1/objects", "POST", self._objects),
+            route(self._parts, "/v1/lists/{segment}/members", "POST", self._add),
+            route(self._parts, "/v1/lists/{segment}/members", "DELETE", self._remove),
         ]
 
     async def _objects(self, request: Request) -> Response:

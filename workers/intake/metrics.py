@@ -51,7 +51,7 @@ class GatewayMetrics:
         self.limited = Counter(
             "brimful_gateway_limited_total",
             "Requests refused because their caller sent too much, by kind of key and its name.",
-            ("kind", "name"),
+            ("kind", "caller"),
             registry=registry,
         )
         self.engagements = Counter(

@@ -8,13 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from starlette.routing import Route
 
 from schemas import wire
 from schemas.fields import Channel, ConsentState, Text  # noqa: TC001  msgspec reads them at run time
 from schemas.workspace.base import parse_duration_ms
 from workers.core.consent import TRAIT as CONSENT_TRAIT
-from workers.intake.api import Call, check_id, check_items, in_path, keep, open_call, read
+from workers.intake.api import Call, check_id, check_items, in_path, keep, open_call, read, route
 from workers.intake.normalise import Arrival, Rejected, normalise
 from workers.intake.problems import Problem, json_response, unavailable
 from workers.intake.publisher import Record
@@ -23,6 +22,7 @@ from workers.intake.times import iso
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
+    from starlette.routing import Route
 
     from workers.intake.feed import FeedReader
     from workers.intake.parts import Parts
@@ -67,12 +67,12 @@ class People:
 
     def routes(self) -> list[Route]:
         """The feed only where the gateway follows the feeds."""
-        feeds = [Route("/v1/people/{person:path}/feed", self._shows, methods=["GET"])]
+        feeds = [route(self._parts, "/v1/people/{person:path}/feed", "GET", self._shows)]
         return [
-            Route("/v1/people/{person:path}/consent", self._consent, methods=["PUT"]),
+            route(self._parts, "/v1/people/{person:path}/consent", "PUT", self._consent),
             *(feeds if self._feed is not None else []),
-            Route("/v1/people/{person:path}", self._traits, methods=["PATCH"]),
-            Route("/v1/people/{person:path}", self._erase, methods=["DELETE"]),
+            route(self._parts, "/v1/people/{person:path}", "PATCH", self._traits),
+            route(self._parts, "/v1/people/{person:path}", "DELETE", self._erase),
         ]
 
     async def _consent(self, request: Request) -> Response:

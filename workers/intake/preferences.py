@@ -16,7 +16,7 @@ from starlette.routing import Route
 from schemas import wire
 from workers.core.ids import stable_id
 from workers.intake.html import page, render
-from workers.intake.problems import Problem, json_response, retry_after
+from workers.intake.problems import Problem, retry_after
 from workers.intake.publisher import KafkaUnavailable, Record
 from workers.intake.tokens import read_preferences_token
 
@@ -89,9 +89,7 @@ class PreferencePages:
             await self._parts.publisher.publish([self._record(person, *one, now_ms) for one in said])
         except KafkaUnavailable as error:
             return self._page("later", 503, {"retry-after": retry_after(error.retry_after_s)})
-        if "text/html" in request.headers.get("accept", "text/html"):
-            return self._page("done", said=[_line(*one) for one in said])
-        return json_response({"success": True})
+        return self._page("done", said=[_line(*one) for one in said])
 
     def _said(self, form: bytes) -> list[tuple[_Choice, ConsentState]]:
         """What a form says, in the order of the page. What no form of ours says is passed over.
@@ -120,7 +118,8 @@ class PreferencePages:
             topic=choice.topic,
             state=state,
             source=SOURCE,
-            at_ms=now_ms,
+            # Said together, a topic counts before the whole: a wider refusal must not be as new as it is.
+            at_ms=now_ms if choice.topic is not None else now_ms - 1,
         )
         return Record(self._parts.topics.scheduler, person.encode(), wire.encode(change))
 

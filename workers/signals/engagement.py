@@ -2,7 +2,7 @@
 
 Who unsubscribes or complains has refused that channel, in the same transaction.
 Journeys and segments may ask for it as for any event of the person, by channel and kind: ``email_clicked``,
-with the properties ``journey``, ``step``, ``message_id``, ``channel`` and ``url``.
+with the properties ``journey``, ``step``, ``message_id``, ``channel``, ``url`` and ``link``.
 """
 
 from __future__ import annotations
@@ -101,6 +101,7 @@ def as_event(engagement: wire.Engagement, now_ms: int) -> bytes:
         "message_id": engagement.message_id,
         "channel": engagement.channel,
         "url": engagement.url,
+        "link": engagement.link,
     }
     event = {
         "type": "track",
