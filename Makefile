@@ -27,7 +27,7 @@ test: check ## Check the code, then run all tests. ARGS="tests/unit -k windows"
 	$(BIN)/python -m pytest $(ARGS)
 
 clients: ## Install the JavaScript clients that contract tests post with; needs Node 20 or newer
-	cd tests/contract/clients && npm ci --no-audit --no-fund --ignore-scripts
+	cd tests/contract/clients && npm install --no-audit --no-fund --ignore-scripts --no-package-lock --omit=optional
 
 check: lint ## Lint, types, and whether generated files and ready-made journeys are in order
 	$(BIN)/mypy
