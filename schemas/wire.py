@@ -399,6 +399,8 @@ class Engagement(Record, frozen=True, kw_only=True):
     step: str | None = None
     url: str | None = None
     at_ms: Millis
+    link: Count | None = None
+    prefetch: bool | None = None
 
 
 class Feed(Record, frozen=True, kw_only=True):

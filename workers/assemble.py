@@ -17,14 +17,20 @@ from workers.core.stripe_mapping import StripeOptions
 from workers.engine import EngineLogic
 from workers.engine_metrics import SignalMetrics
 from workers.errors import Misconfigured
+from workers.gateway_settings import (
+    api_settings,
+    callback_settings,
+    gateway_topics,
+    message_links,
+    rates,
+)
 from workers.insights.logic import InsightsLogic
 from workers.insights.metrics import JourneyMetrics
 from workers.intake.app import create_gateway
 from workers.intake.kafka_feed import KafkaFeed
 from workers.intake.kafka_publisher import KafkaPublisher
 from workers.intake.metrics import GatewayMetrics
-from workers.intake.settings import StripeWebhooks, Topics, Unsubscribe
-from workers.intake.tokens import make_unsubscribe_token
+from workers.intake.settings import StripeWebhooks
 from workers.parts import GatewayPart, KernelPart
 from workers.senders.channels.email import EmailChannel
 from workers.senders.channels.email_message import Sender
@@ -38,6 +44,7 @@ from workers.stream.admin import partitions_of
 from workers.stream.app import AppSpec, GroupTimeouts, create_app
 from workers.stream.metrics import KernelMetrics
 from workers.stream.partition import KernelConfig
+from workers.tracked_mail import MailLinks
 from workers.tracking import TrackingPlanGuard, TrackingPlanMetrics
 from workers.versions.active import Loader, from_folder, name_of
 from workers.versions.follower import WorkspaceFollower
@@ -50,7 +57,6 @@ if TYPE_CHECKING:
 
     from prometheus_client import CollectorRegistry
 
-    from schemas.wire import Message
     from workers.clock import Clock
     from workers.core.templates import CompiledTemplate
     from workers.runner import Part
@@ -212,12 +218,17 @@ class Assembly:
 
     def senders_spec(self, channels: Mapping[str, Channel]) -> AppSpec:
         """The senders: messages to channels, by connection, with their ledger and the feeds."""
+        links = MailLinks(
+            self.settings.secret_bytes(), self.settings.public_url, lambda: self.active.tracking
+        )
         parts = SenderParts(
             templates=_Templates(lambda: self.active.templates),
             channels=channels,
-            unsubscribe_url=self._unsubscribe_url(),
+            unsubscribe_url=links.unsubscribe_url,
             topics=self.topic,
             metrics=SenderMetrics(self.registry),
+            preferences_url=links.preferences_url,
+            track=links.track,
         )
         return self._spec("brimful-senders", SENDER_AGENTS, lambda _: SenderLogic(parts))
 
@@ -226,14 +237,6 @@ class Assembly:
         if not address:
             raise Misconfigured(f"BRIMFUL_MAIL_FROM {self.settings.mail_from!r} holds no address")
         return Sender(address=address, name=name, reply_to=self.settings.mail_reply_to)
-
-    def _unsubscribe_url(self) -> Callable[[Message], str]:
-        key, base = self.settings.secret_bytes(), self.settings.public_url.rstrip("/")
-
-        def url(message: Message) -> str:
-            return f"{base}/u/{make_unsubscribe_token(key, message.person, message.id, message.journey)}"
-
-        return url
 
     # -- insights
 
@@ -252,13 +255,7 @@ class Assembly:
     def _gateway(self) -> Part:
         settings = self.settings
         metrics = GatewayMetrics(self.registry)
-        topics = Topics(
-            product_events=self.topic("product-events"),
-            account_traits=self.topic("account-traits"),
-            engagement=self.topic("engagement"),
-            dead_letters=self.topic("dead-letters"),
-            scheduler=self.topic("scheduler"),
-        )
+        topics = gateway_topics(self.topic)
         config = settings.librdkafka()
         publisher = KafkaPublisher(settings.kafka, probe_topic=topics.product_events, config=config)
         feed = KafkaFeed(
@@ -269,6 +266,7 @@ class Assembly:
             config=config,
         )
         key = settings.secret_bytes()
+        workspace = self.workspace.workspace if settings.workspace is not None else None
         app = create_gateway(
             publisher=publisher,
             write_keys={key.get_secret_value(): source for source, key in settings.write_keys.items()},
@@ -277,10 +275,12 @@ class Assembly:
             topics=topics,
             feed=feed,
             feed_key=key,
-            unsubscribe=Unsubscribe(key, parseaddr(settings.mail_from)[0]),
+            unsubscribe=message_links(settings, workspace),
             stripe=stripe_webhooks(settings),
-            api_keys={key.get_secret_value(): holder for holder, key in settings.api_keys.items()},
             cors_origins=settings.cors_origins,
+            api=api_settings(settings, workspace),
+            callbacks=callback_settings(settings),
+            rates=rates(settings),
         )
         return GatewayPart(app, publisher, feed, settings.gateway_host, settings.gateway_port)
 

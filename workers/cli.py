@@ -16,6 +16,7 @@ import workers.backfill_commands
 import workers.consent_commands
 import workers.enroll_commands
 import workers.erasure.commands
+import workers.gateway_commands
 import workers.imports.commands
 import workers.local.commands
 import workers.plan_commands
@@ -50,6 +51,8 @@ cli.add_typer(workers.enroll_commands.cli)
 cli.add_typer(workers.enroll_commands.journey_cli, name="journey")
 cli.add_typer(workers.suppression_commands.cli, name="suppression")
 cli.add_typer(workers.erasure.commands.cli)
+cli.add_typer(workers.gateway_commands.keys, name="keys")
+cli.add_typer(workers.gateway_commands.cli)
 cli.add_typer(schemas.commands.cli, name="schemas")
 cli.add_typer(workers.versions.commands.cli)
 cli.add_typer(workers.versions.commands.journeys, name="journey")

@@ -83,13 +83,27 @@ class Settings(BaseModel):
     write_keys: dict[str, SecretStr] = Field(
         default_factory=dict, description="SOURCE=KEY pairs, separated by commas."
     )
-    api_keys: dict[str, SecretStr] = Field(
-        default_factory=dict,
-        description="HOLDER=KEY pairs, separated by commas: who may ask that somebody enters a journey.",
-    )
     cors_origins: tuple[str, ...] = Field((), description="Origins of pages that may call the gateway.")
     public_url: str = Field("http://127.0.0.1:8080", description="How recipients reach the gateway.")
     secret: SecretStr | None = Field(None, description="Signs links and feed tokens: at least 32 bytes.")
+
+    api_keys: tuple[str, ...] = Field(
+        (),
+        description="API keys as `brimful keys new` prints them, separated by commas; only digests of keys.",
+    )
+    api_keys_file: Path | None = Field(None, description="The same, one a line.")
+    write_key_rate: float = Field(
+        0, ge=0, description="Events a second that a write key may send to one gateway; 0: no limit."
+    )
+    api_key_rate: float = Field(
+        0, ge=0, description="Events, people and objects a second of one API key; 0: no limit."
+    )
+    previous_secrets: tuple[SecretStr, ...] = Field(
+        (), description="Former values of BRIMFUL_SECRET, separated by commas: their links stay good."
+    )
+    callback_secrets: tuple[SecretStr, ...] = Field(
+        (), description="whsec_ secrets of /v1/callbacks/engagement, separated by commas; none: no such path."
+    )
 
     stripe_webhook_secrets: tuple[SecretStr, ...] = Field(
         (), description="Signing secrets of the Stripe webhook, separated by commas; none: no webhook."
@@ -121,7 +135,7 @@ class Settings(BaseModel):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "text"] = "json"
 
-    @field_validator("write_keys", "api_keys", mode="before")
+    @field_validator("write_keys", mode="before")
     @classmethod
     def _pairs(cls, value: Any) -> Any:
         if not isinstance(value, str):
@@ -137,7 +151,14 @@ class Settings(BaseModel):
         return pairs
 
     @field_validator(
-        "cors_origins", "stripe_webhook_secrets", "stripe_account_from", "outgoing_networks", mode="before"
+        "api_keys",
+        "callback_secrets",
+        "cors_origins",
+        "outgoing_networks",
+        "previous_secrets",
+        "stripe_webhook_secrets",
+        "stripe_account_from",
+        mode="before",
     )
     @classmethod
     def _listed(cls, value: Any) -> Any:
@@ -164,6 +185,14 @@ class Settings(BaseModel):
             named = re.fullmatch(r"(?:[^\s:]+|\[[0-9a-fA-F:]+\]):(\d{1,5})", server)
             if named is None or not 0 < int(named[1]) <= _PORT_MOST:
                 raise ValueError(f"{server!r} is not host:port, with a port of 1 to {_PORT_MOST}")
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if origin != "*" and not re.fullmatch(r"https?://[^/?#@\s]+", origin):
+                raise ValueError(f"{origin!r} is no origin, such as https://app.example.com, without a path")
         return value
 
     @field_validator("secret")

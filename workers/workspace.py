@@ -152,6 +152,7 @@ def load_workspace(folder: Path) -> LoadedWorkspace:
         consent=settings.consent,
         messages=settings.messages,
         objects=tuple(objects),
+        tracking=settings.tracking,
     )
     refused = any(problem.file.startswith((JOURNEYS, SEGMENTS, SCORES, EXPERIMENTS)) for problem in problems)
     found_in = {JOURNEYS: documents, SEGMENTS: segment_documents, OBJECTS: object_documents}

@@ -138,6 +138,10 @@ class Engagement(Record):
     step: str | None = None
     url: str | None = None
     at_ms: Millis
+    link: Count | None = Field(None, description="Which link of the message, counted from 0.")
+    prefetch: bool | None = Field(
+        None, description="A machine did it, such as a link scanner: counts for nothing."
+    )
 
 
 class DeadLetter(Record):

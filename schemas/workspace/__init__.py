@@ -74,6 +74,7 @@ from schemas.workspace.steps import (
     WaitStep,
     WaitUntilStep,
 )
+from schemas.workspace.tracking import LinkTracking
 from schemas.workspace.tracking_plan import PlannedEvent, PlannedTraits, Property, TrackingPlan
 from schemas.workspace.updates import Now
 from schemas.workspace.values import FieldRef, TimeZone
@@ -101,6 +102,10 @@ class Settings(Model):
     messages: MessageSettings = Field(
         default_factory=MessageSettings, description="What every message passes on its way out."
     )
+    tracking: LinkTracking = Field(
+        "clicks",
+        description="What is known of e-mails: off, clicks, or all (opens too). A template may differ.",
+    )
 
 
 class Workspace(Model):
@@ -122,6 +127,7 @@ class Workspace(Model):
     consent: ConsentSettings = Field(default_factory=ConsentSettings)
     objects: Annotated[tuple[ObjectType, ...], AsList] = ()
     messages: MessageSettings = Field(default_factory=MessageSettings)
+    tracking: LinkTracking = "clicks"
 
 
 __all__ = [
@@ -158,6 +164,7 @@ __all__ = [
     "Hours",
     "Journey",
     "LastCondition",
+    "LinkTracking",
     "MeasureCondition",
     "MessageSettings",
     "NotCondition",

@@ -21,6 +21,9 @@ BEST_HOUR_LEAST: Final = 3
 SUPPRESSIONS_MAX: Final = 50
 """Suppressions of one person; beyond it the oldest of a list is given up, never a bounce or a complaint."""
 
+SEEN_MAX: Final = 64
+"""Ids kept of a person's latest engagements: a provider that tells one again does so among these."""
+
 ENGAGING: Final = frozenset({"opened", "clicked", "dismissed", "replied", "converted_link"})
 """What a person does; deliveries and bounces are a machine's."""
 
@@ -42,13 +45,15 @@ class EngagementRow(msgspec.Struct, array_like=True):
 
     ``last_ms`` by ``channel:type``, and how often, by the same. ``hours`` counts engagements by the hour
     of the day that the person's clock showed; empty before the first. ``suppressed`` by
-    ``channel:reason``; reason is bounced, complained, or ``list NAME``.
+    ``channel:reason``; reason is bounced, complained, or ``list NAME``. ``seen`` are the ids of the latest,
+    so that one which is told twice counts once.
     """
 
     last_ms: dict[str, int] = msgspec.field(default_factory=dict)
     count: dict[str, int] = msgspec.field(default_factory=dict)
     hours: list[int] = msgspec.field(default_factory=list)
     suppressed: dict[str, Suppression] = msgspec.field(default_factory=dict)
+    seen: list[str] = msgspec.field(default_factory=list)
 
 
 NOTHING: Final = EngagementRow()
@@ -128,6 +133,7 @@ def merge_engagement(mine: EngagementRow, theirs: EngagementRow) -> EngagementRo
         _summed(mine.count, theirs.count),
         _halved(list(hours)),
         suppressed,
+        [*theirs.seen, *mine.seen][-SEEN_MAX:],
     )
 
 

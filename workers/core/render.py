@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from schemas.fields import FeedForm
+    from schemas.workspace.tracking import LinkTracking
     from workers.core.template_language import CompiledPart
     from workers.core.templates import CompiledTemplate
 
@@ -46,6 +47,7 @@ class RenderedEmail:
     template: str
     version: str
     transactional: bool = False
+    tracking: LinkTracking | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,9 @@ def render_email(template: EmailTemplate, context: Mapping[str, Any]) -> Rendere
         text = _not_empty("text", tidy(_run(template.text, data, MAX_PART_CHARS)))
     except Unrenderable as failure:
         return _failed(failure, template)
-    return RenderedEmail(subject, html, text, template.name, template.version, template.transactional)
+    return RenderedEmail(
+        subject, html, text, template.name, template.version, template.transactional, template.tracking,
+    )  # fmt: skip
 
 
 def render_in_app(template: InAppTemplate, context: Mapping[str, Any]) -> RenderedInApp | RenderFailed:

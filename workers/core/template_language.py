@@ -33,7 +33,10 @@ Mode: TypeAlias = Literal["text", "html", "json", "slack"]
 """``json``: a leaf of a document, where a lone expression keeps its type. ``slack``: the same, and values are
 escaped as Slack asks."""
 
-ROOTS: Final = ("user", "account", "event", "awaited", "related", "message", "unsubscribe_url", "owner")
+ROOTS: Final = (
+    *("user", "account", "event", "awaited", "related", "message", "owner"),
+    *("unsubscribe_url", "preferences_url"),
+)
 """The names that a template can read."""
 
 MAX_SOURCE_CHARS: Final = 200_000

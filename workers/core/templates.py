@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, assert_never, 
 from jinja2 import TemplateSyntaxError
 
 from schemas.fields import FeedForm
+from schemas.workspace.tracking import LinkTracking
 from workers.core.template_html import text_source
 from workers.core.template_language import BadTemplate, CompiledPart, Mode, Variable, compile_part, lex
 from workers.core.webhooks import WebhookTemplate, compile_webhook, webhook_variables
@@ -41,7 +42,7 @@ _REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
     "webhook": ("provider", "connection", "body"),
 }
 _OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
-    "email": ("transactional",),
+    "email": ("transactional", "tracking"),
     "in_app": ("form", "expires_after"),
     "webhook": ("provider", "connection", "body", "headers", "owners", "owners_name"),
 }
@@ -117,6 +118,9 @@ class EmailTemplate:
     text: CompiledPart
     transactional: bool
     """Mail that needs no consent and carries no unsubscribe link."""
+
+    tracking: LinkTracking | None = None
+    """What is known of what people do with it; None: what the workspace says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +275,9 @@ def _email(work: _Compilation) -> EmailTemplate | None:
     transactional = fields.get("transactional", False)
     if not isinstance(transactional, bool):
         work.refuse("transactional", "this is true or false")
+    tracking = fields.get("tracking")
+    if tracking is not None and tracking not in get_args(LinkTracking):
+        work.refuse("tracking", f"this is one of {', '.join(get_args(LinkTracking))}")
     html_text = str(fields["html"])
     bare = work.compile("html", html_text, "html")
     subject = work.text("subject")
@@ -285,7 +292,8 @@ def _email(work: _Compilation) -> EmailTemplate | None:
     html = work.compile("html", _document(html_text, str(fields.get("preheader", "")).strip()), "html")
     if html is None:
         return None
-    return EmailTemplate(work.source.name, work.source.version, subject, html, text, bool(transactional))
+    name, version = work.source.name, work.source.version
+    return EmailTemplate(name, version, subject, html, text, bool(transactional), tracking)
 
 
 def _derived_text(work: _Compilation, html: str) -> CompiledPart | None:

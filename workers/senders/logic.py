@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from schemas import wire
 from schemas.wire import Feed, Message
 from workers.core.ids import stable_id
-from workers.core.render import RenderedInApp, RenderFailed, render
+from workers.core.render import RenderedEmail, RenderedInApp, RenderFailed, render
 from workers.core.templates import template_channel
 from workers.core.webhooks import WebhookTemplate
 from workers.errors import Refused
@@ -70,12 +70,21 @@ class TemplateSource(Protocol):
         ...
 
 
+def _no_page(_: Message) -> str:
+    return ""
+
+
+def _untracked(_: Message, content: RenderedEmail, __: int) -> RenderedEmail:
+    return content
+
+
 @dataclass(frozen=True)
 class SenderParts:
     """What the senders of all partitions share. ``channels`` are by the name of their connection.
 
     ``unsubscribe_url`` gives a person's one-click address for a message; ``topics`` maps the plain names
-    of topics to their full names.
+    of topics to their full names. ``preferences_url`` gives the page of their choices; ``track`` puts
+    links that tell of clicks into an e-mail, as its template and the workspace want it.
     """
 
     templates: TemplateSource
@@ -83,6 +92,8 @@ class SenderParts:
     unsubscribe_url: Callable[[Message], str]
     topics: Callable[[str], str]
     metrics: SenderMetrics
+    preferences_url: Callable[[Message], str] = _no_page
+    track: Callable[[Message, RenderedEmail, int], RenderedEmail] = _untracked
     gates: Mapping[str, Gate] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -243,7 +254,7 @@ class SenderLogic:
             moved = replace(message, person=home)
             view.send(self._parts.topics("messages.in_app"), home.encode(), wire.encode(moved))
             return
-        content = self._render(message, None, view, now_ms)
+        content = self._render(message, view, now_ms)
         if isinstance(content, RenderFailed):
             self._record(message, End("failed", _render_reason(content)), "in_app", view, now_ms)
             return
@@ -318,11 +329,13 @@ class SenderLogic:
             return End("failed", "gave_up:waited")
         url = self._parts.unsubscribe_url(message)
         try:
-            content = self._render(message, url, view, now_ms)
+            content = self._render(message, view, now_ms)
         except Refused as refused:
             return End("failed", refused.detail)
         if isinstance(content, RenderFailed):
             return End("failed", _render_reason(content))
+        if isinstance(content, RenderedEmail):
+            content = self._parts.track(message, content, now_ms)
         return OutgoingMessage(
             id=message.id,
             channel=message.channel,
@@ -343,9 +356,7 @@ class SenderLogic:
             raise Refused("invalid", f"the workspace has no {message.channel} template {message.template!r}")
         return template
 
-    def _render(
-        self, message: Message, unsubscribe_url: str | None, view: View, now_ms: int
-    ) -> RenderedContent | RenderFailed:
+    def _render(self, message: Message, view: View, now_ms: int) -> RenderedContent | RenderFailed:
         template = self._template(message)
         owner = None
         if isinstance(template, WebhookTemplate):
@@ -366,7 +377,8 @@ class SenderLogic:
                 "variant": message.variant,
             },
             "owner": dict(owner.fields) if owner is not None else {},
-            "unsubscribe_url": unsubscribe_url,
+            "unsubscribe_url": self._parts.unsubscribe_url(message) if message.channel == "email" else None,
+            "preferences_url": self._parts.preferences_url(message) if message.channel == "email" else None,
         }
         return render(template, context)
 

@@ -2,7 +2,7 @@
 
 Who unsubscribes or complains has refused that channel, in the same transaction.
 Journeys and segments may ask for it as for any event of the person, by channel and kind: ``email_clicked``,
-with the properties ``journey``, ``step``, ``message_id``, ``channel`` and ``url``.
+with the properties ``journey``, ``step``, ``message_id``, ``channel``, ``url`` and ``link``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from schemas import wire
 from workers.core.consent import Said
-from workers.core.engaged import SUPPRESSING, EngagementRow, address_hash, engage, suppress
+from workers.core.engaged import SEEN_MAX, SUPPRESSING, EngagementRow, address_hash, engage, suppress
 from workers.core.facts import Moment
 from workers.core.ids import stable_id
 from workers.core.zones import from_ms
@@ -68,6 +68,13 @@ class Engagements:
                         view.send(tp.topic, away.into.encode(), wire.encode(moved))
                     continue
                 row = EngagementRow()
+            if engagement.id in row.seen:
+                continue
+            row.seen = [*row.seen[1 - SEEN_MAX :], engagement.id]
+            if engagement.prefetch:
+                # A machine on the way did it, not the person: nothing counts it, and no journey hears of it.
+                rows.put(key, row)
+                continue
             subject = Subject("user", key, view, self._parts)
             facts = subject.facts(now_ms, {})
             zone = self._parts.plan.gate.zones().of(Moment(facts, subject.progress, now_ms))
@@ -104,6 +111,7 @@ def as_event(engagement: wire.Engagement, now_ms: int) -> bytes:
         "message_id": engagement.message_id,
         "channel": engagement.channel,
         "url": engagement.url,
+        "link": engagement.link,
     }
     event = {
         "type": "track",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from schemas.workspace import TrackingPlan
+    from schemas.workspace.tracking import LinkTracking
     from workers.core.plan import Plan
     from workers.core.templates import CompiledTemplate
     from workers.versions.published import Published
@@ -35,13 +36,23 @@ class Active:
     plan: Plan
     templates: Mapping[str, CompiledTemplate]
     tracking_plan: TrackingPlan | None
+    tracking: LinkTracking
 
 
 def from_folder(loaded: LoadedWorkspace) -> Active:
     """The workspace of a folder."""
     plan = compile_workspace(loaded.workspace)
     workspace = loaded.workspace
-    return Active(workspace.name, plan.version, 0, None, plan, loaded.templates, workspace.tracking_plan)
+    return Active(
+        workspace.name,
+        plan.version,
+        0,
+        None,
+        plan,
+        loaded.templates,
+        workspace.tracking_plan,
+        workspace.tracking,
+    )
 
 
 class NotUsable(Misconfigured):
@@ -84,6 +95,7 @@ class Loader:
             plan,
             ChainMap(dict(newest), *map(dict, older)),
             workspace.tracking_plan,
+            workspace.tracking,
         )
 
 

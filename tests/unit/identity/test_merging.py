@@ -408,7 +408,7 @@ ROWS: dict[type[Any], set[str]] = {
         "waiting",
     },
     Consents: {"choices"},
-    EngagementRow: {"last_ms", "count", "hours", "suppressed"},
+    EngagementRow: {"last_ms", "count", "hours", "suppressed", "seen"},
     HeldRequests: {"requests"},
     Identity: {"merged_into", "sources", "asked"},
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from schemas import wire
 from schemas.wire import Delivery, Message, MessageContext
 from tests.unit.stream.kit import Rec
+from workers.core.render import RenderedEmail
 from workers.core.templates import TemplateSource, compile_templates
 from workers.senders.channels.base import (
     Accepted,
@@ -220,6 +221,30 @@ async def test_a_mail_leaves_after_its_intent_is_committed(senders: Senders) -> 
     (value,) = [value for topic, value in senders.outputs if topic == "deliveries"]
     delivery = wire.decode_delivery(value)
     assert (delivery.provider_message_id, delivery.cost_micros, delivery.latency_ms) == ("p1", 40, 500)
+
+
+async def test_links_that_tell_of_clicks_are_put_in_when_a_mail_leaves(senders: Senders) -> None:
+    """And the template may link to the page of the person's choices."""
+    html = "<a href='{{ unsubscribe_url }}'>Bye</a><a href='{{ preferences_url }}'>Choose</a>"
+    template = TemplateSource("mail", "email", {"subject": "Hi", "html": html, "tracking": "all"})
+    parts = SenderParts(
+        templates=compile_templates([template]),
+        channels={"email": senders.channel},
+        unsubscribe_url=lambda message: f"https://u/{message.id}",
+        topics=lambda name: name,
+        metrics=senders.metrics,
+        preferences_url=lambda message: f"https://p/{message.person}",
+        track=lambda message, content, now_ms: replace(
+            content, html=f"{content.html}<!--{message.id} {content.tracking} {now_ms}-->"
+        ),
+    )
+    senders.logic = SenderLogic(parts)
+    await senders.take(message())
+    await senders.settle()
+    content = senders.channel.calls[0].content
+    assert isinstance(content, RenderedEmail)
+    assert content.html.endswith(f"<!--m1 all {NOW}-->")
+    assert "https://p/u1" in content.html
 
 
 async def test_the_same_message_is_sent_once(senders: Senders) -> None:
