@@ -213,7 +213,7 @@ class Assembly:
         settings = self.settings
         path = settings.connections
         connections = read_connections(path, os.environ) if path is not None else {}
-        check_connections(self.workspace.templates, connections)
+        check_connections(self.active.templates, connections)
         return Webhooks(connections, settings.outgoing_networks, self.clock)
 
     def senders_spec(self, channels: Mapping[str, Channel]) -> AppSpec:

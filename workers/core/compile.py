@@ -164,15 +164,17 @@ def _compile_subject(
         slots.parts,
         compile_entries(journeys, workspace.timezone),
         compile_holdout(workspace.holdout),
-        _told_scores(workspace) if subject == "user" else frozenset(),
+        _told_scores((*workspace.journeys, *(pin.journey for pin in lines.pinned)))
+        if subject == "user"
+        else frozenset(),
         pinned,
         lines.moves,
     )
 
 
-def _told_scores(workspace: Workspace) -> frozenset[str]:
+def _told_scores(journeys: Iterable[Journey]) -> frozenset[str]:
     """The scores of users that some account's journey chooses its recipients by."""
-    chosen = (one.recipients.by for one in workspace.journeys if one.recipients is not None)
+    chosen = (one.recipients.by for one in journeys if one.recipients is not None)
     return frozenset(score for score in chosen if score is not None)
 
 

@@ -292,12 +292,13 @@ def _held_back(  # noqa: PLR0911  one rule after the other
     if (refused := journey.running.refuses) is not None:
         return Declined(refused, {})
     # A shadow takes no room from the journeys that people see.
-    active = sum(
-        1 for held in progress.enrollments if held.is_active and journey.shadow is is_shadow(held.journey)
-    )
+    beside = [
+        held for held in progress.enrollments if held.is_active and journey.shadow is is_shadow(held.journey)
+    ]
+    active = len(beside)
     if active and (inside := progress.active_in(journey.name, key)) is not None:
         return Declined("already_enrolled", {"enrollment": inside.id})
-    rivals = sorted(held.journey for held in progress.enrollments if held.is_active) if journey.rivals else ()
+    rivals = sorted(held.journey for held in beside) if journey.rivals else ()
     if (rival := next((name for name in rivals if name in journey.rivals), None)) is not None:
         return Declined("exclusive", {"enrolled": rival})
     entered_at_ms = progress.entered.get(journey.name)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from workers.clock import Clock
-    from workers.core.templates import Templates
+    from workers.core.templates import CompiledTemplate
     from workers.senders.channels.base import Channel
     from workers.senders.http.guard import Network
 
@@ -59,7 +59,9 @@ def channel_of(connection: Connection, client: HttpClient, clock: Clock) -> Chan
             return Salesforce(connection, client, clock)
 
 
-def check_connections(templates: Templates, connections: Mapping[str, Connection]) -> None:
+def check_connections(
+    templates: Mapping[str, CompiledTemplate], connections: Mapping[str, Connection]
+) -> None:
     """Each webhook of the workspace has its connection, to the provider that it is written for.
 
     Raises:

@@ -226,3 +226,12 @@ def test_traits_of_accounts_end_who_is_inside_the_version_that_names_them() -> N
         for trait in ("plan", "seats")
     ]
     assert [one.end_reason for one in ended] == ["changed: account plan", None]
+
+
+def test_scores_that_an_older_version_chooses_its_recipients_by_are_told() -> None:
+    """Its people are asked for messages still."""
+    recipients = {"role": "owner", "by": "engagement"}
+    older = Journey.model_validate(edited([BANNER], subject="account", recipients=recipients))
+    workspace = Workspace(name="w")
+    plans = [compile_workspace(workspace, lines) for lines in (Lines(), Lines((Pinned(older, "v1", False),)))]
+    assert [plan.user.told_scores for plan in plans] == [frozenset(), {"engagement"}]
