@@ -101,6 +101,14 @@ class Settings(BaseModel):
     )
     mail_from: str = "Brimful <hello@example.com>"
     mail_reply_to: str | None = None
+    mail_return_path: str | None = Field(
+        None, description="Mailbox for bounces, which brimful bounces reads; BRIMFUL_MAIL_FROM by default."
+    )
+    dkim_selector: str | None = Field(None, description="Signs mails with the DKIM key of this selector.")
+    dkim_key_file: Path | None = Field(None, description="The selector's private key: RSA, PEM.")
+    dkim_domain: str | None = Field(
+        None, description="Domain that signs; that of BRIMFUL_MAIL_FROM by default, and aligned with it."
+    )
 
     connections: Path | None = Field(
         None, description="File with the connections of webhooks (docs/channels.md); none: no webhooks."

@@ -139,6 +139,10 @@ class Engagement(Record):
     journey: str | None = None
     step: str | None = None
     url: str | None = None
+    reason: str | None = Field(None, description="Why it bounced, such as 5.1.1; never the server's words.")
+    address: str | None = Field(
+        None, description="Hash of the address that it is about; absent: the one the person has."
+    )
     at_ms: Millis
 
 

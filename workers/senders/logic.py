@@ -32,6 +32,7 @@ from workers.senders.ledger import (
     Pending,
     Sent,
     TryAgain,
+    bounce_of,
     delivery_of,
     is_too_old,
     next_step,
@@ -412,6 +413,8 @@ class SenderLogic:
         delivery = delivery_of(message, end, provider, now_ms)
         view.send(self._parts.topics("deliveries"), message.person.encode(), wire.encode(delivery))
         self._parts.metrics.ended(delivery)
+        if (bounced := bounce_of(message, end, now_ms)) is not None:
+            view.send(self._parts.topics("engagement"), message.person.encode(), wire.encode(bounced))
 
     async def _deliver(self, call: Call, notify: Notify) -> None:
         channel, bug = self._parts.channels[call.connection], False
