@@ -18,6 +18,7 @@ import workers.enroll_commands
 import workers.erasure.commands
 import workers.imports.commands
 import workers.local.commands
+import workers.mail_commands
 import workers.plan_commands
 import workers.propensity_commands
 import workers.segment_commands
@@ -48,6 +49,7 @@ cli.add_typer(workers.backfill_commands.cli)
 cli.add_typer(workers.enroll_commands.cli)
 cli.add_typer(workers.enroll_commands.journey_cli, name="journey")
 cli.add_typer(workers.suppression_commands.cli, name="suppression")
+cli.add_typer(workers.mail_commands.cli)
 cli.add_typer(workers.erasure.commands.cli)
 cli.add_typer(schemas.commands.cli, name="schemas")
 cli.add_typer(workers.imports.commands.cli, name="import")

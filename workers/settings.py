@@ -104,6 +104,9 @@ class Settings(BaseModel):
     mail_return_path: str | None = Field(
         None, description="Mailbox for bounces, which brimful bounces reads; BRIMFUL_MAIL_FROM by default."
     )
+    mail_inbox: SecretStr | None = Field(
+        None, description="imaps://USER:PASSWORD@HOST[:PORT][/FOLDER] that brimful bounces reads."
+    )
     dkim_selector: str | None = Field(None, description="Signs mails with the DKIM key of this selector.")
     dkim_key_file: Path | None = Field(None, description="The selector's private key: RSA, PEM.")
     dkim_domain: str | None = Field(
