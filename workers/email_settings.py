@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from email.utils import parseaddr
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from workers.errors import Misconfigured
 from workers.mail.dkim import Signer, read_signer
-from workers.senders.channels.email import EmailChannel
+from workers.senders.channels.email import SMTP_LIMITS, EmailChannel
 from workers.senders.channels.email_message import Sender
+from workers.senders.channels.ses import REPLACED, SesChannel, SesSettings
 from workers.senders.channels.smtp_pool import SmtpSettings
+from workers.senders.http.client import HttpClient
+from workers.senders.http.sigv4 import Credentials
+from workers.senders.limits import Limits
+from workers.senders.pace import Pace, read_rates, read_warm_up
+
+WAITING_BY_DOMAIN: Final = 10_000
+"""Mails of one partition that may wait in the state where domains have rates."""
 
 if TYPE_CHECKING:
     from workers.clock import Clock
@@ -25,7 +34,53 @@ def email_channel(settings: Settings, clock: Clock) -> Channel:
         Misconfigured: naming the setting that is wrong.
     """
     sender = email_sender(settings)
-    return EmailChannel(smtp_settings(settings.smtp), sender, clock, signer=dkim_signer(settings, sender))
+    if settings.mail_provider == "ses":
+        return SesChannel(
+            ses_settings(settings),
+            sender,
+            HttpClient(settings.outgoing_networks),
+            clock,
+            paced(Limits(per_second=settings.ses_per_second), settings),
+            dkim_signer(settings, sender, REPLACED),
+        )
+    limits = paced(SMTP_LIMITS, settings)
+    return EmailChannel(smtp_settings(settings.smtp), sender, clock, limits, dkim_signer(settings, sender))
+
+
+def paced(limits: Limits, settings: Settings) -> Limits:
+    """``limits`` with what receivers bear.
+
+    Raises:
+        Misconfigured: a setting is not written as it must be.
+    """
+    warm_up = read_warm_up(settings.mail_warm_up) if settings.mail_warm_up else None
+    pace = Pace(warm_up, read_rates(settings.mail_domain_rates))
+    # Mails to one domain that wait must not fill the room of the others.
+    waiting_max = max(limits.waiting_max, WAITING_BY_DOMAIN) if pace.per_second else limits.waiting_max
+    return replace(limits, pace=pace, waiting_max=waiting_max)
+
+
+def ses_settings(settings: Settings) -> SesSettings:
+    """The account at Amazon SES.
+
+    Raises:
+        Misconfigured: naming what is missing.
+    """
+    key, secret, token = (
+        settings.ses_access_key_id,
+        settings.ses_secret_access_key,
+        settings.ses_session_token,
+    )
+    if settings.ses_region is None or key is None or secret is None:
+        raise Misconfigured(
+            "BRIMFUL_MAIL_PROVIDER=ses needs BRIMFUL_SES_REGION, BRIMFUL_SES_ACCESS_KEY_ID and "
+            "BRIMFUL_SES_SECRET_ACCESS_KEY"
+        )
+    session = token.get_secret_value() if token is not None else None
+    credentials = Credentials(key, secret.get_secret_value(), session)
+    return SesSettings(
+        settings.ses_region, credentials, settings.ses_configuration_set, settings.ses_endpoint
+    )
 
 
 def email_sender(settings: Settings) -> Sender:

@@ -76,7 +76,8 @@ class Imap:
         local = parts.scheme == "imap" and parts.hostname in _LOCAL
         if not (parts.scheme == "imaps" or local) or not parts.hostname or not parts.username:
             raise Misconfigured(
-                "BRIMFUL_MAIL_INBOX is imaps://USER:PASSWORD@HOST[:PORT][/FOLDER]; imap:// is for this machine"
+                "BRIMFUL_MAIL_INBOX is imaps://USER:PASSWORD@HOST[:PORT][/FOLDER]; "
+                "imap:// is for this machine"
             )
         folder = unquote(parts.path.strip("/")) or "INBOX"
         try:

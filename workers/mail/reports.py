@@ -23,6 +23,7 @@ from workers.mail.codes import is_no_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
     from schemas.fields import EngagementType
 
 Kind: TypeAlias = 'Literal["bounced", "soft_bounced", "deferred", "delivered", "complained", "unsubscribed"]'
