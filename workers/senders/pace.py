@@ -1,7 +1,7 @@
 """What receivers of mail bear: a new sender warms up, and a domain gets so many a second. Pure.
 
-Mailbox providers distrust who sends much at once, and more so whom they do not know yet. Both limits are token
-buckets; what does not fit waits in the state, or in its topic, and other domains pass.
+Mailbox providers distrust who sends much at once, and more so whom they do not know yet. Both limits are
+token buckets; what does not fit waits in the state, or in its topic, and other domains pass.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ class WarmUp:
     per_day: tuple[int, ...]
 
     def allowance(self, now_ms: int) -> int | None:
-        """Mails of the day that ``now_ms`` is in; None: the warm-up is over. Before it, as on its first day."""
+        """Mails of the day that ``now_ms`` is in; None: the warm-up is over. Before it: the first day's."""
         day = (datetime.fromtimestamp(now_ms // 1000, UTC).date() - self.first_day).days
         return self.per_day[max(0, day)] if day < len(self.per_day) else None
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """``per_second`` by domain of the recipient, with :data:`OTHERS` for those without a rate of their own."""
+    """``per_second`` by the recipient's domain; :data:`OTHERS` is for those without a rate of their own."""
 
     warm_up: WarmUp | None = None
     per_second: Mapping[str, float] = field(default_factory=dict)
@@ -91,6 +91,6 @@ def read_rates(text: str) -> dict[str, float]:
             rates[name] = 0
         if not _DOMAIN.fullmatch(name) or not 0 < rates[name] <= 10_000:  # noqa: PLR2004 - as in connections
             raise Misconfigured(
-                f"BRIMFUL_MAIL_DOMAIN_RATES {pair!r} is not DOMAIN=MAILS-A-SECOND, such as gmail.com=20 or *=5"
+                f"BRIMFUL_MAIL_DOMAIN_RATES {pair!r} is not DOMAIN=MAILS-A-SECOND, such as gmail.com=20"
             )
     return rates
