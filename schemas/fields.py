@@ -63,6 +63,8 @@ EngagementType: TypeAlias = Literal[
     "complained",
     "unsubscribed",
     "converted_link",
+    "soft_bounced",
+    "deferred",
 ]
 ConsentState: TypeAlias = Literal["opted_in", "opted_out", "unknown"]
 Crossing: TypeAlias = Literal["entered", "left"]

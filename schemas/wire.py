@@ -401,6 +401,8 @@ class Engagement(Record, frozen=True, kw_only=True):
     at_ms: Millis
     link: Count | None = None
     prefetch: bool | None = None
+    reason: str | None = None
+    address: str | None = None
 
 
 class Feed(Record, frozen=True, kw_only=True):

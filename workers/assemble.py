@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-from email.utils import parseaddr
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal, get_args
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import structlog
 
@@ -14,6 +12,7 @@ from schemas.topics import load_topics
 from workers import telemetry
 from workers.clock import parse_clock
 from workers.core.stripe_mapping import StripeOptions
+from workers.email_settings import email_channel
 from workers.engine import EngineLogic
 from workers.engine_metrics import SignalMetrics
 from workers.errors import Misconfigured
@@ -32,9 +31,6 @@ from workers.intake.kafka_publisher import KafkaPublisher
 from workers.intake.metrics import GatewayMetrics
 from workers.intake.settings import StripeWebhooks
 from workers.parts import GatewayPart, KernelPart
-from workers.senders.channels.email import EmailChannel
-from workers.senders.channels.email_message import Sender
-from workers.senders.channels.smtp_pool import SmtpSettings
 from workers.senders.connections import read_connections
 from workers.senders.logic import SenderLogic, SenderParts
 from workers.senders.metrics import SenderMetrics
@@ -204,7 +200,7 @@ class Assembly:
     # -- senders
 
     def _senders(self) -> Part:
-        channel = EmailChannel(smtp_settings(self.settings.smtp), self._sender(), self.clock)
+        channel = email_channel(self.settings, self.clock)
         webhooks = self._webhooks()
         spec = self.senders_spec({"email": channel, **webhooks.channels})
         return KernelPart("senders", self._app(spec), (channel, webhooks))
@@ -231,12 +227,6 @@ class Assembly:
             track=links.track,
         )
         return self._spec("brimful-senders", SENDER_AGENTS, lambda _: SenderLogic(parts))
-
-    def _sender(self) -> Sender:
-        name, address = parseaddr(self.settings.mail_from)
-        if not address:
-            raise Misconfigured(f"BRIMFUL_MAIL_FROM {self.settings.mail_from!r} holds no address")
-        return Sender(address=address, name=name, reply_to=self.settings.mail_reply_to)
 
     # -- insights
 
@@ -359,22 +349,6 @@ def stripe_webhooks(settings: Settings) -> StripeWebhooks | None:
     secrets = tuple(one.get_secret_value().encode() for one in settings.stripe_webhook_secrets)
     options = StripeOptions(settings.stripe_subject, settings.stripe_account_from)
     return StripeWebhooks(secrets, options) if secrets else None
-
-
-def smtp_settings(address: str) -> SmtpSettings:
-    """The mail server that ``smtp://[user:password@]host:port[?starttls=1]`` or ``smtps://...`` names."""
-    parts = urlsplit(address)
-    starttls = parse_qs(parts.query).get("starttls", ["0"])[0] in {"1", "true"}
-    tls: Literal["none", "starttls", "implicit"] = (
-        "implicit" if parts.scheme == "smtps" else "starttls" if starttls else "none"
-    )
-    return SmtpSettings(
-        host=parts.hostname or "",
-        port=parts.port or (465 if tls == "implicit" else 25),
-        tls=tls,
-        username=unquote(parts.username) if parts.username else None,
-        password=unquote(parts.password) if parts.password else None,
-    )
 
 
 def _tombstones_ms(changelog: str) -> int:

@@ -19,6 +19,7 @@ import workers.erasure.commands
 import workers.gateway_commands
 import workers.imports.commands
 import workers.local.commands
+import workers.mail_commands
 import workers.plan_commands
 import workers.propensity_commands
 import workers.segment_commands
@@ -49,6 +50,7 @@ cli.add_typer(workers.consent_commands.cli, name="consent")
 cli.add_typer(workers.backfill_commands.cli)
 cli.add_typer(workers.enroll_commands.cli)
 cli.add_typer(workers.suppression_commands.cli, name="suppression")
+cli.add_typer(workers.mail_commands.cli)
 cli.add_typer(workers.erasure.commands.cli)
 cli.add_typer(workers.gateway_commands.keys, name="keys")
 cli.add_typer(workers.gateway_commands.cli)

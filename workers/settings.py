@@ -122,6 +122,31 @@ class Settings(BaseModel):
     )
     mail_from: str = "Brimful <hello@example.com>"
     mail_reply_to: str | None = None
+    mail_return_path: str | None = Field(
+        None, description="Mailbox for bounces, which brimful bounces reads; BRIMFUL_MAIL_FROM by default."
+    )
+    mail_provider: Literal["smtp", "ses"] = Field("smtp", description="What delivers mails.")
+    mail_warm_up: str | None = Field(
+        None, description="FIRST-DAY:MAILS,MAILS,... a day of this process: 2026-03-01:200,500,1000."
+    )
+    mail_domain_rates: str = Field(
+        "", description="Mails a second of this process by recipient's domain: gmail.com=20,*=5."
+    )
+    ses_region: str | None = Field(None, pattern=r"^[a-z0-9-]+$", description="Region of Amazon SES.")
+    ses_access_key_id: str | None = None
+    ses_secret_access_key: SecretStr | None = None
+    ses_session_token: SecretStr | None = None
+    ses_configuration_set: str | None = Field(None, description="Publishes what becomes of mails.")
+    ses_endpoint: str | None = Field(None, description="Another address of the SES API.")
+    ses_per_second: float = Field(14.0, gt=0, le=10_000, description="Mails a second of this process.")
+    mail_inbox: SecretStr | None = Field(
+        None, description="imaps://USER:PASSWORD@HOST[:PORT][/FOLDER] that brimful bounces reads."
+    )
+    dkim_selector: str | None = Field(None, description="Signs mails with the DKIM key of this selector.")
+    dkim_key_file: Path | None = Field(None, description="The selector's private key: RSA, PEM.")
+    dkim_domain: str | None = Field(
+        None, description="Domain that signs; that of BRIMFUL_MAIL_FROM by default, and aligned with it."
+    )
 
     connections: Path | None = Field(
         None, description="File with the connections of webhooks (docs/channels.md); none: no webhooks."

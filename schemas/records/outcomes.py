@@ -137,6 +137,10 @@ class Engagement(Record):
     journey: str | None = None
     step: str | None = None
     url: str | None = None
+    reason: str | None = Field(None, description="Why it bounced, such as 5.1.1; never the server's words.")
+    address: str | None = Field(
+        None, description="Hash of the address that it is about; absent: the one the person has."
+    )
     at_ms: Millis
     link: Count | None = Field(None, description="Which link of the message, counted from 0.")
     prefetch: bool | None = Field(

@@ -7,7 +7,11 @@ it, and the answer is lost).
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import json
+import re
 import time
 from collections import deque
 from dataclasses import dataclass, field
@@ -287,3 +291,61 @@ class SalesforceServer(Provider):
 def now_ms() -> int:
     """The wall clock: receivers of signed webhooks compare with theirs."""
     return time.time_ns() // 1_000_000
+
+
+@dataclass
+class SesServer(Provider):
+    """Amazon SES, API version 2: ``SendEmail`` with a raw mail. ``refuse`` are errors by recipient."""
+
+    region: str = "eu-central-1"
+    access_key_id: str = "AKIDEXAMPLE"
+    secret_access_key: str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
+    verified: tuple[str, ...] = ("example.com",)
+    mails: list[dict[str, Any]] = field(default_factory=list)
+
+    def take(self, request: Received) -> Reply:
+        """200 with the message's id; errors by name in header and body."""
+        if request.path != "/v2/email/outbound-emails":
+            return self.error(404, "NotFoundException")
+        if not self._signed(request):
+            return self.error(403, "InvalidSignatureException")
+        body = json.loads(request.body)
+        if set(body) - {"FromEmailAddress", "Destination", "Content", "ConfigurationSetName",
+                        "FeedbackForwardingEmailAddress", "EmailTags"}:  # fmt: skip
+            return self.error(400, "BadRequestException")
+        if body["FromEmailAddress"].rpartition("@")[2] not in self.verified:
+            return self.error(400, "MailFromDomainNotVerifiedException")
+        mail = message_from_bytes(base64.b64decode(body["Content"]["Raw"]["Data"], validate=True))
+        if not mail["From"] or not body["Destination"]["ToAddresses"]:
+            return self.error(400, "MessageRejected")
+        self.mails.append({**body, "mail": mail})
+        return answer(200, {"MessageId": f"0107019{len(self.mails):05}-ses-000000"})
+
+    def error(self, status: int, name: str) -> Reply:
+        """As SES tells errors."""
+        return answer(status, {"message": "in words"}, **{"x-amzn-ErrorType": name})
+
+    def _signed(self, request: Received) -> bool:
+        """The signature, worked out anew by the names in the header."""
+        given = request.headers.get("authorization", "")
+        found = re.fullmatch(
+            r"AWS4-HMAC-SHA256 Credential=([^/]+)/(\d{8})/([^/]+)/ses/aws4_request, "
+            r"SignedHeaders=([a-z0-9;-]+), Signature=([0-9a-f]{64})",
+            given,
+        )
+        if found is None or found[1] != self.access_key_id or found[3] != self.region:
+            return False
+        names, at = found[4].split(";"), request.headers["x-amz-date"]
+        lines = [f"{name}:{request.headers[name]}\n" for name in names]
+        digest = hashlib.sha256(request.body).hexdigest()
+        canonical = f"POST\n{request.path}\n\n{''.join(lines)}\n{found[4]}\n{digest}"
+        text = f"AWS4-HMAC-SHA256\n{at}\n{found[2]}/{self.region}/ses/aws4_request\n"
+        text += hashlib.sha256(canonical.encode()).hexdigest()
+        key = b"AWS4" + self.secret_access_key.encode()
+        for part in (found[2], self.region, "ses", "aws4_request"):
+            key = hmac.new(key, part.encode(), "sha256").digest()
+        return hmac.new(key, text.encode(), "sha256").hexdigest() == found[5] and {"host"} <= set(names)
+
+    def count(self) -> int:
+        """As the protocol says."""
+        return len(self.mails)

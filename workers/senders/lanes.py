@@ -11,7 +11,18 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from workers.senders.limits import CLOSED, Breaker, Bucket, Limits, after_result, ask_breaker, take_token
+from workers.senders.limits import (
+    CLOSED,
+    Breaker,
+    Bucket,
+    Limits,
+    Receivers,
+    after_result,
+    ask_breaker,
+    ask_domain,
+    ask_warm_up,
+    take_token,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,14 +39,22 @@ class Gate:
         self.slots = asyncio.Semaphore(limits.calls_at_once)
         self.breaker: Breaker = CLOSED
         self._bucket: Bucket | None = None
+        self._receivers = Receivers()
 
     def wait_ms(self, now_ms: int) -> int:
         """How long until a call may begin; 0: now. Changes nothing."""
-        return self._asked(now_ms)[2]
+        warming_ms = ask_warm_up(self._receivers, self.limits.pace, now_ms)[1]
+        return max(self._asked(now_ms)[2], warming_ms)
 
-    def admit(self, now_ms: int) -> None:
-        """Take what a call takes: a token, and the place of the probe. Only where :meth:`wait_ms` is 0."""
+    def receiver_wait_ms(self, domain: str, now_ms: int) -> int:
+        """How long until a call for a recipient's domain may begin; 0: now. Changes nothing."""
+        return ask_domain(self._receivers, self.limits.pace, domain, now_ms)[1]
+
+    def admit(self, now_ms: int, domain: str = "") -> None:
+        """Take what a call takes: tokens, and the place of the probe. Only where none is waited for."""
         self.breaker, self._bucket, _ = self._asked(now_ms)
+        self._receivers, _ = ask_warm_up(self._receivers, self.limits.pace, now_ms)
+        self._receivers, _ = ask_domain(self._receivers, self.limits.pace, domain, now_ms)
 
     def _asked(self, now_ms: int) -> tuple[Breaker, Bucket | None, int]:
         breaker, wait_ms = ask_breaker(self.breaker, now_ms)
@@ -65,6 +84,8 @@ class Lane:
     ready: dict[str, None] = field(default_factory=dict)
     under_way: set[str] = field(default_factory=set)
     chosen: dict[str, int] = field(default_factory=dict)
+    domains: dict[str, str] = field(default_factory=dict)
+    """Recipients' domains of those in ``ready`` that wait for them, so that a look reads no rows."""
 
     def has_slot(self, now_ms: int) -> bool:
         """Whether another call may begin here."""
@@ -80,8 +101,13 @@ class Lane:
     def started(self, message_id: str) -> None:
         """A call is committed."""
         self.chosen.pop(message_id, None)
-        self.ready.pop(message_id, None)
+        self.left(message_id)
         self.under_way.add(message_id)
+
+    def left(self, message_id: str) -> None:
+        """A message waits here no more."""
+        self.ready.pop(message_id, None)
+        self.domains.pop(message_id, None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, assert_never
 
 import msgspec
 
-from schemas.wire import Delivery, Message
+from schemas.wire import Delivery, Engagement, Message
+from workers.core.engaged import address_hash
 from workers.core.ids import bucket, stable_id
 from workers.senders.channels.base import (
     Accepted,
+    Bounce,
     DeliveryResult,
     Misconfigured,
     OnUnknown,
@@ -70,6 +72,7 @@ class End:
     reason: str | None = None
     provider_message_id: str | None = None
     cost_micros: int | None = None
+    bounce: Bounce | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,7 @@ def next_step(pending: Pending, result: DeliveryResult, on_unknown: OnUnknown, n
         case Accepted(provider_message_id, cost_micros):
             return End("sent", None, provider_message_id, cost_micros)
         case Refused(reason, bounce):
-            return End("failed", f"{bounce}_bounce:{reason}")
+            return End("failed", f"{bounce}_bounce:{reason}", bounce=bounce)
         case RetryAfter(delay_ms, reason, about):
             # Told to slow down, as often as that may be: the message did nothing wrong.
             return _again(pending, max(delay_ms, RETRY_MIN_MS), reason, now_ms, double=about != "rate")
@@ -123,6 +126,24 @@ def delivery_of(message: Message, end: End, provider: str, now_ms: int) -> Deliv
         provider_message_id=end.provider_message_id,
         cost_micros=end.cost_micros,
         latency_ms=max(0, now_ms - message.requested_at_ms),
+        at_ms=now_ms,
+    )
+
+
+def bounce_of(message: Message, end: End, now_ms: int) -> Engagement | None:
+    """The record that closes the address of an e-mail that ended in a hard bounce; None for other ends."""
+    if message.channel != "email" or message.to is None or end.bounce != "hard":
+        return None
+    return Engagement(
+        id=stable_id("bounced", message.id),
+        type="bounced",
+        person=message.person,
+        message_id=message.id,
+        channel=message.channel,
+        journey=message.journey,
+        step=message.step,
+        reason=(end.reason or "").partition(":")[2] or None,
+        address=address_hash(message.to),
         at_ms=now_ms,
     )
 

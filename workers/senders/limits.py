@@ -7,7 +7,8 @@ again what they said before.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping  # noqa: TC003 - a dataclass names it
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias, assert_never
 
 from workers.senders.channels.base import (
@@ -18,6 +19,10 @@ from workers.senders.channels.base import (
     RetryAfter,
     Unknown,
 )
+from workers.senders.pace import DAY_MS, SLICES_A_DAY, Pace
+
+DOMAINS_MAX: Final = 1_000
+"""Domains whose rate is watched at once."""
 
 FAILURES_TO_OPEN: Final = 5
 """Failures in a row, whoever's message: what fails so often is not the messages."""
@@ -37,7 +42,7 @@ FOREVER_MS: Final = 86_400_000
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one connection bears. ``per_second`` None: as fast as it answers.
+    """What one connection bears. ``per_second`` None: as fast as it answers. ``pace`` is what receivers bear.
 
     ``calls_at_once`` is of the process; ``waiting_max`` is how many messages of one partition may wait in the
     state for their turn before the topic is left alone.
@@ -47,6 +52,7 @@ class Limits:
     per_second: float | None = None
     burst: int = 0
     waiting_max: int = 50_000
+    pace: Pace | None = None
 
     @property
     def burst_size(self) -> float:
@@ -66,13 +72,52 @@ def take_token(bucket: Bucket | None, limits: Limits, now_ms: int) -> tuple[Buck
     """The bucket afterwards, and 0 where a token was taken, else the milliseconds until there is one."""
     if limits.per_second is None:
         return None, 0
-    bucket = bucket or Bucket(limits.burst_size, now_ms)
+    return take(bucket or Bucket(limits.burst_size, now_ms), limits.per_second, limits.burst_size, now_ms)
+
+
+def take(bucket: Bucket, per_second: float, burst: float, now_ms: int) -> tuple[Bucket, int]:
+    """As :func:`take_token`, for a rate that may change; ``burst`` is the most that the bucket holds."""
     passed_ms = max(0, now_ms - bucket.at_ms)
-    tokens = min(limits.burst_size, bucket.tokens + passed_ms * limits.per_second / 1000)
+    tokens = min(burst, bucket.tokens + passed_ms * per_second / 1000)
     at_ms = max(now_ms, bucket.at_ms)
     if tokens >= 1 - 1e-9:
         return Bucket(tokens - 1, at_ms), 0
-    return Bucket(tokens, at_ms), max(1, round((1 - tokens) * 1000 / limits.per_second))
+    return Bucket(tokens, at_ms), max(1, round((1 - tokens) * 1000 / per_second))
+
+
+@dataclass(frozen=True, slots=True)
+class Receivers:
+    """What was sent at a :class:`Pace`, lately. After a restart the warm-up goes on with one mail."""
+
+    warming: Bucket | None = None
+    domains: Mapping[str, Bucket] = field(default_factory=dict)
+
+
+def ask_warm_up(receivers: Receivers, pace: Pace | None, now_ms: int) -> tuple[Receivers, int]:
+    """The receivers after one mail, and 0 where it may leave, else the milliseconds to wait."""
+    allowance = pace.warm_up.allowance(now_ms) if pace is not None and pace.warm_up is not None else None
+    if allowance is None:
+        return receivers, 0
+    burst = max(1.0, allowance / SLICES_A_DAY)
+    bucket, wait_ms = take(receivers.warming or Bucket(1, now_ms), allowance * 1000 / DAY_MS, burst, now_ms)
+    return (receivers if wait_ms else replace(receivers, warming=bucket)), wait_ms
+
+
+def ask_domain(receivers: Receivers, pace: Pace | None, domain: str, now_ms: int) -> tuple[Receivers, int]:
+    """The receivers after one mail to a domain, and 0 where it may leave, else the milliseconds to wait."""
+    rate = pace.rate_of(domain) if pace is not None else None
+    if rate is None:
+        return receivers, 0
+    burst = max(1.0, rate)
+    bucket, wait_ms = take(receivers.domains.get(domain, Bucket(burst, now_ms)), rate, burst, now_ms)
+    if wait_ms:
+        return receivers, wait_ms
+    kept = receivers.domains
+    if len(kept) >= DOMAINS_MAX:
+        # Who was not written to for longest has a full bucket, or nearly so.
+        oldest = sorted(kept, key=lambda one: kept[one].at_ms)[: DOMAINS_MAX // 2]
+        kept = {name: one for name, one in kept.items() if name not in set(oldest)}
+    return replace(receivers, domains={**kept, domain: bucket}), 0
 
 
 @dataclass(frozen=True, slots=True)

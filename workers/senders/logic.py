@@ -32,10 +32,12 @@ from workers.senders.ledger import (
     Pending,
     Sent,
     TryAgain,
+    bounce_of,
     delivery_of,
     is_too_old,
     next_step,
 )
+from workers.senders.pace import domain_of
 from workers.senders.people import FEEDS, PENDING, WAITING, Forget, People, retry_timer
 from workers.stream.tables import Table
 
@@ -218,7 +220,7 @@ class SenderLogic:
                 case Ready(connection, message_id):
                     self._lanes[connection].ready[message_id] = None
                 case Gone(connection, message_id):
-                    self._lanes[connection].ready.pop(message_id, None)
+                    self._lanes[connection].left(message_id)
                 case Call():
                     self._lanes[effect.connection].started(effect.outgoing.id)
                     task = asyncio.create_task(self._deliver(effect, notify))
@@ -291,7 +293,10 @@ class SenderLogic:
 
     def _begin(self, lane: Lane, fresh: list[str], view: View, now_ms: int) -> None:
         """Begin what the lane's limits allow: who waits there, then ``fresh``, which grows meanwhile."""
+        closed: dict[str, int] = {}
         for message_id in chain(lane.ready, fresh):
+            if lane.domains.get(message_id) in closed:
+                continue
             wait_ms = lane.gate.wait_ms(now_ms)
             if wait_ms > 0 or not lane.has_slot(now_ms):
                 if wait_ms > 0 or not lane.under_way:
@@ -300,16 +305,23 @@ class SenderLogic:
             pending = view.table(PENDING).get(message_id.encode())
             if pending is None:
                 view.after_commit(Gone(lane.connection, message_id))
-            elif pending.queued:
+            elif not pending.queued:
+                continue
+            elif (wait_ms := lane.gate.receiver_wait_ms(domain_of(pending.message.to), now_ms)) > 0:
+                lane.domains[message_id] = domain_of(pending.message.to)
+                closed[lane.domains[message_id]] = wait_ms
+            else:
                 fresh += [
                     turn.message_id for turn in self._start(lane, pending, view, now_ms) if turn.message_id
                 ]
+        if closed:
+            self._look_later(lane, min(closed.values()), view, now_ms)
 
     def _start(self, lane: Lane, pending: Pending, view: View, now_ms: int) -> Sequence[Turn]:
         outgoing = self._outgoing(pending, view, now_ms)
         if isinstance(outgoing, End):
             return self._end(pending, outgoing, view, now_ms)
-        lane.gate.admit(now_ms)
+        lane.gate.admit(now_ms, domain_of(pending.message.to))
         lane.chosen[outgoing.id] = now_ms
         pending.attempt += 1
         pending.calling, pending.queued = True, False
@@ -432,6 +444,8 @@ class SenderLogic:
         delivery = delivery_of(message, end, provider, now_ms)
         view.send(self._parts.topics("deliveries"), message.person.encode(), wire.encode(delivery))
         self._parts.metrics.ended(delivery)
+        if (bounced := bounce_of(message, end, now_ms)) is not None:
+            view.send(self._parts.topics("engagement"), message.person.encode(), wire.encode(bounced))
 
     async def _deliver(self, call: Call, notify: Notify) -> None:
         channel, bug = self._parts.channels[call.connection], False

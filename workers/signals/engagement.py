@@ -83,8 +83,9 @@ class Engagements:
             if engagement.type in SUPPRESSING:
                 address = facts.traits.get("email") if engagement.channel == "email" else None
                 # A mailbox that does not exist is no word about the person's next one; a complaint is.
-                about = engagement.type == "bounced" and isinstance(address, str)
-                digest = address_hash(str(address)) if about else None
+                about = engagement.type == "bounced"
+                known = address_hash(address) if isinstance(address, str) else None
+                digest = (engagement.address or known) if about else None
                 suppress(row, engagement.channel, engagement.type, engagement.at_ms, digest)
             rows.put(key, row)
             if engagement.type in REFUSALS:

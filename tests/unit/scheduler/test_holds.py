@@ -263,7 +263,14 @@ def test_a_list_closes_a_channel_and_opens_it_again() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "outcome"),
-    [("bounced", "suppressed"), ("complained", "suppressed"), ("unsubscribed", "no_consent"), ("opened", "")],
+    [
+        ("bounced", "suppressed"),
+        ("complained", "suppressed"),
+        ("unsubscribed", "no_consent"),
+        ("opened", ""),
+        ("soft_bounced", ""),
+        ("deferred", ""),
+    ],
 )
 def test_engagement_closes_channels(kind: Any, outcome: str) -> None:
     """A bounce the address, a complaint the channel; to unsubscribe takes consent away."""
@@ -279,6 +286,21 @@ def test_engagement_closes_channels(kind: Any, outcome: str) -> None:
     assert {key: held.address for key, held in suppressed.items()} == (
         {f"email:{kind}": addresses[kind]} if kind in addresses else {}
     )
+
+
+def test_a_bounce_closes_the_address_that_it_names() -> None:
+    """The person may have given another one since."""
+    cluster = cluster_of(journey(steps=[{"send": {"email": "mail"}}]), people=("ada",))
+    old = address_hash("old@example.com")
+    one = wire.Engagement(
+        id="e", type="bounced", person="ada", message_id="m", channel="email", at_ms=NOW, address=old
+    )
+    cluster.send("engagement", "ada", wire.encode(one))
+    cluster.settle()
+    cluster.track("limit", userId="ada")
+    cluster.settle()
+    assert [reason for _, reason in sends(cluster)] == [""]
+    assert cluster.row(ENGAGEMENT, "ada").suppressed["email:bounced"].address == old
 
 
 def test_people_of_a_list_are_read_with_their_addresses() -> None:

@@ -64,14 +64,14 @@ ENDS: list[tuple[str, Pending, DeliveryResult, OnUnknown, End]] = [
         pending(),
         Refused("no_such_user", "hard"),
         "at_most_once",
-        End("failed", "hard_bounce:no_such_user"),
+        End("failed", "hard_bounce:no_such_user", bounce="hard"),
     ),
     (
         "this message was refused, another may pass",
         pending(),
         Refused("spam", "soft"),
         "at_least_once",
-        End("failed", "soft_bounce:spam"),
+        End("failed", "soft_bounce:spam", bounce="soft"),
     ),
     (
         "nobody knows whether it left, and twice is worse than never: left alone",

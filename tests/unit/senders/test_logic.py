@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from schemas import wire
 from schemas.wire import Delivery, Message, MessageContext
 from tests.unit.stream.kit import Rec
+from workers.core.engaged import address_hash
 from workers.core.render import RenderedEmail
 from workers.core.templates import TemplateSource, compile_templates
 from workers.senders.channels.base import (
@@ -314,6 +315,36 @@ async def test_a_message_that_ends_otherwise_is_recorded(
     senders.now_ms += 1_000_000
     await senders.fire()
     assert len(senders.channel.calls) == 1
+
+
+async def test_an_address_that_the_server_does_not_know_is_closed(senders: Senders) -> None:
+    """That very address; the record names no address, only its hash."""
+    senders.channel.results = [Refused("smtp_recipient_550_5.1.1", "hard")]
+    await senders.take(message(to="U1@example.com"))
+    await senders.settle()
+    (value,) = [value for topic, value in senders.outputs if topic == "engagement"]
+    told = wire.decode_engagement(value)
+    assert (told.type, told.person, told.message_id, told.journey) == ("bounced", "u1", "m1", "upsell")
+    assert told.reason == "smtp_recipient_550_5.1.1"
+    assert told.address == address_hash("u1@example.com")
+    assert b"example.com" not in value
+
+
+@pytest.mark.parametrize(
+    ("result", "to"),
+    [
+        (Refused("smtp_body_554_5.7.1", "soft"), "u1@example.com"),
+        (Refused("no_address", "hard"), None),
+        (Unknown("cut"), "u1@example.com"),
+        (Accepted("p"), "u1@example.com"),
+    ],
+)
+async def test_other_ends_close_no_address(senders: Senders, result: DeliveryResult, to: str | None) -> None:
+    """A full mailbox may have room tomorrow; who has no address yet may get one."""
+    senders.channel.results = [result]
+    await senders.take(message(to=to))
+    await senders.settle()
+    assert [topic for topic, _ in senders.outputs if topic == "engagement"] == []
 
 
 @pytest.mark.parametrize(("channel", "sent"), [(Scripted, 1), (Careless, 2)])

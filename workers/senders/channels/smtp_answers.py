@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final, Literal, TypeAlias
 
+from workers.mail.codes import is_no_address
 from workers.senders.channels.base import DeliveryResult, Misconfigured, Refused, RetryAfter, Unknown
 
 Phase: TypeAlias = Literal["connect", "tls", "auth", "sender", "recipient", "data", "body"]
@@ -21,12 +22,6 @@ GREYLIST_RETRY_MS: Final = 300_000
 """First wait after 450 or 451 for a recipient: greylisting lets a second attempt pass after minutes."""
 
 _ENHANCED = re.compile(r"^\s*([245])\.(\d{1,3})\.(\d{1,3})\b")
-_NO_SUCH_ADDRESS: Final = frozenset({"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1", "5.4.4"})
-"""RFC 3463 and 7505: bad mailbox, bad system, bad syntax, moved, null MX, disabled, no route."""
-
-_ADDRESS_CODES: Final = frozenset({550, 551, 553})
-"""Without an enhanced code, these name the address (RFC 5321, 4.2.3)."""
-
 _BEFORE_ANY_MAIL: Final = frozenset({"connect", "tls", "auth"})
 """What goes wrong here is the server's, whatever the mail."""
 
@@ -50,8 +45,7 @@ def meaning(phase: Phase, code: int, text: str) -> DeliveryResult:
     if phase == "sender":
         return Refused(reason, "soft") if code == _TOO_LARGE else Misconfigured(reason)
     if phase == "recipient":
-        no_address = enhanced in _NO_SUCH_ADDRESS if enhanced else code in _ADDRESS_CODES
-        return Refused(reason, "hard" if no_address else "soft")
+        return Refused(reason, "hard" if is_no_address(enhanced, code) else "soft")
     return Refused(reason, "soft")
 
 
