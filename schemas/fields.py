@@ -63,6 +63,7 @@ EngagementType: TypeAlias = Literal[
     "complained",
     "unsubscribed",
     "converted_link",
+    "unregistered",
 ]
 ConsentState: TypeAlias = Literal["opted_in", "opted_out", "unknown"]
 Crossing: TypeAlias = Literal["entered", "left"]

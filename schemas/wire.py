@@ -391,6 +391,7 @@ class Engagement(Record, frozen=True, kw_only=True):
     step: str | None = None
     url: str | None = None
     at_ms: Millis
+    device: str | None = None
 
 
 class Feed(Record, frozen=True, kw_only=True):

@@ -140,6 +140,7 @@ class Engagement(Record):
     step: str | None = None
     url: str | None = None
     at_ms: Millis
+    device: str | None = Field(None, description="The device that it is about: a hash of its token.")
 
 
 class DeadLetter(Record):

@@ -13,7 +13,6 @@ from schemas.workspace import (
     UpdateStep,
     WaitForStep,
 )
-from schemas.workspace.sends import SENDERS
 from schemas.workspace.steps import blocks, walk
 from workers.core.lint import finding, listed
 
@@ -43,15 +42,11 @@ def lint_steps(workspace: Workspace) -> Iterator[Finding]:
 def _message(
     journey: Journey, step: Step, location: Location, templates: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[Finding]:
-    """Somebody delivers each message, and its template is there, for the step's channel."""
+    """Each message's template is there, for the step's channel."""
     if not isinstance(step, SendStep):
         return
     channel = step.send.channel
     place = (*location, "send", channel)
-    if channel not in SENDERS:
-        detail = f"no sender delivers {channel} here: there are senders for {', '.join(SENDERS)}"
-        yield finding(journey, "error", place, detail)
-        return
     named = [(place, step.send.template)]
     for name, variant in (step.variants or {}).items():
         if variant.template is not None:

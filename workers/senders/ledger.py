@@ -45,7 +45,8 @@ class Pending(msgspec.Struct, array_like=True):
     """A message that was taken in and has not ended. ``attempt`` counts the calls begun, from 1.
 
     ``calling`` is True between the commit before a call and the commit of its result, ``queued`` while it
-    waits for its turn; where both are False a timer brings it back. ``connection`` is its way out.
+    waits for its turn; where both are False a timer brings it back. ``connection`` is its way out. ``done``
+    are marks of the devices that are done with, where it goes to several.
     """
 
     message: Message
@@ -54,6 +55,7 @@ class Pending(msgspec.Struct, array_like=True):
     calling: bool
     connection: str = ""
     queued: bool = False
+    done: list[str] = msgspec.field(default_factory=list)
 
 
 class Sent(msgspec.Struct, array_like=True):

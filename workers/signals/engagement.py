@@ -14,6 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from schemas import wire
+from workers.core.addresses import address_of
 from workers.core.consent import Said
 from workers.core.engaged import SUPPRESSING, EngagementRow, address_hash, engage, suppress
 from workers.core.facts import Moment
@@ -74,7 +75,7 @@ class Engagements:
             hour = from_ms(engagement.at_ms, zone).hour
             engage(row, engagement.channel, engagement.type, engagement.at_ms, hour)
             if engagement.type in SUPPRESSING:
-                address = facts.traits.get("email") if engagement.channel == "email" else None
+                address = address_of(engagement.channel, facts.traits)
                 # A mailbox that does not exist is no word about the person's next one; a complaint is.
                 about = engagement.type == "bounced" and isinstance(address, str)
                 digest = address_hash(str(address)) if about else None

@@ -92,14 +92,6 @@ def found(*journeys: dict[str, Any]) -> list[tuple[str, str, str]]:
     return [(one.severity, ".".join(map(str, one.location)), one.detail) for one in lint_steps(workspace)]
 
 
-@pytest.mark.parametrize("channel", ["sms", "push", "webhook"])
-def test_a_channel_without_a_sender_is_refused(channel: str) -> None:
-    """The message would lie in its topic for ever."""
-    ((severity, place, detail),) = found(journey(steps=[{"send": {channel: "x"}}]))
-    assert (severity, place) == ("error", f"steps.0.send.{channel}")
-    assert detail == f"no sender delivers {channel} here: there are senders for in_app, email"
-
-
 @pytest.mark.parametrize(
     ("steps", "place", "says"),
     [
