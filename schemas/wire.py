@@ -75,9 +75,10 @@ _OBJECT = ord("{")
 
 
 class EventContext(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """What the engine reads of an event's ``context``: the account (Segment's ``context.groupId``)."""
+    """What the engine reads of an event's ``context``: the account (Segment's ``groupId``), the device."""
 
     group_id: str | None = None
+    device: Raw = ABSENT
 
 
 class ProductEvent(msgspec.Struct, frozen=True, gc=False, rename="camel"):

@@ -218,6 +218,11 @@ class _Run:
             if not has_number:
                 return Skip("no_address", self._values)
             self._to = address
+        if request.channel == "push":
+            self._to = facts.push_address()
+            self._values["has device"] = self._to is not None
+            if self._to is None:
+                return Skip("no_address", self._values)
         return None
 
     def _consented(self) -> bool:

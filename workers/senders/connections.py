@@ -16,7 +16,7 @@ from ruamel.yaml.error import YAMLError
 from workers.core.webhooks import CONNECTION, RESERVED
 from workers.errors import Misconfigured
 from workers.senders.connection_base import BaseConnection, is_url
-from workers.senders.mobile_connections import TwilioConnection
+from workers.senders.mobile_connections import PushConnection, TwilioConnection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,11 +93,16 @@ class SalesforceConnection(BaseConnection):
 
 
 Connection: TypeAlias = Annotated[
-    StandardConnection | SlackConnection | HubSpotConnection | SalesforceConnection | TwilioConnection,
+    StandardConnection
+    | SlackConnection
+    | HubSpotConnection
+    | SalesforceConnection
+    | TwilioConnection
+    | PushConnection,
     Field(discriminator="provider"),
 ]
 
-OF_CHANNELS: Final = {"sms": "twilio"}
+OF_CHANNELS: Final = {"sms": "twilio", "push": "push"}
 """Connections whose name is their channel's, and who provides them."""
 
 _ADAPTER: Final[TypeAdapter[Any]] = TypeAdapter(Connection)

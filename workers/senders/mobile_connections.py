@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any, Final, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from workers.senders.connection_base import BaseConnection, is_url
 
@@ -16,8 +17,6 @@ _NAME = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9 +_&-]{1,11}")
 _REGION = re.compile(r"[A-Z]{2}")
 ANYWHERE: Final = "*"
 """The key of a map by country that stands for all others."""
-
-DEVICES_AT_ONCE: Final = 4
 
 
 class TwilioConnection(BaseConnection):
@@ -68,6 +67,61 @@ class TwilioConnection(BaseConnection):
         del context
         if (self.api_key is None) is not (self.api_secret is None):
             raise ValueError("give api_key and api_secret together")
+
+
+class FcmSettings(BaseModel):
+    """A service account of a Firebase project: the JSON text of its key file, as Google gives it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    service_account: SecretStr
+    api: str = "https://fcm.googleapis.com"
+
+    _urls = field_validator("api")(is_url)
+
+    @field_validator("service_account")
+    @classmethod
+    def _whole(cls, value: SecretStr) -> SecretStr:
+        account = read_service_account(value)
+        is_url(account["token_uri"])
+        return value
+
+
+class WebPushSettings(BaseModel):
+    """The VAPID key pair's private half (RFC 8292), in PEM or base64url, and who to ask about trouble."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    private_key: SecretStr
+    contact: str = Field(pattern=r"^(mailto:[^@\s]+@[^@\s]+|https://\S+)$")
+
+
+class PushConnection(BaseConnection):
+    """Push services: FCM for Android and iOS, Web Push for browsers; devices of the others have no way."""
+
+    provider: Literal["push"]
+    fcm: FcmSettings | None = None
+    web: WebPushSettings | None = None
+
+    def model_post_init(self, context: Any) -> None:
+        """At least one of the two."""
+        del context
+        if self.fcm is None and self.web is None:
+            raise ValueError("give fcm, web or both")
+
+
+def read_service_account(text: SecretStr) -> dict[str, str]:
+    """The fields of a service account that are needed; raises :class:`ValueError`, naming what is missing."""
+    try:
+        account = json.loads(text.get_secret_value())
+    except ValueError:
+        raise ValueError("service_account is not the JSON of a key file") from None
+    needed = ("project_id", "client_email", "private_key", "token_uri")
+    account = account if isinstance(account, dict) else {}
+    missing = [name for name in needed if not isinstance(account.get(name), str)]
+    if missing:
+        raise ValueError(f"service_account has no {', '.join(missing)}")
+    return {name: account[name] for name in (*needed, "private_key_id") if isinstance(account.get(name), str)}
 
 
 def _by_country(values: dict[str, Any]) -> None:

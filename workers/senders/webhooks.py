@@ -9,6 +9,7 @@ from workers.core.templates import template_channel
 from workers.core.webhooks import WebhookTemplate
 from workers.errors import Misconfigured
 from workers.senders.channels.hubspot import HubSpot
+from workers.senders.channels.push import Push
 from workers.senders.channels.salesforce import Salesforce
 from workers.senders.channels.slack import Slack
 from workers.senders.channels.twilio import Twilio
@@ -21,7 +22,7 @@ from workers.senders.connections import (
     StandardConnection,
 )
 from workers.senders.http.client import HttpClient
-from workers.senders.mobile_connections import TwilioConnection
+from workers.senders.mobile_connections import PushConnection, TwilioConnection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,6 +64,8 @@ def channel_of(connection: Connection, client: HttpClient, clock: Clock) -> Chan
             return Salesforce(connection, client, clock)
         case TwilioConnection():
             return Twilio(connection, client, clock)
+        case PushConnection():
+            return Push(connection, client, clock)
 
 
 def check_connections(templates: Templates, connections: Mapping[str, Connection]) -> None:

@@ -22,6 +22,7 @@ from workers.core.ids import stable_id
 from workers.core.zones import from_ms
 from workers.identity.places import elsewhere
 from workers.shell import Subject
+from workers.signals.devices import forget_device
 from workers.signals.intake import Carried
 from workers.state import ENGAGEMENT
 from workers.stream.batch import TP
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from workers.stream.view import View
 
 
+UNREGISTERED: Final = "unregistered"
 REFUSALS: Final = frozenset({"unsubscribed", "complained"})
 """What takes the consent to a channel back."""
 
@@ -81,6 +83,8 @@ class Engagements:
                 digest = address_hash(str(address)) if about else None
                 suppress(row, engagement.channel, engagement.type, engagement.at_ms, digest)
             rows.put(key, row)
+            if engagement.device is not None and engagement.type == UNREGISTERED:
+                forget_device(engagement.device, key, view)
             if engagement.type in REFUSALS:
                 words = (Said(engagement.channel, None, opted_in=False),)
                 subject.note_consent(words, engagement.at_ms, engagement.type, now_ms)
