@@ -61,6 +61,7 @@ def request(**fields: Any) -> SendRequest:
         ("sms", {"consent": {"sms": True}}, "no_address"),
         ("sms", {"phone": "none", "consent": {"sms": True}}, "no_address"),
         ("sms", {"phone": 5, "consent": {"sms": True}}, "no_address"),
+        ("push", {}, "no_address"),  # no device is registered
         ("in_app", {}, None),  # needs no address
         ("in_app", {"consent": {"email": False}}, None),
         ("in_app", {"consent": {"in_app": False}}, "no_consent"),
