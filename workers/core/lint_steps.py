@@ -15,6 +15,7 @@ from schemas.workspace import (
 )
 from schemas.workspace.steps import blocks, walk
 from workers.core.lint import finding, listed
+from workers.core.text_messages import foreign, without_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -59,6 +60,16 @@ def _message(
         elif template.get("channel") != channel:
             detail = f"the template {name!r} is for {template.get('channel')}, not for {channel}"
             yield finding(journey, "error", where, detail)
+        elif channel == "sms" and (dear := foreign(without_code(_text(template)))):
+            detail = (
+                f"the text message {name!r} has {dear}, which the GSM alphabet has not: "
+                "a segment holds 70 characters then, not 160"
+            )
+            yield finding(journey, "warning", where, detail)
+
+
+def _text(template: Mapping[str, Any]) -> str:
+    return str(template.get("fields", {}).get("text", ""))
 
 
 def _experiment(

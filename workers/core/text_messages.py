@@ -7,6 +7,7 @@ the whole text UCS-2: 70 units of 16 bits, or 67 each. Nothing that takes two is
 
 from __future__ import annotations
 
+import re
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 Encoding: TypeAlias = Literal["gsm7", "ucs2"]
@@ -21,6 +22,7 @@ _ONE: Final[dict[Encoding, int]] = {"gsm7": 160, "ucs2": 70}
 _EACH: Final[dict[Encoding, int]] = {"gsm7": 153, "ucs2": 67}
 
 _ASTRAL: Final = 0x10000
+_CODE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 
 
 class TextSize(NamedTuple):
@@ -49,6 +51,11 @@ def size_of(text: str) -> TextSize:
 def foreign(text: str) -> str:
     """The characters, each once in order, that make a text UCS-2; empty where there are none."""
     return "".join(dict.fromkeys(one for one in text if one not in GSM7 and one not in GSM7_EXTENSION))
+
+
+def without_code(source: str) -> str:
+    """What a template says itself: its text without expressions, statements and comments."""
+    return _CODE.sub("", source)
 
 
 def _width(character: str, encoding: Encoding) -> int:
