@@ -65,6 +65,7 @@ EngagementType: TypeAlias = Literal[
     "converted_link",
     "soft_bounced",
     "deferred",
+    "unregistered",
 ]
 ConsentState: TypeAlias = Literal["opted_in", "opted_out", "unknown"]
 Crossing: TypeAlias = Literal["entered", "left"]

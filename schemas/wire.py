@@ -83,9 +83,10 @@ _OBJECT = ord("{")
 
 
 class EventContext(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """What the engine reads of an event's ``context``: the account (Segment's ``context.groupId``)."""
+    """What the engine reads of an event's ``context``: the account (Segment's ``groupId``), the device."""
 
     group_id: str | None = None
+    device: Raw = ABSENT
 
 
 class ProductEvent(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -403,6 +404,7 @@ class Engagement(Record, frozen=True, kw_only=True):
     prefetch: bool | None = None
     reason: str | None = None
     address: str | None = None
+    device: str | None = None
 
 
 class Feed(Record, frozen=True, kw_only=True):

@@ -84,6 +84,8 @@ SENDER_AGENTS = {
     "in_app": ("messages.in_app",),
     "email": ("messages.email",),
     "webhook": ("messages.webhook",),
+    "sms": ("messages.sms",),
+    "push": ("messages.push",),
 }
 INSIGHTS_AGENTS = {"tallies": ("decisions", "deliveries", "conversions", "segments")}
 

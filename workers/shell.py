@@ -38,7 +38,7 @@ from workers.core.slots import follow
 from workers.core.triggers import segment_trigger
 from workers.core.watching import look
 from workers.relations import facts_of, relate
-from workers.state import CONSENTS, ENGAGEMENT, TABLES, Profile, is_by_definition
+from workers.state import CONSENTS, DEVICES, ENGAGEMENT, TABLES, Profile, is_by_definition
 from workers.subject_scores import SubjectScores
 from workers.timers import SCORES, SEGMENTS, TimerPayload, encode_payload
 
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
     from workers.core.commands import Command
     from workers.core.consent import Consents, Said
+    from workers.core.devices import Devices
     from workers.core.engaged import EngagementRow
     from workers.core.objects import FillPlan
     from workers.core.plan import JourneyPlan, Plan, SubjectPlan
@@ -166,10 +167,14 @@ class Subject:
             scored=self.scores.known(profile) if self.plan.scores.scores else None,
             objects=facts_of(self.kind, self.key, self._view, self._parts),
             engaged=self._engaged,
+            devices=self._devices if self.kind == "user" else None,
         )
 
     def _engaged(self) -> EngagementRow:
         return self._view.table(ENGAGEMENT).get(self.key) or NOTHING
+
+    def _devices(self) -> Devices | None:
+        return self._view.table(DEVICES).get(self.key)
 
     def put_progress(self, progress: Progress) -> None:
         """Store its journeys, where nothing else is to be done."""

@@ -16,6 +16,7 @@ from schemas.fields import SubjectType  # noqa: TC001  msgspec reads it at run t
 from workers.core.activity import Activity
 from workers.core.backfill import Book
 from workers.core.consent import Consents
+from workers.core.devices import Devices
 from workers.core.engaged import EngagementRow
 from workers.core.grants import Grants
 from workers.core.held import HeldRequests
@@ -158,6 +159,7 @@ ACCOUNTS = SubjectTables(
 BOOKS = Table("slot_books", b"b", Book)
 """A row for users and one for accounts: no person's."""
 
+DEVICES = Table("devices", b"y", Devices)
 CONSENTS = Table("consents", b"k", Consents)
 ENGAGEMENT = Table("engagement", b"g", EngagementRow)
 HELD_REQUESTS = Table("held_requests", b"h", HeldRequests)
@@ -183,6 +185,7 @@ PERSONAL: tuple[Table[Any], ...] = (
     USERS.memberships,
     USERS.scores,
     CONSENTS,
+    DEVICES,
     USERS.relations,
     ENGAGEMENT,
     HELD_REQUESTS,

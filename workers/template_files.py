@@ -74,7 +74,8 @@ def read_template(path: Path) -> TemplateSource:
         files[part], lines[part] = f"{path.parent.name}/{target.name}", 1
     channel = str(fields.pop("channel", "webhook" if path.parent.name == WEBHOOKS else ""))
     if not channel:
-        raise _problem(name, file, 1, "channel", "a template names its channel: email, in_app or webhook")
+        detail = "a template names its channel: email, sms, push, in_app or webhook"
+        raise _problem(name, file, 1, "channel", detail)
     return TemplateSource(name, channel, fields, file, lines, files)
 
 

@@ -146,6 +146,7 @@ class Engagement(Record):
     prefetch: bool | None = Field(
         None, description="A machine did it, such as a link scanner: counts for nothing."
     )
+    device: str | None = Field(None, description="The device that it is about: a hash of its token.")
 
 
 class DeadLetter(Record):

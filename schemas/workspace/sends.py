@@ -16,8 +16,8 @@ WHOLE: Final = 100
 SendChannel: TypeAlias = Literal["in_app", "email", "sms", "push", "webhook"]
 """The channels that a step can name."""
 
-SENDERS: Final[tuple[SendChannel, ...]] = ("in_app", "email")
-"""The channels over which messages are delivered. A workspace that names another is refused."""
+SENDERS: Final[tuple[SendChannel, ...]] = get_args(SendChannel)
+"""The channels over which messages are delivered: the senders read the topic of each."""
 
 
 def _weight(value: Any) -> Any:

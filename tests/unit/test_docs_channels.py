@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -45,3 +46,30 @@ def test_the_connections_of_the_page_are_connections(tmp_path: Path) -> None:
     path.write_text(text)
     names = re.findall(r"\$\{([A-Z_]+)\}", text)
     assert len(read_connections(path, dict.fromkeys(names, "whsec_eA=="))) == 4
+
+
+@pytest.mark.parametrize("name", ["sms", "push"])
+def test_the_connections_of_channels_on_the_page_are_connections(tmp_path: Path, name: str) -> None:
+    """With a variable for each secret."""
+    (text,) = [text for text in BLOCKS if text.startswith(f"{name}:")]
+    account = {
+        "project_id": "p",
+        "client_email": "e",
+        "private_key": "k",
+        "token_uri": "https://o.example.com",
+    }
+    variables = dict.fromkeys(re.findall(r"\$\{([A-Z_]+)\}", text), json.dumps(account))
+    path = tmp_path / "connections.yaml"
+    path.write_text(text)
+    assert list(read_connections(path, variables)) == [name]
+
+
+TEMPLATES = (Path(__file__).parents[2] / "docs" / "templates.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("channel", ["sms", "push"])
+def test_the_mobile_templates_of_the_page_are_templates(channel: str) -> None:
+    """As files of the workspace."""
+    blocks = re.findall(r"```yaml\n(.*?)```", TEMPLATES, re.DOTALL)
+    (fields,) = [loaded(text) for text in blocks if f"\nchannel: {channel}\n" in text]
+    compile_template(TemplateSource("t", fields.pop("channel"), fields))

@@ -9,6 +9,7 @@ from ruamel.yaml import YAML
 
 from tests.house.code import ROOT
 from tests.unit.core.kit import DAY, HOUR, World, journey, plan_of
+from workers.core.devices import Device, Devices
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,7 +134,9 @@ def test_the_next_channel_only_where_the_last_found_no_interest(
         seats_used=5,
         seats_limit=5,
         consent={"push": True, "sms": sms},
+        phone="+14155552671",
     )
+    world.devices = Devices([Device("token", "ios", 0)])
     world.track("feature_limit_reached")
     assert world.traits["last_upgrade_prompt_seen"].startswith("2026-03-14T")
     world.advance(after_ms)

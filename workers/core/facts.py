@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from workers.core import windows
 from workers.core.consent import TRAIT, consents, known
+from workers.core.devices import address_of
 from workers.core.engaged import NOTHING, EngagementRow
 from workers.core.progress import last_received_ms
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from workers.core.consent import Consents
+    from workers.core.devices import Devices
     from workers.core.object_facts import ObjectFacts
     from workers.core.objects import Held
     from workers.core.progress import Progress
@@ -87,6 +89,9 @@ class Facts(Protocol):
     def engagement(self) -> EngagementRow:
         """What the person does with messages, and which channels are closed to them."""
 
+    def push_address(self) -> str | None:
+        """Where push notifications to the person go (:func:`workers.core.devices.address_of`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class SubjectFacts:
@@ -115,6 +120,9 @@ class SubjectFacts:
     accounts: Mapping[str, Mapping[str, Any]] | None = None
     engaged: Callable[[], EngagementRow] | None = None
     """Reads the row of engagement; it is read where a message is decided, and nowhere else."""
+
+    devices: Callable[[], Devices | None] | None = None
+    """Reads the row of devices, likewise."""
 
     def of_account(self, account: str | None) -> SubjectFacts:
         """See :meth:`Facts.of_account`."""
@@ -164,6 +172,10 @@ class SubjectFacts:
     def engagement(self) -> EngagementRow:
         """See :meth:`Facts.engagement`."""
         return self.engaged() if self.engaged is not None else NOTHING
+
+    def push_address(self) -> str | None:
+        """See :meth:`Facts.push_address`."""
+        return address_of(self.devices()) if self.devices is not None else None
 
     def related(self, object_type: str, relationship: str | None) -> Iterable[Held]:
         """See :meth:`Facts.related`."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from workers.core import caps, collisions
+from workers.core.addresses import address_of, has_digits
 from workers.core.consent import allows
 from workers.core.engaged import suppressed_by
 from workers.core.facts import Moment
@@ -84,7 +85,7 @@ class SendRequest:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """The message may go out, ``to`` this address (e-mail only); ``values`` are what was looked at.
+    """The message may go out, ``to`` this address (not in-app); ``values`` are what was looked at.
 
     ``granted_at_ms`` is when the account let it pass, where the account was asked.
     """
@@ -202,8 +203,7 @@ class _Run:
 
     def _closed(self) -> Verdict | None:
         request, facts = self._request, self._facts
-        address = facts.traits.get("email") if request.channel == "email" else None
-        address = address if isinstance(address, str) else None
+        address = address_of(request.channel, facts.traits)
         reason = suppressed_by(facts.engagement(), request.channel, address)
         if reason is not None:
             return Skip("suppressed", {**self._values, "suppressed by": reason})
@@ -214,6 +214,16 @@ class _Run:
             if not has_address:
                 return Skip("no_address", self._values)
             self._to = address
+        if request.channel == "sms":
+            has_number = self._values["has number"] = address is not None and has_digits(address)
+            if not has_number:
+                return Skip("no_address", self._values)
+            self._to = address
+        if request.channel == "push":
+            self._to = facts.push_address()
+            self._values["has device"] = self._to is not None
+            if self._to is None:
+                return Skip("no_address", self._values)
         return None
 
     def _consented(self) -> bool:

@@ -13,6 +13,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, assert_never
 from jinja2 import UndefinedError
 
 from workers.core.template_html import tidy
+from workers.core.template_mobile import (
+    PushTemplate,
+    RenderedPush,
+    RenderedSms,
+    SmsTemplate,
+    render_push,
+    render_sms,
+)
 from workers.core.template_values import Budget, FailureReason, Unrenderable, check_plain, has_control
 from workers.core.templates import EmailTemplate, InAppTemplate
 from workers.core.webhooks import RenderedWebhook, WebhookTemplate, render_document
@@ -78,7 +86,7 @@ class RenderFailed:
     version: str
 
 
-RenderedContent: TypeAlias = RenderedEmail | RenderedInApp | RenderedWebhook
+RenderedContent: TypeAlias = RenderedEmail | RenderedInApp | RenderedWebhook | RenderedSms | RenderedPush
 
 
 def render_email(template: EmailTemplate, context: Mapping[str, Any]) -> RenderedEmail | RenderFailed:
@@ -124,6 +132,19 @@ def render_webhook(template: WebhookTemplate, context: Mapping[str, Any]) -> Ren
     )
 
 
+def render_mobile(
+    template: SmsTemplate | PushTemplate, context: Mapping[str, Any]
+) -> RenderedSms | RenderedPush | RenderFailed:
+    """Render with ``context``, whose keys are those of ``template_language.ROOTS``; plain data only."""
+    try:
+        data = _prepare(context)
+        if isinstance(template, SmsTemplate):
+            return render_sms(template, lambda part, most: _run(part, data, most))
+        return render_push(template, lambda part, most: _run(part, data, most))
+    except Unrenderable as failure:
+        return _failed(failure, template)
+
+
 def render(template: CompiledTemplate, context: Mapping[str, Any]) -> RenderedContent | RenderFailed:
     """Render a template of any channel."""
     match template:
@@ -133,6 +154,8 @@ def render(template: CompiledTemplate, context: Mapping[str, Any]) -> RenderedCo
             return render_in_app(template, context)
         case WebhookTemplate():
             return render_webhook(template, context)
+        case SmsTemplate() | PushTemplate():
+            return render_mobile(template, context)
         case _:
             assert_never(template)
 

@@ -19,13 +19,20 @@ from schemas.fields import FeedForm
 from schemas.workspace.tracking import LinkTracking
 from workers.core.template_html import text_source
 from workers.core.template_language import BadTemplate, CompiledPart, Mode, Variable, compile_part, lex
+from workers.core.template_mobile import (
+    PushTemplate,
+    SmsTemplate,
+    compile_push,
+    compile_sms,
+    mobile_variables,
+)
 from workers.core.webhooks import WebhookTemplate, compile_webhook, webhook_variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 
-TemplateChannel: TypeAlias = Literal["email", "in_app", "webhook"]
+TemplateChannel: TypeAlias = Literal["email", "in_app", "webhook", "sms", "push"]
 
 _NAME = re.compile(r"[A-Za-z0-9_]{1,64}")
 _DURATION = re.compile(r"([1-9][0-9]{0,4})([mhdw])")
@@ -35,16 +42,22 @@ _TEXTS: Final[Mapping[str, tuple[str, ...]]] = {
     "email": ("subject", "preheader", "html", "text"),
     "in_app": ("title", "body", "cta_label", "cta_url"),
     "webhook": (),
+    "sms": ("text",),
+    "push": ("title", "body", "url", "image", "collapse_key"),
 }
 _REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
     "email": ("subject", "html"),
     "in_app": ("form", "title", "body"),
     "webhook": ("provider", "connection", "body"),
+    "sms": ("text",),
+    "push": ("title", "body"),
 }
 _OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "email": ("transactional", "tracking"),
     "in_app": ("form", "expires_after"),
     "webhook": ("provider", "connection", "body", "headers", "owners", "owners_name"),
+    "sms": (),
+    "push": ("data", "ttl", "priority"),
 }
 
 
@@ -137,7 +150,7 @@ class InAppTemplate:
     expires_after_ms: int | None
 
 
-CompiledTemplate: TypeAlias = EmailTemplate | InAppTemplate | WebhookTemplate
+CompiledTemplate: TypeAlias = EmailTemplate | InAppTemplate | WebhookTemplate | SmsTemplate | PushTemplate
 
 
 class Templates(Mapping[str, CompiledTemplate]):
@@ -203,6 +216,10 @@ def template_channel(template: CompiledTemplate) -> TemplateChannel:
             return "in_app"
         case WebhookTemplate():
             return "webhook"
+        case SmsTemplate():
+            return "sms"
+        case PushTemplate():
+            return "push"
         case _:
             assert_never(template)
 
@@ -216,6 +233,8 @@ def variables(template: CompiledTemplate) -> tuple[Variable, ...]:
             parts = [template.title, template.body, template.cta_label, template.cta_url]
         case WebhookTemplate():
             return tuple(dict.fromkeys(webhook_variables(template)))
+        case SmsTemplate() | PushTemplate():
+            return tuple(dict.fromkeys(mobile_variables(template)))
         case _:
             assert_never(template)
     return tuple(dict.fromkeys(variable for part in parts if part is not None for variable in part.variables))
@@ -354,6 +373,8 @@ _COMPILERS: Final[dict[str, Callable[[_Compilation], CompiledTemplate | None]]] 
     "email": _email,
     "in_app": _in_app,
     "webhook": _webhook,
+    "sms": lambda work: compile_sms(work, work.source.name, work.source.version),
+    "push": lambda work: compile_push(work, work.source.name, work.source.version, work.source.fields),
 }
 
 

@@ -19,6 +19,8 @@ from msgspec.structs import replace
 from schemas import wire
 from workers.core.consent import TRAIT, known
 from workers.core.consent import merge as merge_consents
+from workers.core.devices import Devices
+from workers.core.devices import merge as merge_devices
 from workers.core.engaged import EngagementRow, merge_engagement
 from workers.core.held import HELD, HeldRequests, merge_held, timer_id
 from workers.core.ids import stable_id
@@ -29,7 +31,7 @@ from workers.errors import Refused
 from workers.identity.places import Rows, is_erased, move_member, take_out
 from workers.relations import join
 from workers.shell import Subject
-from workers.state import CONSENTS, ENGAGEMENT, HELD_REQUESTS, IDENTITIES, USERS, Identity, Profile
+from workers.state import CONSENTS, DEVICES, ENGAGEMENT, HELD_REQUESTS, IDENTITIES, USERS, Identity, Profile
 from workers.timers import TimerPayload, encode_payload
 
 if TYPE_CHECKING:
@@ -187,6 +189,9 @@ def _merge_rows(merged: wire.Merged, identity: Identity, view: View, parts: Engi
     if engagement is not None:
         mine = view.table(ENGAGEMENT).get(key) or EngagementRow()
         view.table(ENGAGEMENT).put(key, merge_engagement(mine, engagement))
+    devices = _row(rows, DEVICES)
+    if devices is not None:
+        view.table(DEVICES).put(key, merge_devices(view.table(DEVICES).get(key) or Devices(), devices))
     held = _row(rows, HELD_REQUESTS)
     if held is not None:
         _merge_held(held, merged.subject, view)

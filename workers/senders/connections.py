@@ -1,4 +1,4 @@
-"""Connections to the providers of webhooks: by name, with their secrets, from a file beside the workspace.
+"""Connections to providers: by name, with their secrets, from a file beside the workspace.
 
 A text of the form ``${NAME}`` is the environment's variable of that name, so that the file itself may be
 public. ``docs/channels.md`` describes every field.
@@ -9,14 +9,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError, field_validator
+from pydantic import Field, SecretStr, TypeAdapter, ValidationError, field_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from workers.core.webhooks import CONNECTION, RESERVED
 from workers.errors import Misconfigured
-from workers.senders.http.guard import Forbidden, parse_url
-from workers.senders.limits import Limits
+from workers.senders.connection_base import BaseConnection, is_url
+from workers.senders.mobile_connections import PushConnection, TwilioConnection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,30 +26,7 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 MAX_FILE_BYTES: Final = 1_000_000
 
 
-class _Connection(BaseModel):
-    """What all connections have. ``per_second`` None: as fast as the provider answers."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    calls_at_once: int = Field(8, ge=1, le=256)
-    per_second: float | None = Field(None, gt=0, le=10_000)
-    deadline_s: float = Field(15.0, gt=0, le=60)
-
-    @property
-    def limits(self) -> Limits:
-        """What the connection bears."""
-        return Limits(self.calls_at_once, self.per_second)
-
-
-def _is_url(value: SecretStr | str) -> SecretStr | str:
-    try:
-        parse_url(value.get_secret_value() if isinstance(value, SecretStr) else value)
-    except Forbidden as forbidden:
-        raise ValueError(f"is no URL that can be called: {forbidden.reason}") from None
-    return value
-
-
-class StandardConnection(_Connection):
+class StandardConnection(BaseConnection):
     """A receiver of signed webhooks. The newest secret comes first; the others are signed with as well."""
 
     provider: Literal["standard"]
@@ -58,10 +35,10 @@ class StandardConnection(_Connection):
     headers: dict[str, SecretStr] = Field(default_factory=dict)
     redirects: int = Field(0, ge=0, le=3)
 
-    _url = field_validator("url")(_is_url)
+    _url = field_validator("url")(is_url)
 
 
-class SlackConnection(_Connection):
+class SlackConnection(BaseConnection):
     """A bot token, or the URL of an incoming webhook. Slack takes about one message a second and channel."""
 
     provider: Literal["slack"]
@@ -71,7 +48,7 @@ class SlackConnection(_Connection):
     api: str = "https://slack.com/api"
     per_second: float | None = Field(1.0, gt=0, le=100)
 
-    _urls = field_validator("api")(_is_url)
+    _urls = field_validator("api")(is_url)
 
     def model_post_init(self, context: Any) -> None:
         """Exactly one of the two ways."""
@@ -79,10 +56,10 @@ class SlackConnection(_Connection):
         if (self.token is None) is (self.url is None):
             raise ValueError("give a token or a url")
         if self.url is not None:
-            _is_url(self.url)
+            is_url(self.url)
 
 
-class HubSpotConnection(_Connection):
+class HubSpotConnection(BaseConnection):
     """The access token of a private app. 10 calls a second stay below the limit of 100 in 10 s."""
 
     provider: Literal["hubspot"]
@@ -90,10 +67,10 @@ class HubSpotConnection(_Connection):
     api: str = "https://api.hubapi.com"
     per_second: float | None = Field(10.0, gt=0, le=1_000)
 
-    _urls = field_validator("api")(_is_url)
+    _urls = field_validator("api")(is_url)
 
 
-class SalesforceConnection(_Connection):
+class SalesforceConnection(BaseConnection):
     """A connected app with the client-credentials flow, or with the JWT bearer flow for ``username``."""
 
     provider: Literal["salesforce"]
@@ -104,7 +81,7 @@ class SalesforceConnection(_Connection):
     username: str | None = None
     version: str = Field("v62.0", pattern=r"^v\d{2,3}\.0$")
 
-    _urls = field_validator("login")(_is_url)
+    _urls = field_validator("login")(is_url)
 
     def model_post_init(self, context: Any) -> None:
         """Exactly one of the two flows."""
@@ -116,11 +93,24 @@ class SalesforceConnection(_Connection):
 
 
 Connection: TypeAlias = Annotated[
-    StandardConnection | SlackConnection | HubSpotConnection | SalesforceConnection,
+    StandardConnection
+    | SlackConnection
+    | HubSpotConnection
+    | SalesforceConnection
+    | TwilioConnection
+    | PushConnection,
     Field(discriminator="provider"),
 ]
 
+OF_CHANNELS: Final = {"sms": "twilio", "push": "push"}
+"""Connections whose name is their channel's, and who provides them."""
+
 _ADAPTER: Final[TypeAdapter[Any]] = TypeAdapter(Connection)
+
+
+_OF_CHANNELS_HINT: Final = "a connection to " + ", ".join(
+    f"{provider} is called {name}, and {name} is one" for name, provider in OF_CHANNELS.items()
+)
 
 
 def read_connections(path: Path, env: Mapping[str, str]) -> dict[str, Any]:
@@ -144,7 +134,11 @@ def read_connections(path: Path, env: Mapping[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     problems: list[str] = []
     for name, values in document.items():
-        if not CONNECTION.fullmatch(str(name)) or name in RESERVED:
+        said = values.get("provider") if isinstance(values, dict) else None
+        if (name in OF_CHANNELS or said in OF_CHANNELS.values()) and OF_CHANNELS.get(str(name)) != said:
+            problems.append(f"{name}: {_OF_CHANNELS_HINT}")
+            continue
+        if not CONNECTION.fullmatch(str(name)) or (name in RESERVED and name not in OF_CHANNELS):
             problems.append(f"{name}: a name has small letters, digits and _, and is no channel's")
             continue
         try:

@@ -43,11 +43,16 @@ SENT_KEPT_MS = 35 * 86_400_000
 """How long the id of a message that ended is remembered, so that the same message is not sent again."""
 
 
+SENT_MARK = "sent"
+"""Stands among the marks of a message that goes to several devices, once one of them has it."""
+
+
 class Pending(msgspec.Struct, array_like=True):
     """A message that was taken in and has not ended. ``attempt`` counts the calls begun, from 1.
 
     ``calling`` is True between the commit before a call and the commit of its result, ``queued`` while it
-    waits for its turn; where both are False a timer brings it back. ``connection`` is its way out.
+    waits for its turn; where both are False a timer brings it back. ``connection`` is its way out. ``done``
+    are marks of the devices that are done with, where it goes to several.
     """
 
     message: Message
@@ -56,6 +61,7 @@ class Pending(msgspec.Struct, array_like=True):
     calling: bool
     connection: str = ""
     queued: bool = False
+    done: list[str] = msgspec.field(default_factory=list)
 
 
 class Sent(msgspec.Struct, array_like=True):
@@ -154,11 +160,13 @@ def is_too_old(pending: Pending, now_ms: int) -> bool:
 
 
 def _again(pending: Pending, delay_ms: int, reason: str, now_ms: int, *, double: bool) -> End | TryAgain:
+    # Where some of the person's devices have it, it is sent: giving up the others is no failure of it.
+    given_up = End("sent" if SENT_MARK in pending.done else "failed", f"gave_up:{reason}")
     if is_too_old(pending, now_ms):
-        return End("failed", f"gave_up:{reason}")
+        return given_up
     if double:
         if pending.attempt >= ATTEMPTS_MAX:
-            return End("failed", f"gave_up:{reason}")
+            return given_up
         delay_ms = max(delay_ms, min(delay_ms * 2 ** (pending.attempt - 1), RETRY_MAX_MS))
     jitter_ms = delay_ms * bucket(f"retry-{pending.attempt}", pending.message.id) // 20_000
     return TryAgain(delay_ms + jitter_ms, reason)

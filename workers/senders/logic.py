@@ -37,6 +37,7 @@ from workers.senders.ledger import (
     is_too_old,
     next_step,
 )
+from workers.senders.news import region_of, tell
 from workers.senders.pace import domain_of
 from workers.senders.people import FEEDS, PENDING, WAITING, Forget, People, retry_timer
 from workers.stream.tables import Table
@@ -360,6 +361,8 @@ class SenderLogic:
             unsubscribe_url=url,
             account=message.account,
             attempt=pending.attempt + 1,
+            region=region_of(message),
+            done=tuple(pending.done),
         )
 
     def _template(self, message: Message) -> CompiledTemplate:
@@ -404,6 +407,8 @@ class SenderLogic:
 
     def _follow(self, pending: Pending, result: DeliveryResult, view: View, now_ms: int) -> Sequence[Turn]:
         message = pending.message
+        tell(message, result, self._parts.topics, view, now_ms)
+        pending.done = list(dict.fromkeys((*pending.done, *result.news.done)))
         channel = self._parts.channels.get(pending.connection)
         step = next_step(pending, result, channel.on_unknown if channel else "at_most_once", now_ms)
         match step:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from workers.core.template_mobile import PushTemplate, SmsTemplate
+from workers.core.templates import template_channel
 from workers.core.webhooks import WebhookTemplate
 from workers.errors import Misconfigured
 from workers.senders.channels.hubspot import HubSpot
+from workers.senders.channels.push import Push
 from workers.senders.channels.salesforce import Salesforce
 from workers.senders.channels.slack import Slack
+from workers.senders.channels.twilio import Twilio
 from workers.senders.channels.webhook import StandardWebhook
 from workers.senders.connections import (
     Connection,
@@ -18,6 +22,7 @@ from workers.senders.connections import (
     StandardConnection,
 )
 from workers.senders.http.client import HttpClient
+from workers.senders.mobile_connections import PushConnection, TwilioConnection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,18 +62,26 @@ def channel_of(connection: Connection, client: HttpClient, clock: Clock) -> Chan
             return HubSpot(connection, client, clock)
         case SalesforceConnection():
             return Salesforce(connection, client, clock)
+        case TwilioConnection():
+            return Twilio(connection, client, clock)
+        case PushConnection():
+            return Push(connection, client, clock)
 
 
 def check_connections(
     templates: Mapping[str, CompiledTemplate], connections: Mapping[str, Connection]
 ) -> None:
-    """Each webhook of the workspace has its connection, to the provider that it is written for.
+    """Each webhook, text message and push of the workspace has its connection, to the right provider.
 
     Raises:
-        Misconfigured: naming each webhook that has none.
+        Misconfigured: naming each that has none.
     """
     problems = []
     for template in templates.values():
+        if isinstance(template, SmsTemplate | PushTemplate):
+            channel = template_channel(template)
+            if channel not in connections:
+                problems.append(f"{channel} template {template.name!r}: there is no connection {channel!r}")
         if not isinstance(template, WebhookTemplate):
             continue
         connection = connections.get(template.connection)

@@ -14,6 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from schemas import wire
+from workers.core.addresses import address_of
 from workers.core.consent import Said
 from workers.core.engaged import SEEN_MAX, SUPPRESSING, EngagementRow, address_hash, engage, suppress
 from workers.core.facts import Moment
@@ -21,6 +22,7 @@ from workers.core.ids import stable_id
 from workers.core.zones import from_ms
 from workers.identity.places import elsewhere
 from workers.shell import Subject
+from workers.signals.devices import forget_device
 from workers.signals.intake import Carried
 from workers.state import ENGAGEMENT
 from workers.stream.batch import TP
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from workers.stream.view import View
 
 
+UNREGISTERED: Final = "unregistered"
 REFUSALS: Final = frozenset({"unsubscribed", "complained"})
 """What takes the consent to a channel back."""
 
@@ -76,18 +79,10 @@ class Engagements:
                 rows.put(key, row)
                 continue
             subject = Subject("user", key, view, self._parts)
-            facts = subject.facts(now_ms, {})
-            zone = self._parts.plan.gate.zones().of(Moment(facts, subject.progress, now_ms))
-            hour = from_ms(engagement.at_ms, zone).hour
-            engage(row, engagement.channel, engagement.type, engagement.at_ms, hour)
-            if engagement.type in SUPPRESSING:
-                address = facts.traits.get("email") if engagement.channel == "email" else None
-                # A mailbox that does not exist is no word about the person's next one; a complaint is.
-                about = engagement.type == "bounced"
-                known = address_hash(address) if isinstance(address, str) else None
-                digest = (engagement.address or known) if about else None
-                suppress(row, engagement.channel, engagement.type, engagement.at_ms, digest)
+            self._count(row, engagement, subject, now_ms)
             rows.put(key, row)
+            if engagement.device is not None and engagement.type == UNREGISTERED:
+                forget_device(engagement.device, key, view)
             if engagement.type in REFUSALS:
                 words = (Said(engagement.channel, None, opted_in=False),)
                 subject.note_consent(words, engagement.at_ms, engagement.type, now_ms)
@@ -96,6 +91,19 @@ class Engagements:
                 event = wire.decode_product_event(value)
                 taken = (Carried(value), event, key, wire.at_ms(event))
                 self._users.apply(self._events, (taken,), view, now_ms)
+
+    def _count(self, row: EngagementRow, engagement: wire.Engagement, subject: Subject, now_ms: int) -> None:
+        """When, how often, at which hour of the person's; and whether it closes a channel."""
+        facts = subject.facts(now_ms, {})
+        zone = self._parts.plan.gate.zones().of(Moment(facts, subject.progress, now_ms))
+        hour = from_ms(engagement.at_ms, zone).hour
+        engage(row, engagement.channel, engagement.type, engagement.at_ms, hour)
+        if engagement.type in SUPPRESSING:
+            address = address_of(engagement.channel, facts.traits)
+            # A mailbox that does not exist is no word about the person's next one; a complaint is.
+            known = address_hash(address) if isinstance(address, str) else None
+            digest = (engagement.address or known) if engagement.type == "bounced" else None
+            suppress(row, engagement.channel, engagement.type, engagement.at_ms, digest)
 
 
 def event_name(engagement: wire.Engagement) -> str:

@@ -21,6 +21,7 @@ from workers.core.plan import EventPlan, Slot, SubjectPlan
 from workers.identity.places import elsewhere, forward_event, link
 from workers.shell import Subject
 from workers.signals.account_events import Described, Outbox
+from workers.signals.devices import note_device
 from workers.signals.intake import Taken, is_misplaced, source_of, take
 from workers.signals.membership import Memberships
 from workers.signals.reactions import react, traits_changed
@@ -218,6 +219,8 @@ class UserSignals:
             return
         if event.type == "identify" and event.user_id and event.anonymous_id:
             link(view, self._parts, key.decode(), event.anonymous_id, "identify", at_ms)
+        if event.type == "identify" and event.context is not None and event.context.device is not wire.ABSENT:
+            note_device(event.context.device, key, view, at_ms)
         traits = wire.values(event.traits)
         if event.type == "group":
             accounts = Memberships(key, row, outbox, view, self._parts)

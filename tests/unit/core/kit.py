@@ -30,6 +30,7 @@ from workers.core.watching import hear, look
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from workers.core.devices import Devices
     from workers.core.plan import JourneyPlan, Plan, SubjectPlan
 
 SECOND = 1_000
@@ -87,6 +88,7 @@ class World:
         self.conversions: list[wire.Conversion] = []
         self.asked: list[wire.Eligible] = []
         self.segments: frozenset[str] = frozenset()
+        self.devices: Devices | None = None
         self._count = 0
         self._updates: list[SetTraits] = []
 
@@ -103,6 +105,7 @@ class World:
             windows=self.windows,
             retentions_ms=self.plan.retentions_ms,
             segments=self.segments,
+            devices=lambda: self.devices,
         )
 
     def track(self, event: str, at_ms: int | None = None, **properties: Any) -> list[Eligible | Declined]:

@@ -56,6 +56,12 @@ def request(**fields: Any) -> SendRequest:
         ("email", {"email": ""}, "no_address"),
         ("email", {"email": 5}, "no_address"),
         ("email", {"email": "nobody"}, "no_address"),
+        ("sms", {"phone": "+1 415 555 2671", "consent": {"sms": True}}, None),
+        ("sms", {"phone": "+1 415 555 2671"}, "no_consent"),  # a text message needs a yes
+        ("sms", {"consent": {"sms": True}}, "no_address"),
+        ("sms", {"phone": "none", "consent": {"sms": True}}, "no_address"),
+        ("sms", {"phone": 5, "consent": {"sms": True}}, "no_address"),
+        ("push", {}, "no_address"),  # no device is registered
         ("in_app", {}, None),  # needs no address
         ("in_app", {"consent": {"email": False}}, None),
         ("in_app", {"consent": {"in_app": False}}, "no_consent"),
@@ -68,7 +74,7 @@ def test_consent_and_address_are_the_persons_own(
     verdict = decide_send(request(channel=channel), SubjectFacts(START, traits=traits), Progress("u1"), START)
     assert (verdict.reason if isinstance(verdict, Skip) else None) == reason
     if isinstance(verdict, Send):
-        assert verdict.to == (traits["email"] if channel == "email" else None)
+        assert verdict.to == traits.get({"email": "email", "sms": "phone"}.get(channel, ""))
 
 
 def test_no_decision_shows_an_address() -> None:

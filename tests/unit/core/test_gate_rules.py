@@ -49,8 +49,9 @@ def decide(
         rules=compile_rules(step, Journey.model_validate(journey())),
         **fields,
     )
+    addresses = {"email": ADDRESS, "phone": "+14155552671"}
     facts_ = SubjectFacts(
-        now_ms, traits={"email": ADDRESS, **(traits or {})}, engaged=(lambda: row) if row else None, **facts
+        now_ms, traits={**addresses, **(traits or {})}, engaged=(lambda: row) if row else None, **facts
     )
     return decide_send(asked, facts_, progress or Progress("u1"), now_ms, gate)
 

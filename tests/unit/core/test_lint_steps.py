@@ -92,14 +92,6 @@ def found(*journeys: dict[str, Any]) -> list[tuple[str, str, str]]:
     return [(one.severity, ".".join(map(str, one.location)), one.detail) for one in lint_steps(workspace)]
 
 
-@pytest.mark.parametrize("channel", ["sms", "push", "webhook"])
-def test_a_channel_without_a_sender_is_refused(channel: str) -> None:
-    """The message would lie in its topic for ever."""
-    ((severity, place, detail),) = found(journey(steps=[{"send": {channel: "x"}}]))
-    assert (severity, place) == ("error", f"steps.0.send.{channel}")
-    assert detail == f"no sender delivers {channel} here: there are senders for in_app, email"
-
-
 @pytest.mark.parametrize(
     ("steps", "place", "says"),
     [
@@ -170,3 +162,20 @@ def test_a_circle_of_journeys_that_let_everybody_in_is_pointed_out() -> None:
 def test_what_is_right_is_not_found_fault_with() -> None:
     """A linter that always finds something is not read."""
     assert found(journey(steps=[BANNER | {"variants": {"a": 50, "b": 50}}, WAIT, {"exit": "x"}])) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "dear"),
+    [
+        ("You\u2019re there \u2019", "\u2019"),
+        ("{{ x | default('\u2019') }} 50 \u20ac [a]", None),
+        ("\U0001f600", "\U0001f600"),
+    ],
+)
+def test_a_text_message_that_costs_more_by_a_character_is_told(text: str, dear: str | None) -> None:
+    """A curly quote halves what a segment holds; what values bring is not the template's."""
+    model = Journey.model_validate(journey(steps=[{"send": {"sms": "limit"}}]))
+    templates = {"limit": {"channel": "sms", "fields": {"text": text}}}
+    findings = list(lint_steps(Workspace(name="test", journeys=(model,), templates=templates)))
+    assert [one.severity for one in findings] == (["warning"] if dear else [])
+    assert all(f"has {dear}, which" in one.detail for one in findings)

@@ -252,6 +252,8 @@ _DECODERS = {
     "segments": "segment_change",
     "scores": "score_crossed",
     "messages.email": "message",
+    "messages.sms": "message",
+    "messages.push": "message",
     "messages.in_app": "message",
     "decisions": "decision",
     "conversions": "conversion",

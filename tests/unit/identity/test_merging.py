@@ -12,6 +12,7 @@ from tests.unit.core.kit import journey
 from tests.unit.identity.kit import DAY, HOUR, NOW, Cluster
 from workers.core.activity import Activity
 from workers.core.consent import Consents
+from workers.core.devices import Devices
 from workers.core.engaged import EngagementRow
 from workers.core.held import HeldRequests
 from workers.core.progress import Progress
@@ -409,6 +410,7 @@ ROWS: dict[type[Any], set[str]] = {
     },
     Consents: {"choices"},
     EngagementRow: {"last_ms", "count", "hours", "suppressed", "seen"},
+    Devices: {"devices"},
     HeldRequests: {"requests"},
     Identity: {"merged_into", "sources", "asked"},
 }

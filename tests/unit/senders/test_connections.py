@@ -68,7 +68,42 @@ async def test_connections_are_read_and_become_channels(tmp_path: Path) -> None:
     await webhooks.close()
 
 
+MOBILE = """
+sms:
+  provider: twilio
+  account_sid: AC00000000000000000000000000000000
+  auth_token: "${SLACK_TOKEN}"
+  senders: {US: "+14155550100", GB: ACME, "*": MG11111111111111111111111111111111}
+push:
+  provider: push
+  web: {private_key: "${VAPID}", contact: "mailto:ops@example.com"}
+"""
+
+VAPID = "nHUn6GhJpuFEEg_XL7-CKAi6EqUSNYV9ZKBHIyPxKmY"
+
+
+async def test_text_messages_and_push_have_one_connection_each(tmp_path: Path) -> None:
+    """By the names of their channels."""
+    connections = read_connections(written(tmp_path, MOBILE), {**ENV, "VAPID": VAPID})
+    webhooks = Webhooks(connections, (), FixedClock(0))
+    named = {name: (channel.name, channel.provider) for name, channel in webhooks.channels.items()}
+    assert named == {"sms": ("sms", "twilio"), "push": ("push", "push")}
+    assert VAPID not in repr(connections)
+    await webhooks.close()
+
+
+_SID = "account_sid: AC00000000000000000000000000000000, auth_token: x"
 WRONG = [
+    ("a: {provider: twilio}", "a: a connection to twilio is called sms"),
+    ("sms: {provider: slack, token: x}", "sms: a connection to twilio is called sms"),
+    ("push: {provider: push}", "give fcm, web or both"),
+    ("push: {provider: push, fcm: {service_account: '{}'}}", "service_account has no project_id"),
+    ("push: {provider: push, fcm: {service_account: x}}", "service_account is not the JSON"),
+    ("push: {provider: push, web: {private_key: x, contact: ops}}", "push.*contact"),
+    ("sms: {provider: twilio, " + _SID + ", senders: {}}", "sms.*senders"),
+    ("sms: {provider: twilio, " + _SID + ", senders: {usa: '+1'}}", "a country is two capitals"),
+    ("sms: {provider: twilio, " + _SID + ", senders: {US: 'A sender too long'}}", "a sender is"),
+    ("sms: {provider: twilio, " + _SID + ", senders: {US: ACME}, api_key: SK1}", "api_key"),
     ("- a", "connections are a mapping"),
     ("a: [", "this is not YAML"),
     ("a: {provider: teams}", "a.*'standard', 'slack'"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from workers.core.render import RenderedContent
@@ -36,10 +36,42 @@ class OutgoingMessage:
     unsubscribe_url: str | None = field(default=None, repr=False)
     account: str | None = None
     attempt: int = 1
+    region: str | None = None
+    """Where the person is (ISO 3166), as far as their traits say."""
+
+    done: tuple[str, ...] = ()
+    """Of a message that goes to several devices, those that are done with: see :class:`News`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
+class News:
+    """What a provider's answer tells beside what became of the message. Empty where it tells nothing.
+
+    ``opted_out``: the person has taken their consent to the channel back. ``dead``: the address is no good,
+    now and later. ``number`` is the telephone number, as E.164, that the message went to: personal data.
+    ``done`` are marks of the devices that have the message, or never will; ``gone`` of those that exist no
+    more.
+    """
+
+    opted_out: bool = False
+    dead: bool = False
+    number: str | None = field(default=None, repr=False)
+    done: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+
+
+NO_NEWS: Final = News()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What all results have."""
+
+    news: News = NO_NEWS
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted(Result):
     """The provider took the message. ``provider_message_id`` is the name it gave to it, if any."""
 
     provider_message_id: str | None
@@ -48,7 +80,7 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
-class RetryAfter:
+class RetryAfter(Result):
     """Certainly not sent; the same message may pass after ``delay_ms``. The caller adds jitter and counts.
 
     ``about`` says what the refusal is of: this ``message`` alone; the ``provider``, which fails; or the
@@ -61,7 +93,7 @@ class RetryAfter:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Result):
     """Certainly not sent, and the same message never will be."""
 
     reason: str
@@ -69,7 +101,7 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class Misconfigured:
+class Misconfigured(Result):
     """Certainly not sent, and not to be sent until a person changes the configuration.
 
     Operator action: ``reason`` says what the provider rejected. The message itself is fine; keep it.
@@ -81,7 +113,7 @@ class Misconfigured:
 
 
 @dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(Result):
     """Whether the message was sent cannot be known; the channel's ``on_unknown`` says what follows."""
 
     reason: str
