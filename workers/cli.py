@@ -16,6 +16,7 @@ import workers.backfill_commands
 import workers.consent_commands
 import workers.enroll_commands
 import workers.erasure.commands
+import workers.exit_commands
 import workers.imports.commands
 import workers.local.commands
 import workers.plan_commands
@@ -46,6 +47,7 @@ cli.add_typer(workers.segment_commands.cli, name="segment")
 cli.add_typer(workers.consent_commands.cli, name="consent")
 cli.add_typer(workers.backfill_commands.cli)
 cli.add_typer(workers.enroll_commands.cli)
+cli.add_typer(workers.exit_commands.cli)
 cli.add_typer(workers.enroll_commands.journey_cli, name="journey")
 cli.add_typer(workers.suppression_commands.cli, name="suppression")
 cli.add_typer(workers.erasure.commands.cli)

@@ -66,7 +66,7 @@ class Asks:
         self._events = TP(parts.topics("product-events"), partition)
         self.prepare = scheduler.prepare
 
-    def apply(  # noqa: C901  one per kind
+    def apply(  # noqa: C901, PLR0912  one per kind
         self, tp: TP, items: Sequence[Asked], view: View, now_ms: int
     ) -> None:
         """Decide each record, in order: what follows a merge finds the person merged."""
@@ -90,6 +90,8 @@ class Asks:
                     self._objects.take(item.asked, view, now_ms)
                 case wire.EnrollSegment():
                     self._batches.ask(item.asked, view, now_ms)
+                case wire.ExitBatch():
+                    self._batches.ask_exits(item.asked, view, now_ms)
                 case wire.MemberScore():
                     learn_score(item.asked, view, self._parts, now_ms)
                 case _:

@@ -88,6 +88,17 @@ class SignalMetrics:
             "brimful_batch_subjects", "Subjects that batches looked at.", ("journey",), registry=registry
         )
 
+        self._exits_asked = Counter(
+            "brimful_exit_requests",
+            "Subjects that somebody asked to leave a journey, by what became of it.",
+            ("journey", "outcome"),
+            registry=registry,
+        )
+
+    def exit_asked(self, journey: str, outcome: str) -> None:
+        """Count a request to leave a journey: ``ended`` or ``not_inside``."""
+        self._exits_asked.labels(journey, outcome).inc()
+
     def batch(self, journey: str, outcome: str) -> None:
         """Count a run: ``begun``, ``ended``, ``journey_gone``, ``skipped`` or ``refused``."""
         self._batches.labels(journey, outcome).inc()

@@ -86,7 +86,7 @@ def create_gateway(
         feed_key: signs feed tokens, at least 32 bytes; required with ``feed``.
         unsubscribe: None leaves ``/u/{token}`` out.
         stripe: None leaves ``/v1/webhooks/stripe`` out.
-        api_keys: API key -> who holds it; none leaves ``/v1/journeys/{name}/enroll`` out.
+        api_keys: API key -> who holds it; none leaves ``/v1/journeys/...`` out.
         cors_origins: origins of pages that may call ``/v1`` from a browser; ``("*",)`` for all.
         routes: more routes, such as health and metrics.
 

@@ -1,4 +1,4 @@
-"""``POST /v1/journeys/{name}/enroll``: asks that a user or an account enters a journey.
+"""``POST /v1/journeys/{name}/enroll`` and ``/exit``: asks that a user or an account enters, or leaves.
 
 Whoever may ask holds an API key (``Authorization: Bearer``). Write keys are not enough: they stand in pages
 and apps, for everybody to read.
@@ -7,7 +7,7 @@ and apps, for everybody to read.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from uuid import uuid4
 
 import msgspec
@@ -21,6 +21,8 @@ from workers.intake.problems import Problem, json_response, unavailable
 from workers.intake.publisher import KafkaUnavailable, Record
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.requests import Request
     from starlette.responses import Response
 
@@ -45,11 +47,24 @@ class _Asked(msgspec.Struct, forbid_unknown_fields=True):
     id: str | None = None
 
 
+class _Leaving(msgspec.Struct, forbid_unknown_fields=True):
+    user: str | None = None
+    account: str | None = None
+    reason: str | None = None
+    id: str | None = None
+
+
 _decode = msgspec.json.Decoder(_Asked).decode
+_decode_leaving = msgspec.json.Decoder(_Leaving).decode
+
+_Body = TypeVar("_Body", _Asked, _Leaving)
+
+MOST_REASON: Final = 200
+"""Characters of a reason: it stands in the decision, for people."""
 
 
 class EnrollRoute:
-    """The route. One per gateway."""
+    """The routes. One per gateway."""
 
     def __init__(
         self,
@@ -68,11 +83,44 @@ class EnrollRoute:
         self._metrics = metrics
 
     def routes(self) -> list[Route]:
-        """The one route."""
-        return [Route("/v1/journeys/{name}/enroll", self._enroll, methods=["POST"])]
+        """Both."""
+        return [
+            Route("/v1/journeys/{name}/enroll", self._enroll, methods=["POST"]),
+            Route("/v1/journeys/{name}/exit", self._exit, methods=["POST"]),
+        ]
 
     async def _enroll(self, request: Request) -> Response:
         """202 with the request's id once it is kept; whether it enrols, the decision tells."""
+        journey, body = await self._asked(request)
+        kind, subject, asked = _read(body, _decode, self._limits)
+        record = wire.EnrollRequest(
+            id=asked.id or uuid4().hex,
+            journey=journey,
+            subject_type=kind,
+            subject=subject,
+            properties=asked.properties,
+            at_ms=self._clock.now_ms(),
+        )
+        return await self._keep(subject, record)
+
+    async def _exit(self, request: Request) -> Response:
+        """202 with the request's id once it is kept; what it ended, the decision tells."""
+        journey, body = await self._asked(request)
+        kind, subject, asked = _read(body, _decode_leaving, self._limits)
+        if asked.reason is not None and len(asked.reason) > MOST_REASON:
+            raise Problem(400, "invalid", f"reason must have at most {MOST_REASON} characters")
+        record = wire.ExitRequest(
+            id=asked.id or uuid4().hex,
+            journey=journey,
+            subject_type=kind,
+            subject=subject,
+            reason=asked.reason or None,
+            at_ms=self._clock.now_ms(),
+        )
+        return await self._keep(subject, record)
+
+    async def _asked(self, request: Request) -> tuple[str, bytes]:
+        """The journey and the body of who may ask."""
         key = bearer(request.headers.get("authorization"))
         if key is None or self._keys.source(key) is None:
             raise Problem(
@@ -86,15 +134,9 @@ class EnrollRoute:
             raise Problem(404, "not_found", "a journey has small letters, digits and _")
         body, wire_bytes = await read_body(request, most_bytes=MOST_BYTES, seconds=self._limits.body_seconds)
         self._metrics.received.inc(wire_bytes)
-        kind, subject, asked = _read(body, self._limits)
-        record = wire.EnrollRequest(
-            id=asked.id or uuid4().hex,
-            journey=journey,
-            subject_type=kind,
-            subject=subject,
-            properties=asked.properties,
-            at_ms=self._clock.now_ms(),
-        )
+        return journey, body
+
+    async def _keep(self, subject: str, record: wire.EnrollRequest | wire.ExitRequest) -> Response:
         try:
             await self._publisher.publish(
                 [Record(self._topics.scheduler, subject.encode(), wire.encode(record))]
@@ -104,11 +146,11 @@ class EnrollRoute:
         return json_response({"success": True, "id": record.id}, status=202)
 
 
-def _read(body: bytes, limits: Limits) -> tuple[SubjectType, str, _Asked]:
+def _read(body: bytes, decode: Callable[[bytes], _Body], limits: Limits) -> tuple[SubjectType, str, _Body]:
     try:
-        asked = _decode(body)
+        asked = decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise Problem(400, "invalid", f'send {{"user": "...", "properties": {{}}}}: {error}') from None
+        raise Problem(400, "invalid", f'send {{"user": "..."}}: {error}') from None
     if (asked.user is None) is (asked.account is None):
         raise Problem(400, "invalid", "say who: either user or account")
     kind: SubjectType = "user" if asked.user is not None else "account"
