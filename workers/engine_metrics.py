@@ -6,8 +6,12 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import Counter
 
+from workers.step_problems import Bounded, problem_of
+
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
+
+    from schemas.wire import Decision
 
 
 class SignalMetrics:
@@ -94,6 +98,24 @@ class SignalMetrics:
             ("journey", "outcome"),
             registry=registry,
         )
+
+        self.problems = Bounded(
+            "brimful_step_problems",
+            "What kept people or messages from going on, by journey and step.",
+            ("journey", "step", "problem"),
+            registry,
+        )
+
+    def decided(self, decision: Decision) -> None:
+        """Count a decision by its kind: entries, messages at the gate, and what went wrong at a step."""
+        if decision.kind == "entry":
+            self.entry(decision.journey, decision.outcome)
+            return
+        if decision.kind == "send":
+            self.gate(decision.outcome, decision.reason)
+        problem = problem_of(decision)
+        if problem is not None:
+            self.problems.count(decision.journey, decision.step or "", problem)
 
     def exit_asked(self, journey: str, outcome: str) -> None:
         """Count a request to leave a journey: ``ended`` or ``not_inside``."""

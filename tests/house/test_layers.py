@@ -25,6 +25,7 @@ SHARED = (
         "shell",
         "slot_books",
         "state",
+        "step_problems",
         "telemetry",
         "tracking",
     ),
