@@ -82,6 +82,10 @@ class SignalMetrics:
         )
         self._erased = Counter("brimful_ids_erased", "Ids that were erased on request.", registry=registry)
 
+        self._operating(registry)
+
+    def _operating(self, registry: CollectorRegistry) -> None:
+        """What those who operate journeys ask for, and what they look at first."""
         self._batches = Counter(
             "brimful_batches",
             "Runs over all subjects or over a segment, on one partition, by what became of them.",
