@@ -50,6 +50,7 @@ class Kept:
 
     def __init__(self) -> None:
         self._db = sqlite3.connect("")  # SQLite's name for a private file that is deleted by itself
+        self._db.execute("pragma journal_mode = off")  # nothing is ever taken back
         self._db.execute("create table kept (key blob, link text, grouped text, at_ms integer, item blob)")
         self._db.execute("create index of_key on kept (key)")
         self._db.execute("create index of_link on kept (link)")

@@ -3,7 +3,8 @@
 * ``journeys_take_over``: a worker that has nothing takes over all of them.
 * ``journeys_sweep``: it begins again with a workspace that has another segment, and looks at everybody once;
   meanwhile events go on, and ``..._live`` is from an event to its committed decision.
-* ``journeys_exit``: all leave one of the journeys on request, at the highest rate, beside the same events.
+* ``journeys_exit``: all leave one of the journeys on request, at the rate of ``brimful exit``, beside the
+  same events.
 * ``journeys_release``: messages that quiet hours hold go out at their end, over the workspace's ``spread``;
   late is from each one's time to its committed message.
 
@@ -28,7 +29,6 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from schemas import wire
 from schemas.topics import DEFAULT_PARTITIONS, load_topics
-from schemas.workspace.entries import MAX_RATE
 from tests.bench import usage
 from tests.bench.load import QUIET, delete_topics
 from tests.bench.model import BenchError, Context, Figure
@@ -37,6 +37,7 @@ from tests.bench.process import Worker, worker
 from tests.bench.spread import percentile, verdict
 from workers.core.compile import compile_workspace
 from workers.core.ids import stable_id
+from workers.exit_commands import RATE
 from workers.local.ports import free_port
 from workers.state import SWEPT
 from workers.stream.admin import apply_topics
@@ -145,7 +146,7 @@ def _exit(context: Context, prefix: str, people: int, decided: Tail, live: Live)
             left.add(key)
 
     asked = wire.ExitBatch(
-        id="bench", journey="w0", subject_type="user", rate=MAX_RATE, reason="bench", at_ms=_now_ms()
+        id="bench", journey="w0", subject_type="user", rate=RATE, reason="bench", at_ms=_now_ms()
     )
     producer = Producer({"bootstrap.servers": context.bootstrap, **QUIET})
     began_s = time.monotonic()
