@@ -89,6 +89,8 @@ _SCHEDULED = (
     records.EnrollRequest,
     records.EnrollSegment,
     records.MemberScore,
+    records.ExitRequest,
+    records.ExitBatch,
 )
 _IDENTITY = (records.PersonMerged, records.FeedMoved, records.PersonErased)
 _WORKSPACE = (records.InForce, records.PublishedVersion, records.VersionPart, records.JourneyState)

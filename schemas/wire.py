@@ -41,6 +41,8 @@ from schemas.wire_base import FeedItem as FeedItem  # noqa: PLC0414 - this is wh
 from schemas.wire_base import Record as Record  # noqa: PLC0414
 from schemas.wire_entry import EnrollRequest as EnrollRequest  # noqa: PLC0414
 from schemas.wire_entry import EnrollSegment as EnrollSegment  # noqa: PLC0414
+from schemas.wire_entry import ExitBatch as ExitBatch  # noqa: PLC0414
+from schemas.wire_entry import ExitRequest as ExitRequest  # noqa: PLC0414
 from schemas.wire_entry import MemberScore as MemberScore  # noqa: PLC0414
 from schemas.wire_gate import SendAnswer as SendAnswer  # noqa: PLC0414
 from schemas.wire_gate import SendAsk as SendAsk  # noqa: PLC0414
@@ -446,6 +448,8 @@ SchedulerRecord = (
     | EnrollRequest
     | EnrollSegment
     | MemberScore
+    | ExitRequest
+    | ExitBatch
 )
 IdentityRecord = PersonMerged | FeedMoved | PersonErased
 

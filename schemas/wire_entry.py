@@ -34,6 +34,29 @@ class EnrollSegment(Record, tag_field="type", tag="enroll_segment", frozen=True,
     at_ms: Millis
 
 
+class ExitRequest(Record, tag_field="type", tag="exit_request", frozen=True, kw_only=True):
+    """Asks that a subject leaves a journey now."""
+
+    id: Text
+    journey: Text
+    subject_type: SubjectType
+    subject: Text
+    reason: str | None = None
+    at_ms: Millis
+
+
+class ExitBatch(Record, tag_field="type", tag="exit_batch", frozen=True, kw_only=True):
+    """Asks one partition that all who are in a journey leave it, so many a second."""
+
+    id: Text
+    journey: Text
+    subject_type: SubjectType
+    segment: str | None = None
+    rate: Count
+    reason: str | None = None
+    at_ms: Millis
+
+
 class MemberScore(Record, tag_field="type", tag="member_score", frozen=True, kw_only=True):
     """Tells an account how much a member's score is, because it has changed much."""
 

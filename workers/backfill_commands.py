@@ -16,13 +16,13 @@ from workers.clock import SystemClock
 from workers.core.backfill import FOR_EVER, families
 from workers.core.compile import compile_workspace
 from workers.errors import Misconfigured
-from workers.event_source import read_topic
 from workers.imports.output import KafkaOutput
 from workers.imports.rows import Sent
 from workers.past import Past, wanted
 from workers.settings import from_env
 from workers.state import BOOKS, USERS
 from workers.stream.admin import partitions_of
+from workers.topic_reader import read_topic
 from workers.tracking import TrackingPlanGuard
 from workers.workspace import load_workspace
 

@@ -15,7 +15,9 @@ import schemas.commands
 import workers.backfill_commands
 import workers.consent_commands
 import workers.enroll_commands
+import workers.enrollment_commands
 import workers.erasure.commands
+import workers.exit_commands
 import workers.gateway_commands
 import workers.imports.commands
 import workers.local.commands
@@ -24,6 +26,7 @@ import workers.plan_commands
 import workers.propensity_commands
 import workers.segment_commands
 import workers.suppression_commands
+import workers.timer_commands
 import workers.versions.commands
 import workers.workspace_commands
 from workers import processes, telemetry
@@ -49,6 +52,9 @@ cli.add_typer(workers.segment_commands.cli, name="segment")
 cli.add_typer(workers.consent_commands.cli, name="consent")
 cli.add_typer(workers.backfill_commands.cli)
 cli.add_typer(workers.enroll_commands.cli)
+cli.add_typer(workers.exit_commands.cli)
+cli.add_typer(workers.enrollment_commands.cli, name="enrollments")
+cli.add_typer(workers.timer_commands.cli)
 cli.add_typer(workers.suppression_commands.cli, name="suppression")
 cli.add_typer(workers.mail_commands.cli)
 cli.add_typer(workers.erasure.commands.cli)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+import msgspec
 from msgspec.structs import replace
 
 from schemas import wire
+from workers.errors import Misconfigured
 from workers.identity import erasing, merging
 from workers.scheduler.agent import Scheduler
 from workers.scheduler.realigning import People, Realigning
@@ -21,8 +23,10 @@ from workers.signals.objects import ObjectSignals, tells
 from workers.signals.sweep import Chunk, Sweep
 from workers.signals.users import UserSignals
 from workers.slot_books import SlotBooks, fill
+from workers.state import TABLES
 from workers.stream.batch import TP
 from workers.stream.logic import Quiet
+from workers.timers import decode_payload
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,7 +71,7 @@ class Asks:
         self._events = TP(parts.topics("product-events"), partition)
         self.prepare = scheduler.prepare
 
-    def apply(  # noqa: C901  one per kind
+    def apply(  # noqa: C901, PLR0912  one per kind
         self, tp: TP, items: Sequence[Asked], view: View, now_ms: int
     ) -> None:
         """Decide each record, in order: what follows a merge finds the person merged."""
@@ -91,6 +95,8 @@ class Asks:
                     self._objects.take(item.asked, view, now_ms)
                 case wire.EnrollSegment():
                     self._batches.ask(item.asked, view, now_ms)
+                case wire.ExitBatch():
+                    self._batches.ask_exits(item.asked, view, now_ms)
                 case wire.MemberScore():
                     learn_score(item.asked, view, self._parts, now_ms)
                 case _:
@@ -109,6 +115,8 @@ class EngineLogic(Quiet):
 
     def __init__(self, partition: int, parts: EngineParts) -> None:
         topics = parts.topics
+        self._parts = parts
+        self._store: PartitionStore | None = None
         self._scheduler = Scheduler(parts)
         self._sweep = Sweep(parts)
         self._realigning = Realigning(parts)
@@ -148,9 +156,30 @@ class EngineLogic(Quiet):
         self._objects.fire(filter(tells, timers), view, now_ms)
         self._scheduler.fire([timer for timer in timers if _is_a_subjects(timer)], view, now_ms)
 
+    def put_off(self, timer: Timer) -> None:
+        """Count the step at which somebody stays because deciding the timer raised."""
+        self._parts.metrics.problems.count(*self._place(timer), "handler_error")
+
+    def _place(self, timer: Timer) -> tuple[str, str]:
+        """The journey and step that a timer is for; ``unknown`` where its rows do not tell."""
+        unknown = ("unknown", "")
+        if self._store is None:
+            return unknown
+        try:
+            if not _is_a_subjects(timer):
+                return unknown
+            payload = decode_payload(timer.payload)
+            table = TABLES[payload.subject_type].progress
+            row = self._store.get(table.key(payload.subject.encode()))
+            held = table.decode(row).enrollment(payload.enrollment) if row is not None else None
+        except (msgspec.DecodeError, Misconfigured):
+            # A row that cannot be read is what raised: the log has it.
+            return unknown
+        return unknown if held is None else (held.journey, held.step)
+
     def opened(self, store: PartitionStore) -> Sequence[Any]:
         """What a new workspace leaves to do."""
-        self._objects.store = store
+        self._store = self._objects.store = store
         return [
             *self._books.opened(store),
             *self._realigning.opened(store),

@@ -6,8 +6,12 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import Counter
 
+from workers.step_problems import Bounded, problem_of
+
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
+
+    from schemas.wire import Decision
 
 
 class SignalMetrics:
@@ -63,6 +67,35 @@ class SignalMetrics:
         self._erased = Counter("brimful_ids_erased", "Ids that were erased on request.", registry=registry)
 
         self._batches, self._looked = _of_batches(registry)
+
+        self._exits_asked = Counter(
+            "brimful_exit_requests",
+            "Subjects that somebody asked to leave a journey, by what became of it.",
+            ("journey", "outcome"),
+            registry=registry,
+        )
+
+        self.problems = Bounded(
+            "brimful_step_problems",
+            "What kept people or messages from going on, by journey and step.",
+            ("journey", "step", "problem"),
+            registry,
+        )
+
+    def decided(self, decision: Decision) -> None:
+        """Count a decision by its kind: entries, messages at the gate, and what went wrong at a step."""
+        if decision.kind == "entry":
+            self.entry(decision.journey, decision.outcome)
+            return
+        if decision.kind == "send":
+            self.gate(decision.outcome, decision.reason)
+        problem = problem_of(decision)
+        if problem is not None:
+            self.problems.count(decision.journey, decision.step or "", problem)
+
+    def exit_asked(self, journey: str, outcome: str) -> None:
+        """Count a request to leave a journey: ``ended`` or ``not_inside``."""
+        self._exits_asked.labels(journey, outcome).inc()
 
     def batch(self, journey: str, outcome: str) -> None:
         """Count a run: ``begun``, ``ended``, ``journey_gone``, ``skipped`` or ``refused``."""

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from schemas.wire import ProductEvent
     from workers.core.plan import Plan, Slot, SubjectPlan
     from workers.core.slots import MeasureSlot
-    from workers.event_source import Found
+    from workers.topic_reader import Found
 
 Books: TypeAlias = dict[SubjectType, dict[int, Book]]
 """The books of each kind by partition."""

@@ -430,7 +430,7 @@ class Subject:
         self._parts.metrics.crossed(record.segment, record.change)
         self._view.send(self._parts.topics("segments"), self.key, wire.encode(record))
 
-    def execute(self, command: Command) -> None:  # noqa: C901, PLR0912  one per kind
+    def execute(self, command: Command) -> None:  # noqa: C901  one per kind
         """The one place where a command becomes an effect."""
         view, topics = self._view, self._parts.topics
         match command:
@@ -448,10 +448,7 @@ class Subject:
             case Tell(record):
                 view.send(topics("scheduler"), record.subject.encode(), wire.encode(record))
             case RecordDecision(decision):
-                if decision.kind == "entry":
-                    self._parts.metrics.entry(decision.journey, decision.outcome)
-                elif decision.kind == "send":
-                    self._parts.metrics.gate(decision.outcome, decision.reason)
+                self._parts.metrics.decided(decision)
                 view.send(topics("decisions"), self.key, wire.encode(decision))
             case RecordConversion(conversion):
                 view.send(topics("conversions"), self.key, wire.encode(conversion))

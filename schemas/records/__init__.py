@@ -21,7 +21,7 @@ from schemas.records.engine import (
     SchedulerRecord,
     Trigger,
 )
-from schemas.records.entry import EnrollRequest, EnrollSegment, MemberScore
+from schemas.records.entry import EnrollRequest, EnrollSegment, ExitBatch, ExitRequest, MemberScore
 from schemas.records.events import (
     Alias,
     EventContext,
@@ -87,6 +87,8 @@ __all__ = [
     "EnrollSegment",
     "Erase",
     "EventContext",
+    "ExitBatch",
+    "ExitRequest",
     "Feed",
     "FeedItem",
     "FeedMoved",

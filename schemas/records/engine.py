@@ -18,7 +18,7 @@ from schemas.fields import (  # noqa: TC001  pydantic reads them at run time
     Values,
 )
 from schemas.records.base import Part, Record
-from schemas.records.entry import EnrollRequest, EnrollSegment, MemberScore
+from schemas.records.entry import EnrollRequest, EnrollSegment, ExitBatch, ExitRequest, MemberScore
 from schemas.records.feeds import FeedItem  # noqa: TC001  pydantic reads it at run time
 from schemas.records.gate import SendAnswer, SendAsk, SendSettled, Suppress
 from schemas.records.identity import Erase, Forwarded, MemberMoved, Merged, MergeRequest, Released
@@ -178,7 +178,9 @@ SchedulerRecord: TypeAlias = Annotated[
     | Backfilled
     | EnrollRequest
     | EnrollSegment
-    | MemberScore,
+    | MemberScore
+    | ExitRequest
+    | ExitBatch,
     Field(discriminator="type"),
 ]
 """One record of ``scheduler``."""

@@ -40,6 +40,31 @@ class EnrollSegment(Record):
     at_ms: Millis
 
 
+class ExitRequest(Record):
+    """Asks that a subject leaves a journey now."""
+
+    type: Literal["exit_request"]
+    id: Text = Field(description="The request, as the decision names it.")
+    journey: Text
+    subject_type: SubjectType
+    subject: Text
+    reason: str | None = Field(None, description="Why, for people: it stands in the decision.")
+    at_ms: Millis
+
+
+class ExitBatch(Record):
+    """Asks one partition that all who are in a journey leave it, so many a second."""
+
+    type: Literal["exit_batch"]
+    id: Text = Field(description="The request: the same id begins one run.")
+    journey: Text
+    subject_type: SubjectType
+    segment: str | None = Field(None, description="Of this segment alone; without it, all.")
+    rate: Count = Field(description="Subjects a second, on this partition.")
+    reason: str | None = Field(None, description="Why, for people: it stands in the decisions.")
+    at_ms: Millis
+
+
 class MemberScore(Record):
     """Tells an account how much a member's score is, because it has changed much."""
 

@@ -27,6 +27,7 @@ SHARED = (
         "slot_books",
         "state",
         "subject_scores",
+        "step_problems",
         "telemetry",
         "timers",
         "tracking",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace as with_fields
 
-from workers.core import activity, entry, journeys, sending, steps
+from workers.core import actions, activity, entry, journeys, sending
 from workers.core.commands import CancelTimer
 from workers.identity import merging, places
 from workers.scheduler import agent
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from workers.core.progress import Progress
+    from workers.core.progress import Enrollment, Progress
     from workers.stream.store import Timer
 
 
@@ -126,7 +126,7 @@ def the_holdout_is_messaged(patch: pytest.MonkeyPatch) -> None:
     """The gate does not ask who is of the holdout."""
     send = sending.send_to_person
     patch.setattr(
-        steps, "send_to_person", lambda request, *rest: send(replace(request, holdout=False), *rest)
+        actions, "send_to_person", lambda request, *rest: send(replace(request, holdout=False), *rest)
     )
 
 
@@ -159,7 +159,7 @@ def goals_are_credited_each_time(patch: pytest.MonkeyPatch) -> None:
 
 
 def timers_fire_early(patch: pytest.MonkeyPatch) -> None:
-    """Timers are due an hour before their time, and nobody looks again."""
+    """Timers are due an hour before their time, and nobody looks again: not for all, and not for each place."""
     due, next_due_ms = MemoryStore.due, MemoryStore.next_due_ms
 
     def early(held: MemoryStore, now_ms: int, most: int) -> list[Timer]:
@@ -171,8 +171,14 @@ def timers_fire_early(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(MemoryStore, "due", early)
 
+    def due_at(one: Enrollment, now_ms: int) -> Enrollment:
+        places = tuple(
+            with_fields(place, due_ms=now_ms, until_ms=place.until_ms and now_ms) for place in one.positions
+        )
+        return with_fields(one, due_ms=now_ms, positions=places)
+
     def whenever(plan: Any, progress: Progress, enrollment_id: str, facts: Any, now_ms: int) -> Any:
-        held = tuple(with_fields(one, due_ms=now_ms) if one.due_ms else one for one in progress.enrollments)
+        held = tuple(due_at(one, now_ms) if one.due_ms else one for one in progress.enrollments)
         return resume(plan, with_fields(progress, enrollments=held), enrollment_id, facts, now_ms)
 
     resume = journeys.resume

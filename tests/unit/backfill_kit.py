@@ -9,12 +9,12 @@ from tests.unit.identity.kit import Cluster
 from workers.core import distinct, series, windows
 from workers.core.compile import compile_workspace
 from workers.engine import EngineLogic
-from workers.event_source import Found
 from workers.past import Past
 from workers.shell import EngineParts
 from workers.state import ACCOUNTS, BOOKS, USERS
 from workers.stream.partitioner import partition_of
 from workers.stream.view import View
+from workers.topic_reader import Found
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

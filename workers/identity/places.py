@@ -111,6 +111,7 @@ Addressed: TypeAlias = (
     | wire.ListEntry
     | wire.ConsentChange
     | wire.EnrollRequest
+    | wire.ExitRequest
     | wire.SendAnswer
     | wire.Suppress
 )

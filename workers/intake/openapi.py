@@ -12,14 +12,14 @@ from workers.intake.catalog import MembersBody, ObjectsBody
 from workers.intake.clicks import LINK_PATH, PIXEL_PATH
 from workers.intake.cloudevents import BATCH, STRUCTURED
 from workers.intake.cloudevents import PATH as CLOUDEVENTS
-from workers.intake.journeys import EnrollBody
+from workers.intake.journeys import EnrollBody, ExitBody
 from workers.intake.normalise import CALLS
 from workers.intake.people import ConsentBody, TraitsBody
 from workers.intake.preferences import PATH as PREFERENCES
 from workers.intake.stripe import PATH as STRIPE
 from workers.intake.tracking import STRICT_HEADER
 
-_BODIES: Final = (ConsentBody, TraitsBody, ObjectsBody, MembersBody, EnrollBody)
+_BODIES: Final = (ConsentBody, TraitsBody, ObjectsBody, MembersBody, EnrollBody, ExitBody)
 _EVENTS: Final[list[dict[str, list[str]]]] = [{"writeKey": []}, {"apiKeyAsUser": []}, {"apiKey": []}]
 _FEED: Final[list[dict[str, list[str]]]] = [{"feedToken": []}]
 _ANY: Final[dict[str, Any]] = {"type": "object"}
@@ -185,6 +185,10 @@ def _api() -> dict[str, Any]:
         "/v1/journeys/{name}/enroll": {
             "parameters": [_parameter("name", "path", "A journey that is entered on request.")],
             "post": _call("Ask that somebody enters a journey.", "journeys:write", "EnrollBody", (404,)),
+        },
+        "/v1/journeys/{name}/exit": {
+            "parameters": [_parameter("name", "path", "A journey.")],
+            "post": _call("Ask that somebody leaves a journey.", "journeys:write", "ExitBody", (404,)),
         },
     }
 

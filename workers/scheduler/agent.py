@@ -14,6 +14,7 @@ from workers.core.entry import enroll
 from workers.core.held import HELD
 from workers.core.journeys import resume
 from workers.core.objects import object_key
+from workers.core.requested_exits import exit_on_request
 from workers.core.segments import due_segments
 from workers.core.triggers import trigger
 from workers.identity.places import elsewhere, forward_record, move_member
@@ -62,7 +63,7 @@ class Scheduler:
             taken.append(Asked(record, asked))
             if isinstance(asked, wire.ObjectsChanged):
                 keys += [OBJECTS.key(object_key(one.object, one.object_id).encode()) for one in asked.objects]
-            if isinstance(asked, wire.ObjectsChanged | wire.EnrollSegment):
+            if isinstance(asked, wire.ObjectsChanged | wire.EnrollSegment | wire.ExitBatch):
                 continue
             keys += TABLES[_kind(asked)].rows_of(asked.subject.encode())
         return taken, keys
@@ -82,6 +83,8 @@ class Scheduler:
                     self._learn(asked, view, now_ms)
                 case wire.EnrollRequest():
                     self._request(asked, view, now_ms)
+                case wire.ExitRequest():
+                    self._exit(asked, view, now_ms)
                 case wire.ListEntry():
                     subject = Subject(asked.subject_type, asked.subject.encode(), view, self._parts)
                     subject.enlist(asked.segment, now_ms, member=asked.member)
@@ -101,7 +104,7 @@ class Scheduler:
         happened_ms = 0
         if isinstance(asked, wire.Eligible):
             happened_ms = asked.trigger.at_ms
-        elif isinstance(asked, wire.EnrollRequest | wire.ConsentChange):
+        elif isinstance(asked, wire.EnrollRequest | wire.ExitRequest | wire.ConsentChange):
             happened_ms = asked.at_ms
         away = elsewhere(view, self._parts, key, happened_ms, now_ms)
         if away is None:
@@ -124,6 +127,15 @@ class Scheduler:
             subject.execute(refused_decision(asked, came, journey, now_ms))
             return
         subject.propose((journey,), came, now_ms)
+
+    def _exit(self, asked: wire.ExitRequest, view: View, now_ms: int) -> None:
+        """Someone asks that the subject leaves a journey."""
+        subject = Subject(asked.subject_type, asked.subject.encode(), view, self._parts)
+        values = {"request": asked.id}
+        left = exit_on_request(subject.plan, asked.journey, asked.reason, values, subject.progress, now_ms)
+        journey = asked.journey if asked.journey in subject.plan.journeys else "unknown"
+        self._parts.metrics.exit_asked(journey, "ended" if left.commands else "not_inside")
+        subject.take(left, now_ms)
 
     def timer_keys(self, timers: Sequence[Timer]) -> list[bytes]:
         """The rows of the subjects whose timers are due."""
@@ -177,7 +189,9 @@ class Scheduler:
 
 def _kind(asked: wire.SchedulerRecord) -> SubjectType:
     """Whose partition a record is for."""
-    if isinstance(asked, wire.Eligible | wire.ListEntry | wire.Backfilled | wire.EnrollRequest):
+    if isinstance(
+        asked, wire.Eligible | wire.ListEntry | wire.Backfilled | wire.EnrollRequest | wire.ExitRequest
+    ):
         return asked.subject_type
     of_accounts = wire.MemberMoved | wire.MemberScore | wire.SendAsk | wire.SendSettled
     return "account" if isinstance(asked, of_accounts) else "user"

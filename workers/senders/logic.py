@@ -184,6 +184,9 @@ class SenderLogic:
                 turns += self._queue(pending, view, now_ms)
         self._move(turns, view, now_ms)
 
+    def put_off(self, timer: Timer) -> None:
+        """The kernel's log and count are enough."""
+
     def notices(self, notices: Sequence[Outcome | Begin], view: View, now_ms: int) -> None:
         """Record what became of calls, and begin those whose turn it is by that."""
         turns: list[Turn] = []

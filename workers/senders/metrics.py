@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import Counter, Histogram
 
 from workers.senders.limits import verdict
+from workers.step_problems import Bounded
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -43,6 +44,13 @@ class SenderMetrics:
             "Messages whose id was sent already.",
             ("channel",),
             registry=registry,
+        )
+
+        self._failed = Bounded(
+            "brimful_messages_failed",
+            "Messages that failed or whose end is unknown, by journey, step and why.",
+            ("journey", "step", "channel", "reason"),
+            registry,
         )
 
         self._handoff = Histogram(
@@ -86,6 +94,9 @@ class SenderMetrics:
         """Count a message that ended."""
         self._ended.labels(delivery.channel, delivery.journey, delivery.outcome).inc()
         self._seconds.labels(delivery.channel).observe(delivery.latency_ms / 1000)
+        if delivery.outcome in ("failed", "unknown"):
+            word = (delivery.reason or delivery.outcome).partition(":")[0]
+            self._failed.count(delivery.journey, delivery.step, delivery.channel, word)
         if delivery.outcome == "sent":
             self._handoff.labels(delivery.provider).observe(delivery.latency_ms / 1000)
 

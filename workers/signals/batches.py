@@ -17,6 +17,7 @@ import structlog
 from schemas.fields import SubjectType  # noqa: TC001  msgspec reads it at run time
 from workers.core.ids import stable_id
 from workers.core.progress import ELIGIBLE_MAX_AGE_MS
+from workers.core.requested_exits import exit_on_request
 from workers.core.triggers import segment_trigger, trigger
 from workers.shell import Subject
 from workers.state import SWEPT, TABLES
@@ -59,6 +60,9 @@ class Run(msgspec.Struct, array_like=True):
     ``due_ms``: the time of the schedule, or when it was asked for. ``segment`` None: all subjects. Of those
     who are in the segment since before ``since_ms`` nobody is looked at. ``cursor``: the storage key to go on
     from. ``done_ms``: when it came to the end; ``looked`` and ``eligible`` count.
+
+    With ``exits`` those who are in the journey leave it, for ``reason``; ``since_ms`` is then when the run
+    began: who comes in after that is not meant.
     """
 
     journey: str
@@ -72,6 +76,8 @@ class Run(msgspec.Struct, array_like=True):
     done_ms: int | None = None
     looked: int = 0
     eligible: int = 0
+    exits: bool = False
+    reason: str | None = None
 
 
 class Armed(msgspec.Struct, array_like=True):
@@ -169,6 +175,26 @@ class Batches:
         run = Run(asked.journey, asked.subject_type, asked.id, asked.at_ms, asked.segment, max(1, asked.rate))
         self._begin(stable_id("run", "asked", asked.id), run, view, now_ms)
 
+    def ask_exits(self, asked: wire.ExitBatch, view: View, now_ms: int) -> None:
+        """Somebody asks that all in a journey, or those of a segment, leave it; its file may be gone."""
+        plan = self._parts.plan.user if asked.subject_type == "user" else self._parts.plan.account
+        if asked.segment is not None and asked.segment not in plan.segments.lineages:
+            log.warning("batch.refused", journey=asked.journey, segment=asked.segment)
+            self._parts.metrics.batch("unknown", "refused")
+            return
+        run = Run(
+            asked.journey,
+            asked.subject_type,
+            asked.id,
+            asked.at_ms,
+            asked.segment,
+            max(1, asked.rate),
+            since_ms=now_ms,
+            exits=True,
+            reason=asked.reason,
+        )
+        self._begin(stable_id("run", "exits", asked.id), run, view, now_ms)
+
     def begin_existing(self, view: View, now_ms: int) -> None:
         """Begin with who is in a segment already, once all have been looked at under its definition."""
         rows = view.table(EXISTING)
@@ -193,7 +219,7 @@ class Batches:
         if view.table(RUNS).get(run_id.encode()) is not None:
             return
         log.info("batch.begin", journey=run.journey, segment=run.segment, rate=run.rate, due_ms=run.due_ms)
-        self._parts.metrics.batch(run.journey, "begun")
+        self._parts.metrics.batch(self._label(run), "begun")
         self._go_on(run_id, run, now_ms, view)
 
     def _go_on(self, run_id: str, run: Run, due_ms: int, view: View) -> None:
@@ -216,13 +242,13 @@ class Batches:
             view.table(RUNS).delete(payload.subject.encode())
             return
         plan = self._parts.plan.user if run.kind == "user" else self._parts.plan.account
-        journey = plan.journeys.get(run.journey)
-        at_end = True if journey is None else self._look(run, view, now_ms)
+        gone = not run.exits and run.journey not in plan.journeys
+        at_end = gone or (self._exit if run.exits else self._look)(run, view, now_ms)
         if at_end:
             # A storage key names a person, who may ask to be forgotten.
             run.done_ms, run.cursor = now_ms, b""
             log.info("batch.end", journey=run.journey, looked=run.looked, eligible=run.eligible)
-            self._parts.metrics.batch(run.journey, "ended" if journey is not None else "journey_gone")
+            self._parts.metrics.batch(self._label(run), "journey_gone" if gone else "ended")
         turns = turns_per_second(run.rate)
         self._go_on(payload.subject, run, now_ms + (REMEMBERED_MS if at_end else -(-1000 // turns)), view)
 
@@ -248,6 +274,42 @@ class Batches:
                 journeys = subject.named((run.journey,))
                 run.eligible += subject.propose(journeys, came, now_ms, tell_unmet=not everybody)
         return len(found) < scanned
+
+    def _exit(self, run: Run, view: View, now_ms: int) -> bool:
+        """Let the next subjects leave; whether there are no more."""
+        most = run.rate // turns_per_second(run.rate)
+        tables = TABLES[run.kind]
+        table = tables.progress if run.segment is None else tables.memberships
+        found = self._scan(table, run.cursor or table.prefix, SCANNED_PER_TURN)
+        left = 0
+        for stored_key, _ in found:
+            if left == most:
+                return False
+            run.cursor = stored_key + b"\0"
+            subject = Subject(run.kind, stored_key[len(table.prefix) :], view, self._parts)
+            if run.segment is not None and run.segment not in subject.memberships.since_ms:
+                continue
+            ended = exit_on_request(
+                subject.plan,
+                run.journey,
+                run.reason,
+                {"request": run.cause},
+                subject.progress,
+                now_ms,
+                entered_by_ms=run.since_ms,
+            )
+            run.looked += 1
+            if ended.commands:
+                left += 1
+                run.eligible += 1
+                self._parts.metrics.exit_asked(self._label(run), "ended")
+                subject.take(ended, now_ms)
+        return len(found) < SCANNED_PER_TURN
+
+    def _label(self, run: Run) -> str:
+        """The journey, for metrics: of one that the workspace never had anybody may have asked."""
+        plan = self._parts.plan.user if run.kind == "user" else self._parts.plan.account
+        return run.journey if not run.exits or run.journey in plan.journeys else "unknown"
 
     def _scan(
         self, table: Table[Any], start: bytes | None = None, most: int | None = None

@@ -47,6 +47,10 @@ class PartitionLogic(Protocol):
         """Decide timers that are due, in order of their due time. The kernel has removed them already."""
         ...
 
+    def put_off(self, timer: Timer) -> None:
+        """Take note that deciding a timer raised; it is set again. Raises nothing."""
+        ...
+
     def notices(self, notices: Sequence[Any], view: View, now_ms: int) -> None:
         """Decide what effects brought back (see ``act``)."""
         ...
@@ -81,6 +85,9 @@ class Quiet:
 
     def fire(self, timers: Sequence[Timer], view: View, now_ms: int) -> None:
         """It sets no timers."""
+
+    def put_off(self, timer: Timer) -> None:
+        """The kernel's log and count are enough."""
 
     def notices(self, notices: Sequence[Any], view: View, now_ms: int) -> None:
         """It starts no effects."""

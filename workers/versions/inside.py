@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from workers.core.releases import Cell
 from workers.errors import Misconfigured
-from workers.event_source import read_topic
 from workers.state import TABLES
+from workers.topic_reader import read_topic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from workers.event_source import Found
     from workers.settings import Settings
+    from workers.topic_reader import Found
 
 CHANGELOG = "brimful-engine-changelog"
 

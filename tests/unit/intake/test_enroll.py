@@ -107,3 +107,44 @@ async def test_while_kafka_is_away_the_caller_comes_again() -> None:
     gateway.publisher.fail_with = KafkaUnavailable("down", 2.0)
     answer = await ask(gateway, {"user": "u1"})
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+
+
+LEAVE = "/v1/journeys/order_care/exit"
+
+
+async def test_a_request_to_leave_becomes_a_record_of_its_subject() -> None:
+    """With the reason and the caller's id, which the decision names."""
+    gateway = gateway_of()
+    answer = await ask(gateway, {"account": "a1", "reason": "asked by phone", "id": "t-812"}, LEAVE)
+    assert (answer.status_code, answer.json()) == (202, {"success": True, "accepted": 1, "id": "t-812"})
+    (record,) = gateway.publisher.of("scheduler")
+    assert record.key == b"a1"
+    assert wire.decode_scheduler(record.value) == wire.ExitRequest(
+        id="t-812",
+        journey="order_care",
+        subject_type="account",
+        subject="a1",
+        reason="asked by phone",
+        at_ms=NOW_MS,
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "path", "headers", "status"),
+    [
+        ({"user": "u1"}, LEAVE, {"authorization": "Bearer wk"}, 403),
+        ({}, LEAVE, BEARER, 400),
+        ({"user": "u1", "reason": "x" * 201}, LEAVE, BEARER, 400),
+        ({"user": "u1", "properties": {}}, LEAVE, BEARER, 400),
+        ({"user": "u1"}, "/v1/journeys/Order-Care/exit", BEARER, 404),
+    ],
+    ids=["a write key", "nobody", "a long reason", "properties", "no name"],
+)
+async def test_a_wrong_request_to_leave_is_told_so(
+    body: Any, path: str, headers: dict[str, str], status: int
+) -> None:
+    """And nothing is kept."""
+    gateway = gateway_of()
+    answer = await ask(gateway, body, path, **headers)
+    assert answer.status_code == status
+    assert gateway.publisher.records == []

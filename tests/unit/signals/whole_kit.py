@@ -44,7 +44,8 @@ class WholeEngine:
         """Begin anew with a workspace, as after a restart; without ``swept`` nothing is swept yet."""
         self.workspace = workspace
         plan = compile_workspace(Workspace.model_validate({"name": "w", **workspace}))
-        metrics = SignalMetrics(CollectorRegistry())
+        self.registry = CollectorRegistry()
+        metrics = SignalMetrics(self.registry)
         self.logic = EngineLogic(0, EngineParts(plan, 1, lambda name: name, metrics))
         notices = self.logic.opened(self.store)
         while notices and swept:

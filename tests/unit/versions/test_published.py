@@ -12,8 +12,8 @@ from schemas import wire
 from workers.core.progress import Enrollment, Position, Progress, TriggerFacts
 from workers.core.releases import Cell, Wishes
 from workers.errors import Misconfigured
-from workers.event_source import Found
 from workers.state import ACCOUNTS, USERS
+from workers.topic_reader import Found
 from workers.versions.active import Loader, NotUsable, name_of
 from workers.versions.bundle import BadBundle, Bundle
 from workers.versions.inside import count_inside
