@@ -73,6 +73,10 @@ _SCHEDULED = (
     records.AccountFacts,
     records.MessageRequest,
     records.ListEntry,
+    records.SendAsk,
+    records.SendAnswer,
+    records.SendSettled,
+    records.Suppress,
     records.MergeRequest,
     records.Merged,
     records.Released,
@@ -81,8 +85,15 @@ _SCHEDULED = (
     records.MemberMoved,
     records.ConsentChange,
     records.ObjectsChanged,
+    records.Backfilled,
+    records.EnrollRequest,
+    records.EnrollSegment,
+    records.MemberScore,
+    records.ExitRequest,
+    records.ExitBatch,
 )
 _IDENTITY = (records.PersonMerged, records.FeedMoved, records.PersonErased)
+_WORKSPACE = (records.InForce, records.PublishedVersion, records.VersionPart, records.JourneyState)
 
 
 def _decode_product_event(payload: bytes) -> wire.ProductEvent:
@@ -128,7 +139,7 @@ SCHEMAS: Final[tuple[RecordSchema, ...]] = (
         written_by_us=False,
     ),
     _schema("imports", records.ImportCheckpoint, (records.ImportCheckpoint,), wire.decode_import_checkpoint),
-    _schema("workspace", records.PublishedWorkspace, (records.PublishedWorkspace,), None),
+    _schema("workspace", records.WorkspaceRecord, _WORKSPACE, wire.decode_workspace),
 )
 
 TOPICS: Final[dict[str, RecordSchema]] = {topic: schema for schema in SCHEMAS for topic in schema.topics}

@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 
 from schemas.asyncapi import document
 from schemas.catalog import SCHEMAS, RecordSchema
-from schemas.workspace import ObjectType, TrackingPlan
+from schemas.workspace import Experiment, Journey, ObjectType, Settings, TrackingPlan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -29,7 +29,13 @@ EXAMPLES_DIR = PACKAGE_DIR / "examples"
 JSON_DIR = "json"
 ASYNCAPI_FILE = "asyncapi.yaml"
 
-WORKSPACE_FILES: dict[str, type[BaseModel]] = {"tracking_plan": TrackingPlan, "object": ObjectType}
+WORKSPACE_FILES: dict[str, type[BaseModel]] = {
+    "experiment": Experiment,
+    "journey": Journey,
+    "object": ObjectType,
+    "tracking_plan": TrackingPlan,
+    "workspace": Settings,
+}
 """Files of a workspace that have a JSON Schema of their own, by name without ending."""
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"

@@ -51,7 +51,8 @@ SubjectType: TypeAlias = Literal["user", "account"]
 Channel: TypeAlias = Literal["email", "sms", "push", "in_app", "webhook"]
 DeliveryOutcome: TypeAlias = Literal["sent", "failed", "suppressed", "skipped", "unknown"]
 ScoreDirection: TypeAlias = Literal["up", "down"]
-DecisionKind: TypeAlias = Literal["entry", "send", "exit", "goal", "split"]
+DecisionKind: TypeAlias = Literal["entry", "send", "exit", "goal", "split", "assignment"]
+TriggerKind: TypeAlias = Literal["segment", "score", "schedule", "api", "changed", "object", "journey"]
 EngagementType: TypeAlias = Literal[
     "delivered",
     "opened",
@@ -62,10 +63,15 @@ EngagementType: TypeAlias = Literal[
     "complained",
     "unsubscribed",
     "converted_link",
+    "soft_bounced",
+    "deferred",
+    "unregistered",
 ]
 ConsentState: TypeAlias = Literal["opted_in", "opted_out", "unknown"]
 Crossing: TypeAlias = Literal["entered", "left"]
 MergeCause: TypeAlias = Literal["identify", "alias"]
+EditPolicy: TypeAlias = Literal["pin", "follow", "drain"]
+JourneyCondition: TypeAlias = Literal["running", "paused", "draining", "stopped"]
 FeedForm: TypeAlias = Literal["banner", "post", "modal", "tooltip", "checklist", "tour", "chat"]
 FeedOnce: TypeAlias = Literal["user", "session"]
 FeedPosition: TypeAlias = Literal["top", "bottom"]

@@ -23,20 +23,18 @@ from msgspec.json import Decoder, Encoder
 
 from schemas.fields import (
     Channel,
-    ConsentState,
     Count,
     Crossing,
-    DeadLetterReason,
     DecisionKind,
     DeliveryOutcome,
     EngagementType,
     EventType,
     MessageId,
     Millis,
-    Position,
     ScoreDirection,
     SubjectType,
     Text,
+    TriggerKind,
     Values,
 )
 from schemas.wire_base import Feed as Feed  # noqa: PLC0414 - this is where readers look for it
@@ -44,6 +42,15 @@ from schemas.wire_base import FeedItem as FeedItem  # noqa: PLC0414
 from schemas.wire_base import FeedShow as FeedShow  # noqa: PLC0414
 from schemas.wire_base import FeedStep as FeedStep  # noqa: PLC0414
 from schemas.wire_base import Record as Record  # noqa: PLC0414
+from schemas.wire_entry import EnrollRequest as EnrollRequest  # noqa: PLC0414
+from schemas.wire_entry import EnrollSegment as EnrollSegment  # noqa: PLC0414
+from schemas.wire_entry import ExitBatch as ExitBatch  # noqa: PLC0414
+from schemas.wire_entry import ExitRequest as ExitRequest  # noqa: PLC0414
+from schemas.wire_entry import MemberScore as MemberScore  # noqa: PLC0414
+from schemas.wire_gate import SendAnswer as SendAnswer  # noqa: PLC0414
+from schemas.wire_gate import SendAsk as SendAsk  # noqa: PLC0414
+from schemas.wire_gate import SendSettled as SendSettled  # noqa: PLC0414
+from schemas.wire_gate import Suppress as Suppress  # noqa: PLC0414
 from schemas.wire_identity import Erase as Erase  # noqa: PLC0414
 from schemas.wire_identity import FeedMoved as FeedMoved  # noqa: PLC0414
 from schemas.wire_identity import Forwarded as Forwarded  # noqa: PLC0414
@@ -56,6 +63,18 @@ from schemas.wire_identity import Released as Released  # noqa: PLC0414
 from schemas.wire_objects import ObjectAttributes as ObjectAttributes  # noqa: PLC0414
 from schemas.wire_objects import ObjectsChanged as ObjectsChanged  # noqa: PLC0414
 from schemas.wire_objects import ObjectValues as ObjectValues  # noqa: PLC0414
+from schemas.wire_operations import DeadLetter as DeadLetter  # noqa: PLC0414
+from schemas.wire_operations import ImportCheckpoint as ImportCheckpoint  # noqa: PLC0414
+from schemas.wire_subjects import Backfilled as Backfilled  # noqa: PLC0414
+from schemas.wire_subjects import ConsentChange as ConsentChange  # noqa: PLC0414
+from schemas.wire_workspace import InForce as InForce  # noqa: PLC0414
+from schemas.wire_workspace import JourneyLine as JourneyLine  # noqa: PLC0414
+from schemas.wire_workspace import JourneyState as JourneyState  # noqa: PLC0414
+from schemas.wire_workspace import OlderVersion as OlderVersion  # noqa: PLC0414
+from schemas.wire_workspace import Publication as Publication  # noqa: PLC0414
+from schemas.wire_workspace import PublishedVersion as PublishedVersion  # noqa: PLC0414
+from schemas.wire_workspace import VersionPart as VersionPart  # noqa: PLC0414
+from schemas.wire_workspace import WorkspaceRecord as WorkspaceRecord  # noqa: PLC0414
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,9 +88,10 @@ _OBJECT = ord("{")
 
 
 class EventContext(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """What the engine reads of an event's ``context``: the account (Segment's ``context.groupId``)."""
+    """What the engine reads of an event's ``context``: the account (Segment's ``groupId``), the device."""
 
     group_id: str | None = None
+    device: Raw = ABSENT
 
 
 class ProductEvent(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -170,12 +190,13 @@ def _is_object_or_null(raw: Raw) -> bool:
 
 
 class Trigger(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
-    """The event that made a subject a candidate."""
+    """What made a subject a candidate: an event, or (with a ``kind``) something else that it names."""
 
     event: Text
     message_id: Text
     at_ms: Millis
     properties: Values
+    kind: TriggerKind | None = None
 
 
 class Eligible(Record, tag_field="type", tag="eligible", frozen=True, kw_only=True):
@@ -237,6 +258,7 @@ class MessageRequest(Record, tag_field="type", tag="message_request", frozen=Tru
     step: Text
     message: RequestedMessage
     context: MessageContext
+    holdout: bool | None = None
     at_ms: Millis
 
 
@@ -248,18 +270,6 @@ class ListEntry(Record, tag_field="type", tag="list_entry", frozen=True, kw_only
     subject: Text
     segment: Text
     member: bool
-    at_ms: Millis
-
-
-class ConsentChange(Record, tag_field="type", tag="consent_change", frozen=True, kw_only=True):
-    """A person agreed to messages, refused them, or took either back."""
-
-    id: Text
-    subject: Text
-    channel: Channel | None = None
-    topic: str | None = None
-    state: ConsentState
-    source: Text
     at_ms: Millis
 
 
@@ -397,23 +407,11 @@ class Engagement(Record, frozen=True, kw_only=True):
     step: str | None = None
     url: str | None = None
     at_ms: Millis
-
-
-class DeadLetter(Record, frozen=True, kw_only=True):
-    """A record that could not be read or handled, with where it lies and why."""
-
-    id: Text
-    app: Text
-    topic: Text
-    partition: Position
-    offset: Position
-    reason: DeadLetterReason
-    detail: str
-    key: str | None = None
-    payload: str
-    payload_bytes: Count
-    truncated: bool
-    at_ms: Millis
+    link: Count | None = None
+    prefetch: bool | None = None
+    reason: str | None = None
+    address: str | None = None
+    device: str | None = None
 
 
 class AccountTraits(Record, frozen=True, kw_only=True):
@@ -426,28 +424,15 @@ class AccountTraits(Record, frozen=True, kw_only=True):
     at_ms: Millis
 
 
-class ImportCheckpoint(Record, frozen=True, kw_only=True):
-    """How far an import came; the newest record of a name replaces the older ones."""
-
-    name: Text
-    run: Count
-    source: Text
-    position: str | None = None
-    rows_read: Count
-    rows_sent: Count
-    rows_rejected: Count
-    mark_ms: Millis | None = None
-    newest_ms: Millis | None = None
-    done: bool
-    started_at_ms: Millis
-    at_ms: Millis
-
-
 SchedulerRecord = (
     Eligible
     | AccountFacts
     | MessageRequest
     | ListEntry
+    | SendAsk
+    | SendAnswer
+    | SendSettled
+    | Suppress
     | MergeRequest
     | Merged
     | Released
@@ -456,6 +441,12 @@ SchedulerRecord = (
     | MemberMoved
     | ConsentChange
     | ObjectsChanged
+    | Backfilled
+    | EnrollRequest
+    | EnrollSegment
+    | MemberScore
+    | ExitRequest
+    | ExitBatch
 )
 IdentityRecord = PersonMerged | FeedMoved | PersonErased
 
@@ -496,3 +487,4 @@ decode_dead_letter: Callable[[bytes], DeadLetter] = _decoder(DeadLetter)
 decode_account_traits: Callable[[bytes], AccountTraits] = _decoder(AccountTraits)
 decode_object_attributes: Callable[[bytes], ObjectAttributes] = _decoder(ObjectAttributes)
 decode_import_checkpoint: Callable[[bytes], ImportCheckpoint] = _decoder(ImportCheckpoint)
+decode_workspace: Callable[[bytes], WorkspaceRecord] = _decoder(WorkspaceRecord)

@@ -2,39 +2,50 @@
 
 from __future__ import annotations
 
-from email.utils import parseaddr
+import os
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal, get_args
-from urllib.parse import parse_qs, unquote, urlsplit
+
+import structlog
 
 from schemas.topics import load_topics
 from workers import telemetry
 from workers.clock import parse_clock
-from workers.core.compile import compile_workspace
 from workers.core.stripe_mapping import StripeOptions
+from workers.email_settings import email_channel
 from workers.engine import EngineLogic
 from workers.engine_metrics import SignalMetrics
 from workers.errors import Misconfigured
+from workers.gateway_settings import (
+    api_settings,
+    callback_settings,
+    gateway_topics,
+    message_links,
+    rates,
+)
 from workers.insights.logic import InsightsLogic
 from workers.insights.metrics import JourneyMetrics
 from workers.intake.app import create_gateway
 from workers.intake.kafka_feed import KafkaFeed
 from workers.intake.kafka_publisher import KafkaPublisher
 from workers.intake.metrics import GatewayMetrics
-from workers.intake.settings import StripeWebhooks, Topics, Unsubscribe
-from workers.intake.tokens import make_unsubscribe_token
+from workers.intake.settings import StripeWebhooks
 from workers.parts import GatewayPart, KernelPart
-from workers.senders.channels.email import EmailChannel
-from workers.senders.channels.email_message import Sender
-from workers.senders.channels.smtp_pool import SmtpSettings
+from workers.senders.connections import read_connections
 from workers.senders.logic import SenderLogic, SenderParts
 from workers.senders.metrics import SenderMetrics
+from workers.senders.webhooks import Webhooks, check_connections
 from workers.shell import EngineParts
 from workers.stream.admin import partitions_of
 from workers.stream.app import AppSpec, GroupTimeouts, create_app
 from workers.stream.metrics import KernelMetrics
 from workers.stream.partition import KernelConfig
-from workers.tracking import TrackingPlanGuard
+from workers.tracked_mail import MailLinks
+from workers.tracking import TrackingPlanGuard, TrackingPlanMetrics
+from workers.versions.active import Loader, from_folder, name_of
+from workers.versions.follower import WorkspaceFollower
+from workers.versions.metrics import WorkspaceMetrics
+from workers.versions.topic import WorkspaceReader
 from workers.workspace import load_workspace
 
 if TYPE_CHECKING:
@@ -42,14 +53,18 @@ if TYPE_CHECKING:
 
     from prometheus_client import CollectorRegistry
 
-    from schemas.wire import Message
     from workers.clock import Clock
+    from workers.core.templates import CompiledTemplate
     from workers.runner import Part
+    from workers.senders.channels.base import Channel
     from workers.settings import Settings
     from workers.stream.app import KernelApp
     from workers.stream.logic import PartitionLogic
     from workers.stream.transaction import Step
+    from workers.versions.active import Active
     from workers.workspace import LoadedWorkspace
+
+log = structlog.get_logger(__name__)
 
 Role = Literal["engine", "senders", "insights", "gateway"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -61,11 +76,17 @@ ENGINE_AGENTS = {
 """The engine's agents and their topics. A transaction takes the topics in this order: what was decided
 already before what is new, so that a burst of events does not hold up the messages it causes."""
 
+_WITH_WORKSPACE: frozenset[Role] = frozenset({"engine", "senders"})
+"""Roles that need a workspace: they do not start without."""
+
 SENDER_AGENTS = {
     "identity": ("identity",),
     "in_app": ("messages.in_app",),
     "email": ("messages.email",),
     "engagement": ("engagement",),
+    "webhook": ("messages.webhook",),
+    "sms": ("messages.sms",),
+    "push": ("messages.push",),
 }
 INSIGHTS_AGENTS = {"tallies": ("decisions", "deliveries", "conversions", "segments")}
 
@@ -80,16 +101,51 @@ class Assembly:
         self._roles = roles
         self._kernel_metrics = KernelMetrics(self.registry)
         self._workspace: LoadedWorkspace | None = None
+        self._active: Active | None = None
+        self._follower: WorkspaceFollower | None = None
+        self._engine: KernelPart | None = None
+        self._tracking: TrackingPlanMetrics | None = None
 
     def parts(self) -> list[Part]:
         """The parts, in the order of their start: who takes events last, so that who reads them is there."""
         build: dict[Role, Callable[[], Part]] = {
-            "engine": lambda: KernelPart("engine", lambda: self.app(self.engine_spec(self._partitions()))),
+            "engine": self._engine_part,
             "senders": self._senders,
             "insights": lambda: KernelPart("insights", self._app(self.insights_spec())),
             "gateway": self._gateway,
         }
-        return [build[role]() for role in ROLES if role in self._roles]
+        if not _WITH_WORKSPACE.isdisjoint(self._roles):
+            log.info("workspace.active", name=self.active.name, version=self.active.version)
+        parts = [build[role]() for role in ROLES if role in self._roles]
+        return parts if self._follower is None else [self._follower, *parts]
+
+    @property
+    def active(self) -> Active:
+        """The workspace that runs now: the folder's, or what is published.
+
+        Raises:
+            Misconfigured: there is none, or it has mistakes; the message says where.
+            Retryable: Kafka does not answer.
+        """
+        if self._active is None and (self.settings.workspace_source == "folder" or self._workspace):
+            self._active = from_folder(self.workspace)
+        elif self._active is None:
+            self._active = self._published()
+        return self._active
+
+    def _published(self) -> Active:
+        reader, loader = WorkspaceReader(self.settings), Loader()
+        published = reader.catch_up()
+        active = loader.load(published, name_of(published, self.settings.workspace_name))
+        metrics = WorkspaceMetrics(self.registry)
+        self._follower = WorkspaceFollower(reader, loader, active, self._take_up, metrics)
+        return active
+
+    def _take_up(self, active: Active) -> None:
+        """Run another version: partitions from their next transaction on, senders from the next message."""
+        self._active = active
+        if self._engine is not None:
+            self._engine.renew()
 
     @property
     def workspace(self) -> LoadedWorkspace:
@@ -113,19 +169,32 @@ class Assembly:
     def use(self, workspace: LoadedWorkspace) -> None:
         """Run this workspace instead of the one in the settings' folder."""
         self._workspace = workspace
+        self._active = None
 
     # -- engine
+
+    def _engine_part(self) -> Part:
+        self._engine = KernelPart("engine", lambda: self.app(self.engine_spec(self._partitions())))
+        return self._engine
 
     def engine_spec(self, partitions: int) -> AppSpec:
         """The engine: signals, scheduler and timers on one state per partition of its topics."""
         metrics = SignalMetrics(self.registry)
-        plan = compile_workspace(self.workspace.workspace)
-        tracking_plan = self.workspace.workspace.tracking_plan
-        tracking = None if tracking_plan is None else TrackingPlanGuard(tracking_plan, self.registry)
         secret = self.settings.secret
         key = secret.get_secret_value().encode() if secret is not None else b""
-        parts = EngineParts(plan, partitions, self.topic, metrics, tracking, key)
-        return self._spec("brimful-engine", ENGINE_AGENTS, lambda number: EngineLogic(number, parts))
+        shared = _Shared(lambda active: self._engine_parts(active, partitions, metrics, key))
+        return self._spec(
+            "brimful-engine", ENGINE_AGENTS, lambda number: EngineLogic(number, shared.of(self.active))
+        )
+
+    def _engine_parts(
+        self, active: Active, partitions: int, metrics: SignalMetrics, key: bytes
+    ) -> EngineParts:
+        tracking = None
+        if active.tracking_plan is not None:
+            self._tracking = self._tracking or TrackingPlanMetrics(self.registry)
+            tracking = TrackingPlanGuard(active.tracking_plan, self._tracking)
+        return EngineParts(active.plan, partitions, self.topic, metrics, tracking, key)
 
     def _partitions(self) -> int:
         settings = self.settings
@@ -134,33 +203,33 @@ class Assembly:
     # -- senders
 
     def _senders(self) -> Part:
-        channel = EmailChannel(smtp_settings(self.settings.smtp), self._sender(), self.clock)
-        return KernelPart("senders", self._app(self.senders_spec(channel)), (channel,))
+        channel = email_channel(self.settings, self.clock)
+        webhooks = self._webhooks()
+        spec = self.senders_spec({"email": channel, **webhooks.channels})
+        return KernelPart("senders", self._app(spec), (channel, webhooks))
 
-    def senders_spec(self, email: EmailChannel) -> AppSpec:
-        """The senders: messages to channels, with their ledger and the feeds."""
+    def _webhooks(self) -> Webhooks:
+        settings = self.settings
+        path = settings.connections
+        connections = read_connections(path, os.environ) if path is not None else {}
+        check_connections(self.active.templates, connections)
+        return Webhooks(connections, settings.outgoing_networks, self.clock)
+
+    def senders_spec(self, channels: Mapping[str, Channel]) -> AppSpec:
+        """The senders: messages to channels, by connection, with their ledger and the feeds."""
+        links = MailLinks(
+            self.settings.secret_bytes(), self.settings.public_url, lambda: self.active.tracking
+        )
         parts = SenderParts(
-            templates=self.workspace.templates,
-            channels={"email": email},
-            unsubscribe_url=self._unsubscribe_url(),
+            templates=_Templates(lambda: self.active.templates),
+            channels=channels,
+            unsubscribe_url=links.unsubscribe_url,
             topics=self.topic,
             metrics=SenderMetrics(self.registry),
+            preferences_url=links.preferences_url,
+            track=links.track,
         )
         return self._spec("brimful-senders", SENDER_AGENTS, lambda _: SenderLogic(parts))
-
-    def _sender(self) -> Sender:
-        name, address = parseaddr(self.settings.mail_from)
-        if not address:
-            raise Misconfigured(f"BRIMFUL_MAIL_FROM {self.settings.mail_from!r} holds no address")
-        return Sender(address=address, name=name, reply_to=self.settings.mail_reply_to)
-
-    def _unsubscribe_url(self) -> Callable[[Message], str]:
-        key, base = self.settings.secret_bytes(), self.settings.public_url.rstrip("/")
-
-        def url(message: Message) -> str:
-            return f"{base}/u/{make_unsubscribe_token(key, message.person, message.id, message.journey)}"
-
-        return url
 
     # -- insights
 
@@ -179,12 +248,7 @@ class Assembly:
     def _gateway(self) -> Part:
         settings = self.settings
         metrics = GatewayMetrics(self.registry)
-        topics = Topics(
-            product_events=self.topic("product-events"),
-            account_traits=self.topic("account-traits"),
-            engagement=self.topic("engagement"),
-            dead_letters=self.topic("dead-letters"),
-        )
+        topics = gateway_topics(self.topic)
         config = settings.librdkafka()
         publisher = KafkaPublisher(settings.kafka, probe_topic=topics.product_events, config=config)
         feed = KafkaFeed(
@@ -195,6 +259,7 @@ class Assembly:
             config=config,
         )
         key = settings.secret_bytes()
+        workspace = self.workspace.workspace if settings.workspace is not None else None
         app = create_gateway(
             publisher=publisher,
             write_keys={key.get_secret_value(): source for source, key in settings.write_keys.items()},
@@ -203,10 +268,13 @@ class Assembly:
             topics=topics,
             feed=feed,
             feed_key=key,
-            unsubscribe=Unsubscribe(key, parseaddr(settings.mail_from)[0]),
+            unsubscribe=message_links(settings, workspace),
             stripe=stripe_webhooks(settings),
             cors_origins=settings.cors_origins,
             demo=settings.demo,
+            api=api_settings(settings, workspace),
+            callbacks=callback_settings(settings),
+            rates=rates(settings),
         )
         return GatewayPart(app, publisher, feed, settings.gateway_host, settings.gateway_port)
 
@@ -255,27 +323,36 @@ class Assembly:
         return self._app(spec, on_step)()
 
 
+class _Shared:
+    """What all partitions share of a workspace, made once for each version that comes."""
+
+    def __init__(self, make: Callable[[Active], EngineParts]) -> None:
+        self._make = make
+        self._made: tuple[Active, EngineParts] | None = None
+
+    def of(self, active: Active) -> EngineParts:
+        """The parts for this version."""
+        if self._made is None or self._made[0] is not active:
+            self._made = (active, self._make(active))
+        return self._made[1]
+
+
+class _Templates:
+    """The templates of whatever version runs when one is asked for."""
+
+    def __init__(self, now: Callable[[], Mapping[str, CompiledTemplate]]) -> None:
+        self._now = now
+
+    def get(self, name: str) -> CompiledTemplate | None:
+        """The template; None where there is none of that name."""
+        return self._now().get(name)
+
+
 def stripe_webhooks(settings: Settings) -> StripeWebhooks | None:
     """The Stripe webhook of these settings; None where no secret is set."""
     secrets = tuple(one.get_secret_value().encode() for one in settings.stripe_webhook_secrets)
     options = StripeOptions(settings.stripe_subject, settings.stripe_account_from)
     return StripeWebhooks(secrets, options) if secrets else None
-
-
-def smtp_settings(address: str) -> SmtpSettings:
-    """The mail server that ``smtp://[user:password@]host:port[?starttls=1]`` or ``smtps://...`` names."""
-    parts = urlsplit(address)
-    starttls = parse_qs(parts.query).get("starttls", ["0"])[0] in {"1", "true"}
-    tls: Literal["none", "starttls", "implicit"] = (
-        "implicit" if parts.scheme == "smtps" else "starttls" if starttls else "none"
-    )
-    return SmtpSettings(
-        host=parts.hostname or "",
-        port=parts.port or (465 if tls == "implicit" else 25),
-        tls=tls,
-        username=unquote(parts.username) if parts.username else None,
-        password=unquote(parts.password) if parts.password else None,
-    )
 
 
 def _tombstones_ms(changelog: str) -> int:

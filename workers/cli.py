@@ -12,13 +12,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import schemas.commands
+import workers.backfill_commands
 import workers.consent_commands
+import workers.enroll_commands
+import workers.enrollment_commands
 import workers.erasure.commands
+import workers.exit_commands
+import workers.gateway_commands
 import workers.imports.commands
 import workers.local.commands
+import workers.mail_commands
 import workers.plan_commands
 import workers.propensity_commands
 import workers.segment_commands
+import workers.suppression_commands
+import workers.timer_commands
+import workers.versions.commands
 import workers.workspace_commands
 from workers import processes, telemetry
 from workers.errors import BrimfulError
@@ -41,8 +50,20 @@ cli.add_typer(workers.propensity_commands.cli, name="propensity")
 cli.add_typer(workers.plan_commands.cli, name="plan")
 cli.add_typer(workers.segment_commands.cli, name="segment")
 cli.add_typer(workers.consent_commands.cli, name="consent")
+cli.add_typer(workers.backfill_commands.cli)
+cli.add_typer(workers.enroll_commands.cli)
+cli.add_typer(workers.exit_commands.cli)
+cli.add_typer(workers.enrollment_commands.cli, name="enrollments")
+cli.add_typer(workers.timer_commands.cli)
+cli.add_typer(workers.suppression_commands.cli, name="suppression")
+cli.add_typer(workers.mail_commands.cli)
 cli.add_typer(workers.erasure.commands.cli)
+cli.add_typer(workers.gateway_commands.keys, name="keys")
+cli.add_typer(workers.gateway_commands.cli)
 cli.add_typer(schemas.commands.cli, name="schemas")
+cli.add_typer(workers.versions.commands.cli)
+workers.versions.commands.journeys.add_typer(workers.enroll_commands.journey_cli)
+cli.add_typer(workers.versions.commands.journeys, name="journey")
 cli.add_typer(workers.imports.commands.cli, name="import")
 
 ALL = "all"

@@ -14,12 +14,12 @@ from workers.clock import SystemClock
 from workers.core.consent import STATES
 from workers.core.ids import stable_id
 from workers.errors import Misconfigured
-from workers.event_source import read_topic
 from workers.imports.output import KafkaOutput
 from workers.imports.rows import Sent
 from workers.segment_commands import CHANGELOG, CHUNK, SCHEDULER, Ids, read_ids
 from workers.settings import from_env
 from workers.state import CONSENTS
+from workers.topic_reader import read_topic
 from workers.workspace import load_workspace
 
 if TYPE_CHECKING:

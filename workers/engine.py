@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+import msgspec
 from msgspec.structs import replace
 
 from schemas import wire
+from workers.errors import Misconfigured
 from workers.identity import erasing, merging
 from workers.scheduler.agent import Scheduler
+from workers.scheduler.realigning import People, Realigning
 from workers.signals.account_traits import AccountTraitSignals
 from workers.signals.accounts import AccountSignals
+from workers.signals.batches import Batches, is_batch
 from workers.signals.engagement import Engagements
+from workers.signals.intake import Carried
+from workers.signals.member_scores import learn_score
 from workers.signals.object_sweep import ObjectChunk, ObjectSweep
 from workers.signals.objects import ObjectSignals, tells
-from workers.signals.sweep import Sweep
+from workers.signals.sweep import Chunk, Sweep
 from workers.signals.users import UserSignals
+from workers.slot_books import SlotBooks, fill
+from workers.state import TABLES
 from workers.stream.batch import TP
 from workers.stream.logic import Quiet
+from workers.timers import decode_payload
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,12 +51,6 @@ class Handler(Protocol):
         ...
 
 
-class Carried(NamedTuple):
-    """An event that came inside another record, as the signals read records."""
-
-    value: bytes
-
-
 class Asks:
     """The scheduler topic, each record with whom it is for: the scheduler, the signals, or who is who."""
 
@@ -58,15 +61,19 @@ class Asks:
         scheduler: Scheduler,
         users: UserSignals,
         objects: ObjectSignals,
+        batches: Batches,
     ) -> None:
         self._parts = parts
+        self._batches = batches
         self._scheduler = scheduler
         self._users = users
         self._objects = objects
         self._events = TP(parts.topics("product-events"), partition)
         self.prepare = scheduler.prepare
 
-    def apply(self, tp: TP, items: Sequence[Asked], view: View, now_ms: int) -> None:
+    def apply(  # noqa: C901, PLR0912  one per kind
+        self, tp: TP, items: Sequence[Asked], view: View, now_ms: int
+    ) -> None:
         """Decide each record, in order: what follows a merge finds the person merged."""
         for item in items:
             match item.asked:
@@ -82,8 +89,16 @@ class Asks:
                     erasing.erase(item.asked, view, self._parts, now_ms)
                 case wire.MemberMoved():
                     erasing.move(item.asked, view, self._parts, now_ms)
+                case wire.Backfilled():
+                    fill(item.asked, view, self._parts, now_ms)
                 case wire.ObjectsChanged():
                     self._objects.take(item.asked, view, now_ms)
+                case wire.EnrollSegment():
+                    self._batches.ask(item.asked, view, now_ms)
+                case wire.ExitBatch():
+                    self._batches.ask_exits(item.asked, view, now_ms)
+                case wire.MemberScore():
+                    learn_score(item.asked, view, self._parts, now_ms)
                 case _:
                     self._scheduler.apply(tp, (item,), view, now_ms)
 
@@ -100,16 +115,21 @@ class EngineLogic(Quiet):
 
     def __init__(self, partition: int, parts: EngineParts) -> None:
         topics = parts.topics
+        self._parts = parts
+        self._store: PartitionStore | None = None
         self._scheduler = Scheduler(parts)
         self._sweep = Sweep(parts)
+        self._realigning = Realigning(parts)
         self._objects = ObjectSignals(partition, parts)
         self._object_sweep = ObjectSweep(parts, self._objects)
+        self._books = SlotBooks(parts)
+        self._batches = Batches(parts)
         users = UserSignals(partition, parts)
         self._handlers: dict[str, Handler] = {
-            topics("scheduler"): Asks(partition, parts, self._scheduler, users, self._objects),
+            topics("scheduler"): Asks(partition, parts, self._scheduler, users, self._objects, self._batches),
             topics("account-events"): AccountSignals(parts),
             topics("account-traits"): AccountTraitSignals(partition, parts),
-            topics("engagement"): Engagements(parts),
+            topics("engagement"): Engagements(partition, parts, users),
             topics("objects"): self._objects,
             topics("product-events"): users,
         }
@@ -127,22 +147,54 @@ class EngineLogic(Quiet):
         return self._scheduler.timer_keys([timer for timer in timers if _is_a_subjects(timer)])
 
     def fire(self, timers: Sequence[Timer], view: View, now_ms: int) -> None:
-        """Timers are the scheduler's, but for those that lift marks of erasures or tell of objects."""
-        for timer in filter(erasing.lifts, timers):
-            erasing.lift(timer, view)
+        """Timers are the scheduler's, but for those that lift marks, tell of objects, run batches."""
+        for timer in timers:
+            if erasing.lifts(timer):
+                erasing.lift(timer, view)
+            elif not tells(timer) and is_batch(timer):
+                self._batches.fire(timer, view, now_ms)
         self._objects.fire(filter(tells, timers), view, now_ms)
         self._scheduler.fire([timer for timer in timers if _is_a_subjects(timer)], view, now_ms)
 
+    def put_off(self, timer: Timer) -> None:
+        """Count the step at which somebody stays because deciding the timer raised."""
+        self._parts.metrics.problems.count(*self._place(timer), "handler_error")
+
+    def _place(self, timer: Timer) -> tuple[str, str]:
+        """The journey and step that a timer is for; ``unknown`` where its rows do not tell."""
+        unknown = ("unknown", "")
+        if self._store is None:
+            return unknown
+        try:
+            if not _is_a_subjects(timer):
+                return unknown
+            payload = decode_payload(timer.payload)
+            table = TABLES[payload.subject_type].progress
+            row = self._store.get(table.key(payload.subject.encode()))
+            held = table.decode(row).enrollment(payload.enrollment) if row is not None else None
+        except (msgspec.DecodeError, Misconfigured):
+            # A row that cannot be read is what raised: the log has it.
+            return unknown
+        return unknown if held is None else (held.journey, held.step)
+
     def opened(self, store: PartitionStore) -> Sequence[Any]:
         """What a new workspace leaves to do."""
-        self._objects.store = store
-        return [*self._object_sweep.opened(store), *self._sweep.opened(store)]
+        self._store = self._objects.store = store
+        return [
+            *self._books.opened(store),
+            *self._realigning.opened(store),
+            *self._object_sweep.opened(store),
+            *self._sweep.opened(store),
+            *self._batches.opened(store),
+        ]
 
     def notices(self, notices: Sequence[Any], view: View, now_ms: int) -> None:
         """Do a part of it."""
-        chunks = [one for one in notices if isinstance(one, ObjectChunk)]
-        self._object_sweep.take(chunks, view, now_ms)
-        self._sweep.take([one for one in notices if not isinstance(one, ObjectChunk)], view, now_ms)
+        self._books.take(notices, view, now_ms)
+        self._realigning.take([one for one in notices if isinstance(one, People)], view, now_ms)
+        self._object_sweep.take([one for one in notices if isinstance(one, ObjectChunk)], view, now_ms)
+        self._sweep.take([one for one in notices if isinstance(one, Chunk)], view, now_ms)
+        self._batches.take(notices, view, now_ms)
 
     async def act(self, effects: Sequence[Any], notify: Notify) -> None:
         """Go on with it."""
@@ -152,4 +204,4 @@ class EngineLogic(Quiet):
 
 def _is_a_subjects(timer: Timer) -> bool:
     """Whether a timer is a subject's, and thus the scheduler's."""
-    return not erasing.lifts(timer) and not tells(timer)
+    return not erasing.lifts(timer) and not tells(timer) and not is_batch(timer)

@@ -6,8 +6,12 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import Counter
 
+from workers.step_problems import Bounded, problem_of
+
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
+
+    from schemas.wire import Decision
 
 
 class SignalMetrics:
@@ -47,30 +51,59 @@ class SignalMetrics:
             "brimful_members_refused", "Members beyond what is kept of one account.", registry=registry
         )
 
+        self._gate = Counter(
+            "brimful_gate_decisions",
+            "Messages at the gate, by outcome and reason.",
+            ("outcome", "reason"),
+            registry=registry,
+        )
         self._merges = Counter(
             "brimful_merges",
             "Ids found to be one person, by what became of them.",
             ("outcome",),
             registry=registry,
         )
-        self._relations = Counter(
-            "brimful_relation_fills",
-            "Events that fill relationships with objects, by what became of them.",
-            ("outcome",),
-            registry=registry,
-        )
-        self._objects = Counter(
-            "brimful_object_statements",
-            "Statements about objects, by what became of them.",
-            ("outcome",),
-            registry=registry,
-        )
-        self._followers = Counter(
-            "brimful_followers_told",
-            "Subjects that learned of a change of an object which concerns them.",
-            registry=registry,
-        )
+        self._relations, self._objects, self._followers = _of_objects(registry)
         self._erased = Counter("brimful_ids_erased", "Ids that were erased on request.", registry=registry)
+
+        self._batches, self._looked = _of_batches(registry)
+
+        self._exits_asked = Counter(
+            "brimful_exit_requests",
+            "Subjects that somebody asked to leave a journey, by what became of it.",
+            ("journey", "outcome"),
+            registry=registry,
+        )
+
+        self.problems = Bounded(
+            "brimful_step_problems",
+            "What kept people or messages from going on, by journey and step.",
+            ("journey", "step", "problem"),
+            registry,
+        )
+
+    def decided(self, decision: Decision) -> None:
+        """Count a decision by its kind: entries, messages at the gate, and what went wrong at a step."""
+        if decision.kind == "entry":
+            self.entry(decision.journey, decision.outcome)
+            return
+        if decision.kind == "send":
+            self.gate(decision.outcome, decision.reason)
+        problem = problem_of(decision)
+        if problem is not None:
+            self.problems.count(decision.journey, decision.step or "", problem)
+
+    def exit_asked(self, journey: str, outcome: str) -> None:
+        """Count a request to leave a journey: ``ended`` or ``not_inside``."""
+        self._exits_asked.labels(journey, outcome).inc()
+
+    def batch(self, journey: str, outcome: str) -> None:
+        """Count a run: ``begun``, ``ended``, ``journey_gone``, ``skipped`` or ``refused``."""
+        self._batches.labels(journey, outcome).inc()
+
+    def batch_looked(self, journey: str) -> None:
+        """Count a subject that a run looked at."""
+        self._looked.labels(journey).inc()
 
     def merge(self, outcome: str) -> None:
         """Count a merge: ``asked``, ``given``, ``taken``, ``passed_on``, ``redirected`` or ``refused``."""
@@ -88,6 +121,10 @@ class SignalMetrics:
     def followers_told(self) -> None:
         """Count a subject that learned of a change."""
         self._followers.inc()
+
+    def gate(self, outcome: str, reason: str | None) -> None:
+        """Count a decision on a message; both are words of the gate, no names of a workspace."""
+        self._gate.labels(outcome, reason or "").inc()
 
     def erased(self) -> None:
         """Count an id that was erased."""
@@ -121,3 +158,37 @@ class SignalMetrics:
         if counter is None:
             counter = self._entries[journey, outcome] = self._decisions.labels(journey, outcome)
         counter.inc()
+
+
+def _of_objects(registry: CollectorRegistry) -> tuple[Counter, Counter, Counter]:
+    relations = Counter(
+        "brimful_relation_fills",
+        "Events that fill relationships with objects, by what became of them.",
+        ("outcome",),
+        registry=registry,
+    )
+    objects = Counter(
+        "brimful_object_statements",
+        "Statements about objects, by what became of them.",
+        ("outcome",),
+        registry=registry,
+    )
+    followers = Counter(
+        "brimful_followers_told",
+        "Subjects that learned of a change of an object which concerns them.",
+        registry=registry,
+    )
+    return relations, objects, followers
+
+
+def _of_batches(registry: CollectorRegistry) -> tuple[Counter, Counter]:
+    batches = Counter(
+        "brimful_batches",
+        "Runs over all subjects or over a segment, on one partition, by what became of them.",
+        ("journey", "outcome"),
+        registry=registry,
+    )
+    looked = Counter(
+        "brimful_batch_subjects", "Subjects that batches looked at.", ("journey",), registry=registry
+    )
+    return batches, looked

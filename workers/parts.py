@@ -44,6 +44,11 @@ class KernelPart:
         self._app = self._build()
         await self._app.start()
 
+    def renew(self) -> None:
+        """Let the partitions decide by new logics, each from its next transaction on."""
+        if self._app is not None:
+            self._app.manager.renew()
+
     async def failed(self) -> BaseException:
         """Return when the app cannot go on."""
         assert self._app is not None, "asked before the start"

@@ -21,8 +21,9 @@ from workers.core.tracking_health import assess
 from workers.core.tracking_plan import compile_tracking_plan
 from workers.core.tracking_proposal import proposal
 from workers.errors import Misconfigured
-from workers.event_source import Events, read_file, read_topic
+from workers.event_source import Events, read_file
 from workers.settings import from_env
+from workers.topic_reader import read_topic
 from workers.workspace import TRACKING_PLAN_MAX_BYTES, BadWorkspace, load_tracking_plan
 
 if TYPE_CHECKING:

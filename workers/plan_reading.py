@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from workers.core.tracking_health import Counts
     from workers.core.tracking_plan import TrackingPlanChecks
     from workers.core.tracking_rules import Violation
-    from workers.event_source import Events, Found
+    from workers.event_source import Events
+    from workers.topic_reader import Found
 
 MAX_LINES: Final = 10_000
 """Different violations, and different sources of counts, that are kept apart; more go under one name."""

@@ -14,11 +14,11 @@ from schemas.fields import SubjectType
 from workers.clock import SystemClock
 from workers.core.ids import stable_id
 from workers.errors import Misconfigured
-from workers.event_source import read_topic
 from workers.imports.output import KafkaOutput
 from workers.imports.rows import Sent
 from workers.settings import from_env
 from workers.state import TABLES
+from workers.topic_reader import read_topic
 from workers.workspace import load_workspace
 
 if TYPE_CHECKING:

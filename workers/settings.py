@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import ssl
+from ipaddress import IPv4Network, IPv6Network  # noqa: TC003 - pydantic reads them at run time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -42,6 +43,13 @@ class Settings(BaseModel):
 
     state_dir: Path = Field(Path(".brimful/state"), description="Where partitions keep their databases.")
     workspace: Path | None = Field(None, description="Folder with journeys and templates.")
+    workspace_source: Literal["folder", "topic"] = Field(
+        "folder",
+        description="folder: read once at the start. topic: what is published, taken up as it comes.",
+    )
+    workspace_name: str | None = Field(
+        None, description="With the source topic: which workspace; needed where several are published."
+    )
     clock: str = Field("system", description="system, or scaled:START_MS:WALL_START_MS:SPEED for a replay.")
 
     processes: int = Field(
@@ -80,6 +88,24 @@ class Settings(BaseModel):
     public_url: str = Field("http://127.0.0.1:8080", description="How recipients reach the gateway.")
     secret: SecretStr | None = Field(None, description="Signs links and feed tokens: at least 32 bytes.")
 
+    api_keys: tuple[str, ...] = Field(
+        (),
+        description="API keys as `brimful keys new` prints them, separated by commas; only digests of keys.",
+    )
+    api_keys_file: Path | None = Field(None, description="The same, one a line.")
+    write_key_rate: float = Field(
+        0, ge=0, description="Events a second that a write key may send to one gateway; 0: no limit."
+    )
+    api_key_rate: float = Field(
+        0, ge=0, description="Events, people and objects a second of one API key; 0: no limit."
+    )
+    previous_secrets: tuple[SecretStr, ...] = Field(
+        (), description="Former values of BRIMFUL_SECRET, separated by commas: their links stay good."
+    )
+    callback_secrets: tuple[SecretStr, ...] = Field(
+        (), description="whsec_ secrets of /v1/callbacks/engagement, separated by commas; none: no such path."
+    )
+
     stripe_webhook_secrets: tuple[SecretStr, ...] = Field(
         (), description="Signing secrets of the Stripe webhook, separated by commas; none: no webhook."
     )
@@ -97,6 +123,40 @@ class Settings(BaseModel):
     )
     mail_from: str = "Brimful <hello@example.com>"
     mail_reply_to: str | None = None
+    mail_return_path: str | None = Field(
+        None, description="Mailbox for bounces, which brimful bounces reads; BRIMFUL_MAIL_FROM by default."
+    )
+    mail_provider: Literal["smtp", "ses"] = Field("smtp", description="What delivers mails.")
+    mail_warm_up: str | None = Field(
+        None, description="FIRST-DAY:MAILS,MAILS,... a day of this process: 2026-03-01:200,500,1000."
+    )
+    mail_domain_rates: str = Field(
+        "", description="Mails a second of this process by recipient's domain: gmail.com=20,*=5."
+    )
+    ses_region: str | None = Field(None, pattern=r"^[a-z0-9-]+$", description="Region of Amazon SES.")
+    ses_access_key_id: str | None = None
+    ses_secret_access_key: SecretStr | None = None
+    ses_session_token: SecretStr | None = None
+    ses_configuration_set: str | None = Field(None, description="Publishes what becomes of mails.")
+    ses_endpoint: str | None = Field(None, description="Another address of the SES API.")
+    ses_per_second: float = Field(14.0, gt=0, le=10_000, description="Mails a second of this process.")
+    mail_inbox: SecretStr | None = Field(
+        None, description="imaps://USER:PASSWORD@HOST[:PORT][/FOLDER] that brimful bounces reads."
+    )
+    dkim_selector: str | None = Field(None, description="Signs mails with the DKIM key of this selector.")
+    dkim_key_file: Path | None = Field(None, description="The selector's private key: RSA, PEM.")
+    dkim_domain: str | None = Field(
+        None, description="Domain that signs; that of BRIMFUL_MAIL_FROM by default, and aligned with it."
+    )
+
+    connections: Path | None = Field(
+        None, description="File with the connections of webhooks (docs/channels.md); none: no webhooks."
+    )
+    outgoing_networks: tuple[IPv4Network | IPv6Network, ...] = Field(
+        (),
+        description="Networks beside the Internet that webhooks may call, also in plain http, separated by "
+        "commas: 10.1.0.0/16.",
+    )
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "text"] = "json"
@@ -116,7 +176,16 @@ class Settings(BaseModel):
             pairs[source.strip()] = key.strip()
         return pairs
 
-    @field_validator("cors_origins", "stripe_webhook_secrets", "stripe_account_from", mode="before")
+    @field_validator(
+        "api_keys",
+        "callback_secrets",
+        "cors_origins",
+        "outgoing_networks",
+        "previous_secrets",
+        "stripe_webhook_secrets",
+        "stripe_account_from",
+        mode="before",
+    )
     @classmethod
     def _listed(cls, value: Any) -> Any:
         return (
@@ -142,6 +211,14 @@ class Settings(BaseModel):
             named = re.fullmatch(r"(?:[^\s:]+|\[[0-9a-fA-F:]+\]):(\d{1,5})", server)
             if named is None or not 0 < int(named[1]) <= _PORT_MOST:
                 raise ValueError(f"{server!r} is not host:port, with a port of 1 to {_PORT_MOST}")
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if origin != "*" and not re.fullmatch(r"https?://[^/?#@\s]+", origin):
+                raise ValueError(f"{origin!r} is no origin, such as https://app.example.com, without a path")
         return value
 
     @field_validator("secret")

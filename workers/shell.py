@@ -9,11 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, assert_never
 
-import msgspec
-
 from schemas import wire
 from schemas.fields import SubjectType  # noqa: TC001  msgspec reads it at run time
-from workers.core import consent, scores, segments
+from workers.core import consent, segments, triggers
 from workers.core.activity import Activity
 from workers.core.commands import (
     CancelTimer,
@@ -24,28 +22,36 @@ from workers.core.commands import (
     SendMessage,
     SetTimer,
     SetTraits,
+    Tell,
     TellAccount,
     Transition,
 )
+from workers.core.engaged import NOTHING
+from workers.core.entry import Declined, Eligible, decide_entry, declined_decision, eligible_record
 from workers.core.facts import Moment, SubjectFacts
 from workers.core.ids import stable_id
 from workers.core.journeys import Changed, changed_traits, observe, resume
 from workers.core.progress import Progress
 from workers.core.recipients import Member, route
-from workers.core.scores import Scored, Scores
 from workers.core.segments import Memberships
 from workers.core.slots import follow
+from workers.core.triggers import segment_trigger
 from workers.core.watching import look
 from workers.relations import facts_of, relate
-from workers.state import CONSENTS, TABLES, Profile
+from workers.state import CONSENTS, DEVICES, ENGAGEMENT, TABLES, Profile, is_by_definition
+from workers.subject_scores import SubjectScores
+from workers.timers import SCORES, SEGMENTS, TimerPayload, encode_payload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from workers.core.commands import Command
     from workers.core.consent import Consents, Said
+    from workers.core.devices import Devices
+    from workers.core.engaged import EngagementRow
     from workers.core.objects import FillPlan
-    from workers.core.plan import Plan, SubjectPlan
+    from workers.core.plan import JourneyPlan, Plan, SubjectPlan
+    from workers.core.scores import Scores
     from workers.core.segments import Crossing
     from workers.engine_metrics import SignalMetrics
     from workers.state import SubjectTables
@@ -53,22 +59,8 @@ if TYPE_CHECKING:
     from workers.tracking import TrackingPlanGuard
 
 
-class TimerPayload(msgspec.Struct, array_like=True, frozen=True):
-    """What a timer carries: whose it is, and the enrollment that it wakes, or what else (below)."""
-
-    subject_type: SubjectType
-    subject: str
-    enrollment: str
-
-
-SEGMENTS, SCORES = "segments", "scores"
-"""In the place of an enrollment, whose id is never so short: the timer is for all segments, or scores."""
-
 UPDATES_MAX = 20
 """Steps that set traits and go on in one turn of a subject; the rest follows by timers due at once."""
-
-encode_payload = msgspec.msgpack.Encoder().encode
-decode_payload = msgspec.msgpack.Decoder(TimerPayload).decode
 
 
 @dataclass(frozen=True)
@@ -91,7 +83,10 @@ class EngineParts:
 class Subject:
     """One user or account inside one transaction: its rows, read on demand."""
 
-    def __init__(self, kind: SubjectType, key: bytes, view: View, parts: EngineParts) -> None:
+    def __init__(
+        self, kind: SubjectType, key: bytes, view: View, parts: EngineParts, at_ms: int | None = None
+    ) -> None:
+        """``at_ms``: when that happened which is decided on; None: it happens now."""
         self.kind = kind
         self.key = key
         self.id = key.decode()
@@ -102,6 +97,10 @@ class Subject:
         self._updates: list[SetTraits] = []
         self._updating = False
         self._looking = False
+        self._at_ms = at_ms
+        self.is_silent = False
+        """What happens brings nobody into a journey: two ids turn out to be one, or definitions changed."""
+        self.scores = SubjectScores(self, view, parts)
 
     @property
     def profile(self) -> Profile:
@@ -165,9 +164,21 @@ class Subject:
             event=event,
             segments=frozenset(self.memberships.since_ms if self.plan.segments.ordered else ()),
             conversions_ms=self.progress.converted,
-            scored=self._scored(profile) if self.plan.scores.scores else None,
+            scored=self.scores.known(profile) if self.plan.scores.scores else None,
             objects=facts_of(self.kind, self.key, self._view, self._parts),
+            engaged=self._engaged,
+            devices=self._devices if self.kind == "user" else None,
         )
+
+    def _engaged(self) -> EngagementRow:
+        return self._view.table(ENGAGEMENT).get(self.key) or NOTHING
+
+    def _devices(self) -> Devices | None:
+        return self._view.table(DEVICES).get(self.key)
+
+    def put_progress(self, progress: Progress) -> None:
+        """Store its journeys, where nothing else is to be done."""
+        self._view.table(self._tables.progress).put(self.key, progress)
 
     def _consents(self) -> Consents | None:
         return self._view.table(CONSENTS).get(self.key)
@@ -181,11 +192,63 @@ class Subject:
         if any(counts):
             self.settle_all(now_ms)
 
+    def propose(
+        self,
+        journeys: Iterable[JourneyPlan],
+        trigger: wire.Trigger,
+        now_ms: int,
+        event: tuple[str, int] | None = None,
+        *,
+        account: str | None = None,
+        tell_unmet: bool = True,
+    ) -> bool:
+        """A trigger of these journeys has come: an ``eligible`` record for each, or why not.
+
+        ``event`` is its name and time where it is a product event; ``account`` the one that it names.
+        Without ``tell_unmet`` nobody hears of conditions that are not met: who does not meet them is no
+        candidate. Whether the subject is eligible.
+        """
+        account = self.account_for(account)
+        facts = self.facts(now_ms, trigger.properties, event).of_account(account)
+        eligible = False
+        for journey in journeys:
+            verdict = decide_entry(journey, facts, self.progress, now_ms)
+            match verdict:
+                case None:
+                    continue
+                case Eligible():
+                    record = eligible_record(journey, self.id, account, trigger, verdict, now_ms=now_ms)
+                    self._view.send(self._parts.topics("scheduler"), self.key, wire.encode(record))
+                    self._parts.metrics.entry(journey.name, "eligible")
+                    eligible = True
+                case Declined():
+                    if tell_unmet or not verdict.is_unmet:
+                        decision = declined_decision(
+                            journey, self.id, account, trigger.message_id, verdict, now_ms=now_ms
+                        )
+                        self.execute(decision)
+        return eligible
+
+    def named(self, journeys: Iterable[str]) -> list[JourneyPlan]:
+        """The journeys of these names."""
+        return [self.plan.journeys[name] for name in journeys]
+
+    def since_ms(self, now_ms: int) -> int:
+        """When that happened which is decided on; never later than now."""
+        return now_ms if self._at_ms is None else min(self._at_ms, now_ms)
+
     def take(self, transition: Transition, now_ms: int) -> None:
         """Store the new progress and turn the commands into what the transaction commits."""
+        table = self._view.table(self._tables.progress)
+        known = table.get(self.key)
+        as_before = transition.progress is known or (
+            known is None and transition.progress == Progress(self.id)
+        )
+        if as_before and not transition.commands:
+            return
+        table.put(self.key, transition.progress)
         if not transition.commands:
             return
-        self._view.table(self._tables.progress).put(self.key, transition.progress)
         for command in transition.commands:
             self.execute(command)
         # Messages, enrollments and goals are things that segments ask about.
@@ -205,20 +268,23 @@ class Subject:
             if not progress.enrollments:
                 break
             looked = look(self.plan, self.facts(now_ms, {}), progress, now_ms)
-            if not looked.commands:
+            if not looked.commands and looked.progress is progress:
                 break
             self.take(looked, now_ms)
         self._looking = False
 
     def traits_changed(self, before: Mapping[str, Any], message_id: str, at_ms: int, now_ms: int) -> None:
-        """What changed traits bring: exits, segments, waits that are over; ``before`` are those before."""
+        """What changed traits bring: exits, segments, ends of waits, candidates; ``before``: the old ones."""
         self.follow(at_ms, now_ms)
-        self.rescore(now_ms)
+        self.scores.look(now_ms)
         changed = changed_traits(self.plan, before, self.profile.traits)
         if changed:
             happened = Changed(changed, message_id, at_ms)
             self.take(observe(self.plan, happened, self.progress, now_ms), now_ms)
         self.settle_all(now_ms)
+        after = self.profile.traits
+        for journey, came in triggers.changed(self.plan.entering, before, after, message_id, at_ms):
+            self.propose(self.named((journey,)), came, now_ms)
 
     def tell(self, members: Iterable[str], message_id: str, now_ms: int, changed: Iterable[str] = ()) -> None:
         """Send an account's traits to these members' partitions; ``changed`` names those of another value."""
@@ -264,41 +330,6 @@ class Subject:
             changed = [name for name, value in update.traits.items() if before.get(name) != value]
             self.tell(self.profile.members, update.message_id, now_ms, changed)
 
-    def _scored(self, profile: Profile) -> Scored:
-        row = self._view.table(self._tables.scores).get(self.key) or Scores()
-        return Scored(row, self.plan.scores, profile.traits)
-
-    def score(
-        self, event: str, message_id: str, properties: Mapping[str, Any], at_ms: int, now_ms: int
-    ) -> None:
-        """Count an event in its scores, and tell of thresholds that are crossed by that."""
-        plans, table = self.plan.scores, self._view.table(self._tables.scores)
-        row = table.get(self.key) or Scores()
-        if scores.record(row, plans, event, properties, at_ms):
-            self._rate(row, (event, message_id), now_ms)
-
-    def rescore(self, now_ms: int) -> None:
-        """After traits changed, or time passed: tell of thresholds that are crossed by that."""
-        if self.plan.scores.scores:
-            row = self._view.table(self._tables.scores).get(self.key)
-            self._rate(row or Scores(), None, now_ms)
-
-    def _rate(self, row: Scores, event: tuple[str, str] | None, now_ms: int) -> None:
-        """Store the row, one timer for when time alone crosses something, a record of each crossing."""
-        plans, profile = self.plan.scores, self.profile
-        crossings = scores.cross(row, plans, profile.traits, now_ms)
-        due_ms = scores.next_change_ms(row, plans, profile.traits, now_ms)
-        if due_ms != row.timer_ms:
-            timer_id = stable_id("scores", self.kind, self.id)
-            self.execute(CancelTimer(timer_id) if due_ms is None else SetTimer(timer_id, due_ms, SCORES))
-            row.timer_ms = due_ms
-        if row.states:
-            self._view.table(self._tables.scores).put(self.key, row)
-        for crossing in crossings:
-            record = scores.crossed_record(crossing, self.kind, self.id, self.account, event, now_ms)
-            self._parts.metrics.scored(record.score, record.threshold, record.direction)
-            self._view.send(self._parts.topics("scores"), self.key, wire.encode(record))
-
     def relate(self, fills: Sequence[FillPlan], properties: Mapping[str, Any], at_ms: int) -> None:
         """Take in what an event does to its relationships with objects."""
         if fills:
@@ -319,6 +350,12 @@ class Subject:
                 row.windows[slot_id] = since
         if changes:
             activities.put(self.key, row)
+
+    def sweep(self, now_ms: int) -> None:
+        """Look at all its segments because definitions may be others: nobody enters a journey by that."""
+        self.is_silent = True
+        self.settle(now_ms, None)
+        self.is_silent = False
 
     def settle(self, now_ms: int, concerned: Collection[str] | None) -> None:
         """Look at its segments: those that are concerned, or at all (None)."""
@@ -353,16 +390,17 @@ class Subject:
             self.execute(CancelTimer(stable_id(what, self.kind, self.id)))
 
     def join(self, theirs: Scores | None, lists: Memberships | None, now_ms: int) -> None:
-        """Another id turns out to be this subject: take over its scores, and its places on lists."""
-        table = self._view.table(self._tables.scores)
+        """Another id turns out to be this subject: take over its scores, and its places on lists.
+
+        Nobody enters a journey by that.
+        """
+        self.is_silent = True
         if theirs is not None:
-            mine = table.get(self.key) or Scores()
-            one = scores.merge(mine, theirs, self.plan.scores)
-            one.timer_ms = mine.timer_ms
-            self._rate(one, None, now_ms)
+            self.scores.take_over(theirs, now_ms)
         for name in lists.since_ms if lists is not None else ():
             self.enlist(name, now_ms, member=True)
         self.settle_all(now_ms)
+        self.is_silent = False
 
     def _cross(self, held: Memberships, now: Memberships, crossings: Sequence[Crossing], now_ms: int) -> None:
         """Store what became of the memberships: row, one timer for all, a record of each crossing."""
@@ -379,6 +417,18 @@ class Subject:
             self.execute(CancelTimer(timer_id) if due_ms is None else SetTimer(timer_id, due_ms, SEGMENTS))
         for crossing in crossings:
             self._tell(crossing, now_ms)
+        for crossing in crossings if not self.is_silent else ():
+            since_ms = (now if crossing.change == "entered" else held).since_ms[crossing.segment]
+            self._segment_entered(crossing, since_ms, now_ms)
+
+    def _segment_entered(self, crossing: Crossing, since_ms: int, now_ms: int) -> None:
+        journeys = self.plan.entering.by_segment.get((crossing.segment, crossing.change))
+        if not journeys or is_by_definition(self._view, self.kind, self.key, self.plan, crossing.segment):
+            return
+        came = segment_trigger(
+            self.kind, self.id, crossing.segment, crossing.change, since_ms, self.since_ms(now_ms)
+        )
+        self.propose(self.named(journeys), came, now_ms)
 
     def _tell(self, crossing: Crossing, now_ms: int) -> None:
         record = segments.change_record(crossing, self.kind, self.id, now_ms)
@@ -400,9 +450,10 @@ class Subject:
                 )
             case RequestMessage():
                 self._request(command)
+            case Tell(record):
+                view.send(topics("scheduler"), record.subject.encode(), wire.encode(record))
             case RecordDecision(decision):
-                if decision.kind == "entry":
-                    self._parts.metrics.entry(decision.journey, decision.outcome)
+                self._parts.metrics.decided(decision)
                 view.send(topics("decisions"), self.key, wire.encode(decision))
             case RecordConversion(conversion):
                 view.send(topics("conversions"), self.key, wire.encode(conversion))
@@ -417,7 +468,7 @@ class Subject:
 
     def _request(self, command: RequestMessage) -> None:
         members = [Member(user, role or None) for user, role in self.profile.members.items()]
-        requests, decisions = route(command, members)
+        requests, decisions = route(command, members, self.scores.of_members(command.by, command.at_ms))
         topic = self._parts.topics("scheduler")
         for request in requests:
             self._view.send(topic, request.subject.encode(), wire.encode(request))

@@ -8,18 +8,28 @@ table of :data:`PERSONAL`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from schemas.fields import SubjectType  # noqa: TC001  msgspec reads it at run time
 from workers.core.activity import Activity
+from workers.core.backfill import Book
 from workers.core.consent import Consents
+from workers.core.devices import Devices
+from workers.core.engaged import EngagementRow
+from workers.core.grants import Grants
+from workers.core.held import HeldRequests
 from workers.core.objects import Relations
 from workers.core.progress import Progress
+from workers.core.recipients import MemberScores
 from workers.core.scores import Scores
 from workers.core.segments import Memberships
 from workers.stream.tables import Table
+
+if TYPE_CHECKING:
+    from workers.core.plan import SubjectPlan
+    from workers.stream.view import View
 
 
 class Profile(msgspec.Struct, array_like=True):
@@ -40,13 +50,6 @@ def _profile_of_one_account(plain: list[Any]) -> list[Any]:
     """Version 1 knew one account of a user: traits, account, its traits, members."""
     traits, account, account_traits, members = plain
     return [traits, {account: account_traits} if account is not None and account_traits else {}, members]
-
-
-class EngagementRow(msgspec.Struct, array_like=True):
-    """State row of a person: ``last_ms`` by ``channel:type``, and how often, by the same."""
-
-    last_ms: dict[str, int] = msgspec.field(default_factory=dict)
-    count: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 class Identity(msgspec.Struct, array_like=True):
@@ -98,6 +101,21 @@ class Follower(msgspec.Struct, array_like=True, frozen=True):
     subject: str
 
 
+class Swept(msgspec.Struct, array_like=True):
+    """How far the segments of all subjects of a kind are those of the workspace.
+
+    ``version``: of all segments, as everybody has been looked at under; ``lineages`` those of each. While a
+    sweep is under way, it is for ``target`` and began at ``since_ms``, and who has a storage key below
+    ``cursor`` has been looked at.
+    """
+
+    version: str = ""
+    lineages: dict[str, str] = msgspec.field(default_factory=dict)
+    target: str = ""
+    cursor: bytes = b""
+    since_ms: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class SubjectTables:
     """The rows of a subject."""
@@ -138,12 +156,27 @@ ACCOUNTS = SubjectTables(
     Table("account_relations", b"R", Relations),
 )
 
+BOOKS = Table("slot_books", b"b", Book)
+"""A row for users and one for accounts: no person's."""
+
+DEVICES = Table("devices", b"y", Devices)
 CONSENTS = Table("consents", b"k", Consents)
 ENGAGEMENT = Table("engagement", b"g", EngagementRow)
+HELD_REQUESTS = Table("held_requests", b"h", HeldRequests)
+GRANTS = Table("account_grants", b"H", Grants)
 IDENTITIES = Table("identities", b"m", Identity)
 ERASED = Table("erased", b"x", Erased)
 OBJECTS = Table("objects", b"o", ObjectRow)
 FOLLOWERS = Table("object_followers", b"O", Follower)
+
+OBJECTS_SWEPT = Table("objects_swept", b"u", str)
+"""The version of what is known of objects that all rows of a kind were looked at under."""
+
+SWEPT = Table("segments_swept", b"v", Swept, version=2, upcast={1: lambda _: []})
+"""Its key is a kind of subjects. Of the first version only the version of all segments is left out."""
+
+MEMBER_SCORES = Table("member_scores", b"q", MemberScores)
+"""Of accounts: what their members' scores are."""
 
 PERSONAL: tuple[Table[Any], ...] = (
     USERS.activity,
@@ -152,11 +185,27 @@ PERSONAL: tuple[Table[Any], ...] = (
     USERS.memberships,
     USERS.scores,
     CONSENTS,
+    DEVICES,
     USERS.relations,
     ENGAGEMENT,
+    HELD_REQUESTS,
     IDENTITIES,
 )
 """All rows whose key is a person's id. What is kept of them under other keys (:data:`FOLLOWERS`) goes with
 the row that says so."""
 
 TABLES: dict[SubjectType, SubjectTables] = {"user": USERS, "account": ACCOUNTS}
+
+
+def is_by_definition(view: View, kind: SubjectType, key: bytes, plan: SubjectPlan, segment: str) -> bool:
+    """Whether a subject may cross a segment because its definition is another, and not by what happened.
+
+    So it is until the sweep has looked at the subject. Who is seen for the first time meanwhile cannot be
+    told from who was there before.
+    """
+    swept = view.table(SWEPT).get(kind.encode())
+    if swept is None:
+        return True
+    if swept.lineages.get(segment) == plan.segments.lineages.get(segment):
+        return False
+    return swept.target != plan.segments.version or TABLES[kind].activity.key(key) >= swept.cursor

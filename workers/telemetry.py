@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from starlette.requests import Request
 
@@ -82,7 +82,7 @@ def routes(registry: CollectorRegistry, parts: Callable[[], Sequence[Healthy]]) 
 
     ``/livez`` answers while the event loop turns. ``/startupz`` answers 200 once every part was started,
     restores included, so that a long restore is not taken for a hang. ``/readyz`` answers 200 while
-    every part does its work. Each 503 names the parts that do not.
+    every part does its work, and what a part tells ``about`` itself. Each 503 names the parts that do not.
     """
 
     async def metrics(_: Request) -> Response:
@@ -98,7 +98,8 @@ def routes(registry: CollectorRegistry, parts: Callable[[], Sequence[Healthy]]) 
         return _answer("started", [part.name for part in parts() if not part.started()])
 
     async def readyz(_: Request) -> Response:
-        return _answer("ready", [part.name for part in parts() if not part.ready()])
+        about = {part.name: told() for part in parts() if (told := getattr(part, "about", None)) is not None}
+        return _answer("ready", [part.name for part in parts() if not part.ready()], about)
 
     return [
         Route("/metrics", metrics),
@@ -108,7 +109,8 @@ def routes(registry: CollectorRegistry, parts: Callable[[], Sequence[Healthy]]) 
     ]
 
 
-def _answer(state: str, waiting: list[str]) -> Response:
+def _answer(state: str, waiting: list[str], about: Mapping[str, Any] | None = None) -> Response:
     if waiting:
-        return JSONResponse({state: False, "waiting_for": waiting}, 503, {"Retry-After": "1"})
-    return JSONResponse({state: True})
+        told = {state: False, "waiting_for": waiting, **(about or {})}
+        return JSONResponse(told, 503, {"Retry-After": "1"})
+    return JSONResponse({state: True, **(about or {})})

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.scalarbool import ScalarBoolean
 from ruamel.yaml.scalarstring import FoldedScalarString, LiteralScalarString
 
 from workers.core.templates import BadTemplates, TemplateProblem, Templates, TemplateSource, compile_templates
@@ -15,6 +17,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_FILE_BYTES: Final = 1_000_000
+WEBHOOKS: Final = "webhooks"
+"""The folder whose templates are for the channel webhook, also where they do not say so."""
+
+OWNERS: Final = "owners"
 _FILE_FIELDS: Final = {"html_file": "html", "text_file": "text"}
 
 
@@ -51,7 +57,8 @@ def read_template(path: Path) -> TemplateSource:
     file = f"{path.parent.name}/{path.name}"
     document = _yaml(path, file)
     name = path.stem
-    lines = {str(key): _first_line(document, key) for key in document}
+    _take_owners(path, file, document)
+    lines = {str(key): _first_line(document, key) for key in document if str(key) != "owners_name"}
     fields = {str(key): _plain(value) for key, value in document.items()}
     files: dict[str, str] = {}
     for field, part in _FILE_FIELDS.items():
@@ -65,9 +72,10 @@ def read_template(path: Path) -> TemplateSource:
         except (OSError, ValueError) as error:
             raise _problem(name, file, lines[field], field, f"{target.name}: {_io_detail(error)}") from error
         files[part], lines[part] = f"{path.parent.name}/{target.name}", 1
-    channel = str(fields.pop("channel", ""))
+    channel = str(fields.pop("channel", "webhook" if path.parent.name == WEBHOOKS else ""))
     if not channel:
-        raise _problem(name, file, 1, "channel", "a template names its channel: email or in_app")
+        detail = "a template names its channel: email, sms, push, in_app or webhook"
+        raise _problem(name, file, 1, "channel", detail)
     return TemplateSource(name, channel, fields, file, lines, files)
 
 
@@ -92,16 +100,35 @@ def _first_line(document: CommentedMap, key: Any) -> int:
 
 
 def _plain(value: Any) -> Any:
-    """YAML's own types as Python's; anything else is left to the check of the fields."""
+    """YAML's own types as Python's; what JSON has not is left to the check of the fields."""
     if isinstance(value, str):
         return str(value)
-    if isinstance(value, bool):
-        return bool(value)
-    if isinstance(value, int):
-        return int(value)
     if isinstance(value, dict):
         return {str(key): _plain(one) for key, one in value.items()}
-    return [_plain(one) for one in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value.isoformat()
+    kinds = ((bool, bool), (ScalarBoolean, bool), (int, int), (float, float))
+    return next((plain(value) for kind, plain in kinds if isinstance(value, kind)), value)
+
+
+def _take_owners(path: Path, file: str, document: CommentedMap) -> None:
+    """``owners: sales`` names ``owners/sales.yaml`` of the workspace; the list takes the name's place."""
+    name = document.get("owners")
+    if not isinstance(name, str):
+        return
+    line = int(document.lc.value("owners")[0]) + 1
+    target = path.parent.parent / OWNERS / f"{name}.yaml"
+    if not name.isidentifier() or not target.is_file():
+        raise _problem(path.stem, file, line, "owners", f"there is no {OWNERS}/{name}.yaml")
+    listed = _yaml(target, f"{OWNERS}/{target.name}").get("owners")
+    if listed is None:
+        raise _problem(
+            path.stem, f"{OWNERS}/{target.name}", 1, "owners", "a file of owners has `owners:`, a list"
+        )
+    document["owners"] = listed
+    document["owners_name"] = str(name)
 
 
 def _read_beside(path: Path, target: Path) -> str:

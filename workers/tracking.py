@@ -38,10 +38,14 @@ class TrackingPlanMetrics:
             ("event", "producer", "rule"),
             registry=registry,
         )
-        self._planned = frozenset(planned)
+        self._planned = set(planned)
         self._producers: set[str] = set()
         # Looking a label up costs as much as checking an event.
         self._series: dict[tuple[str, str, str], Counter] = {}
+
+    def plan(self, planned: Collection[str]) -> None:
+        """Let these names of events be labels too: another plan is in force."""
+        self._planned.update(planned)
 
     def violated(self, event: str, producer: str, violations: Sequence[Violation]) -> None:
         """Count what one event broke; ``event`` is its name, or the type of a call other than track."""
@@ -70,9 +74,11 @@ class TrackingPlanGuard:
 
     __slots__ = ("_metrics", "check")
 
-    def __init__(self, plan: TrackingPlan, registry: CollectorRegistry) -> None:
+    def __init__(self, plan: TrackingPlan, metrics: CollectorRegistry | TrackingPlanMetrics) -> None:
+        """``metrics`` are those of the plan before where there was one: a registry takes each name once."""
         checks = compile_tracking_plan(plan)
-        self._metrics = TrackingPlanMetrics(registry, {*plan.events, *plan.calls()})
+        self._metrics = metrics if isinstance(metrics, TrackingPlanMetrics) else TrackingPlanMetrics(metrics)
+        self._metrics.plan({*plan.events, *plan.calls()})
         self.check: Callable[[ProductEvent], tuple[Violation, ...]] = checks.check_event
         """What a decoded event breaks; ``()`` for a good one."""
 

@@ -12,15 +12,26 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import ValidationError
 
-from schemas.workspace import Journey, ObjectType, Score, Segment, Settings, TrackingPlan, Workspace
+from schemas.workspace import (
+    Experiment,
+    Journey,
+    ObjectType,
+    Score,
+    Segment,
+    Settings,
+    TrackingPlan,
+    Workspace,
+)
 from schemas.workspace.base import UNKNOWN_FIELD
 from workers.core.lint import lint
+from workers.core.lint_messages import SETTINGS as OF_SETTINGS
+from workers.core.lint_messages import lint_messages
 from workers.core.lint_objects import lint_objects
 from workers.core.lint_steps import lint_steps
 from workers.core.lint_tracking import lint_plan, lint_tracking
 from workers.core.templates import BadTemplates, Templates, compile_templates
 from workers.errors import Misconfigured
-from workers.template_files import read_templates
+from workers.template_files import WEBHOOKS, read_templates
 from workers.workspace_yaml import Document, UnreadableError, read_document
 
 if TYPE_CHECKING:
@@ -33,6 +44,7 @@ JOURNEYS: Final = "journeys"
 SEGMENTS: Final = "segments"
 SCORES: Final = "scores"
 OBJECTS: Final = "objects"
+EXPERIMENTS: Final = "experiments"
 TEMPLATES: Final = "templates"
 SETTINGS: Final = "workspace.yaml"
 TRACKING_PLAN: Final = "tracking_plan.yaml"
@@ -41,10 +53,24 @@ TRACKING_PLAN_MAX_BYTES: Final = 1024 * 1024
 
 TRACKING_PLAN_MAX_VALUES: Final = 100_000
 
-Defined = TypeVar("Defined", Journey, Segment, Score, ObjectType)
+Defined = TypeVar("Defined", Journey, Segment, Score, Experiment, ObjectType)
 
 
-_REFERENCES: Final = frozenset({"enrolled", "converted", "in_segment", "enroll"})
+_REFERENCES: Final = frozenset(
+    {
+        "enrolled",
+        "converted",
+        "in_segment",
+        "enroll",
+        "messages",
+        "segment",
+        "score",
+        "threshold",
+        "by",
+        "experiments",
+        "experiment",
+    }
+)
 """What names other definitions."""
 
 
@@ -94,6 +120,8 @@ def load_workspace(folder: Path) -> LoadedWorkspace:
     if not folder.is_dir():
         raise BadWorkspace([Problem(str(folder), 1, 1, "folder", "there is no such folder")])
     sources, found = read_templates(folder / TEMPLATES)
+    for kind in (read_templates(folder / WEBHOOKS),):
+        sources, found = [*sources, *kind[0]], [*found, *kind[1]]
     try:
         templates = compile_templates(sources)
     except BadTemplates as error:
@@ -106,23 +134,30 @@ def load_workspace(folder: Path) -> LoadedWorkspace:
     segments, segment_documents = _read_models(folder, SEGMENTS, Segment, problems)
     scores, _ = _read_models(folder, SCORES, Score, problems)
     objects, object_documents = _read_models(folder, OBJECTS, ObjectType, problems)
+    experiments, _ = _read_models(folder, EXPERIMENTS, Experiment, problems)
     tracking_plan = _read_tracking_plan(folder / TRACKING_PLAN, problems)
-    settings = _read_settings(folder / SETTINGS, problems)
+    settings, settings_document = _read_settings(folder / SETTINGS, problems)
     # Templates that do not compile are there all the same: journeys that name them are not at fault.
     records = {source.name: source.record() for source in sources}
     workspace = Workspace(
-        name=_identifier(folder.resolve().name),
+        name=identifier(folder.resolve().name),
         timezone=settings.timezone,
         journeys=tuple(journeys),
         segments=tuple(segments),
         scores=tuple(scores),
+        experiments=tuple(experiments),
+        holdout=settings.holdout,
         templates=records,
         tracking_plan=tracking_plan,
         consent=settings.consent,
+        messages=settings.messages,
         objects=tuple(objects),
+        tracking=settings.tracking,
     )
-    refused = any(problem.file.startswith((JOURNEYS, SEGMENTS)) for problem in problems)
+    refused = any(problem.file.startswith((JOURNEYS, SEGMENTS, SCORES, EXPERIMENTS)) for problem in problems)
     found_in = {JOURNEYS: documents, SEGMENTS: segment_documents, OBJECTS: object_documents}
+    if settings_document is not None:
+        found_in["settings"] = {OF_SETTINGS: (SETTINGS, settings_document)}
     typed = not any(problem.file.startswith(OBJECTS) for problem in problems)
     problems += _findings(workspace, found_in, complete=not refused, objects_complete=typed)
     errors = sorted(problem for problem in problems if problem.severity == "error")
@@ -167,18 +202,18 @@ def _read_tracking_plan(path: Path, problems: list[Problem]) -> TrackingPlan | N
     return plan
 
 
-def _read_settings(path: Path, problems: list[Problem]) -> Settings:
+def _read_settings(path: Path, problems: list[Problem]) -> tuple[Settings, Document | None]:
     """The settings of a file; all defaults where there is none. What is wrong is added to ``problems``."""
     if not path.exists():
-        return Settings()
+        return Settings(), None
     try:
         document = read_document(path)
-        return Settings.model_validate(document.content)
+        return Settings.model_validate(document.content), document
     except UnreadableError as error:
         problems.append(Problem(path.name, error.line, error.column, "yaml", error.detail))
     except ValidationError as error:
         problems.extend(_refusals(path.name, document, error, "settings"))
-    return Settings()
+    return Settings(), None
 
 
 def _read_models(
@@ -222,7 +257,8 @@ def _findings(
     problems: list[Problem] = []
     # Where a type was refused, what speaks of it proves nothing.
     typed = lint_objects(workspace) if objects_complete else ()
-    for finding in (*lint(workspace), *lint_steps(workspace), *typed, *lint_tracking(workspace)):
+    found = (*lint(workspace), *lint_steps(workspace), *lint_messages(workspace), *typed)
+    for finding in (*found, *lint_tracking(workspace)):
         if not complete and not _REFERENCES.isdisjoint(finding.location):
             continue
         file, document = documents[finding.kind][finding.name]
@@ -277,7 +313,7 @@ def _dotted(location: Iterable[str | int], whole: str = "journey") -> str:
     return text.removeprefix(".") or whole
 
 
-def _identifier(folder_name: str) -> str:
+def identifier(folder_name: str) -> str:
     """A folder's name as the name of a workspace."""
     cleaned = re.sub(r"[^a-z0-9_]+", "_", folder_name.lower()).strip("_")
     return cleaned[:64] if cleaned[:1].isalpha() else f"workspace_{cleaned}"[:64]

@@ -47,6 +47,12 @@ def lint(folder: Folder, strict: Strict = False) -> None:
             f"{score.score}  score of {score.subject}s  half-life {format_duration(score.half_life)}  "
             f"{len(score.contributions)} contribution(s), {len(score.thresholds)} threshold(s)"
         )
+    for experiment in loaded.workspace.experiments:
+        shares = (
+            f"{name} {', '.join(f'{variant} {weight / 100:g} %' for variant, weight in weights.items())}"
+            for name, weights in experiment.assigned().items()
+        )
+        typer.echo(f"{experiment.experiment}  experiment on {experiment.unit}s  {'; '.join(shares)}")
     tracking = loaded.workspace.tracking_plan
     if tracking is not None:
         typer.echo(f"tracking plan  version {tracking.version}  {len(tracking.events)} event(s)")

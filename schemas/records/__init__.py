@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from schemas.records.engine import (
     AccountFacts,
+    Backfilled,
     ConsentChange,
     Eligible,
     Feed,
@@ -20,6 +21,7 @@ from schemas.records.engine import (
     SchedulerRecord,
     Trigger,
 )
+from schemas.records.entry import EnrollRequest, EnrollSegment, ExitBatch, ExitRequest, MemberScore
 from schemas.records.events import (
     Alias,
     EventContext,
@@ -33,6 +35,7 @@ from schemas.records.events import (
     parse_product_event,
 )
 from schemas.records.feeds import FeedItem, FeedShow, FeedStep
+from schemas.records.gate import SendAnswer, SendAsk, SendSettled, Suppress
 from schemas.records.identity import (
     Erase,
     FeedMoved,
@@ -52,10 +55,19 @@ from schemas.records.outcomes import (
     Decision,
     Delivery,
     Engagement,
-    PublishedWorkspace,
     ScoreCrossed,
     ScorePart,
     SegmentChange,
+)
+from schemas.records.workspace import (
+    InForce,
+    JourneyLine,
+    JourneyState,
+    OlderVersion,
+    Publication,
+    PublishedVersion,
+    VersionPart,
+    WorkspaceRecord,
 )
 from schemas.wire import subject
 
@@ -63,6 +75,7 @@ __all__ = [
     "AccountFacts",
     "AccountTraits",
     "Alias",
+    "Backfilled",
     "ConsentChange",
     "Conversion",
     "DeadLetter",
@@ -70,8 +83,12 @@ __all__ = [
     "Delivery",
     "Eligible",
     "Engagement",
+    "EnrollRequest",
+    "EnrollSegment",
     "Erase",
     "EventContext",
+    "ExitBatch",
+    "ExitRequest",
     "Feed",
     "FeedItem",
     "FeedMoved",
@@ -82,8 +99,12 @@ __all__ = [
     "Identify",
     "IdentityRecord",
     "ImportCheckpoint",
+    "InForce",
+    "JourneyLine",
+    "JourneyState",
     "ListEntry",
     "MemberMoved",
+    "MemberScore",
     "MergeRequest",
     "Merged",
     "Message",
@@ -92,11 +113,13 @@ __all__ = [
     "ObjectAttributes",
     "ObjectValues",
     "ObjectsChanged",
+    "OlderVersion",
     "Page",
     "PersonErased",
     "PersonMerged",
     "ProductEvent",
-    "PublishedWorkspace",
+    "Publication",
+    "PublishedVersion",
     "Released",
     "RequestedMessage",
     "SchedulerRecord",
@@ -104,8 +127,14 @@ __all__ = [
     "ScorePart",
     "Screen",
     "SegmentChange",
+    "SendAnswer",
+    "SendAsk",
+    "SendSettled",
+    "Suppress",
     "Track",
     "Trigger",
+    "VersionPart",
+    "WorkspaceRecord",
     "check_product_event",
     "parse_product_event",
     "subject",

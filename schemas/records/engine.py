@@ -14,20 +14,24 @@ from schemas.fields import (  # noqa: TC001  pydantic reads them at run time
     ObjectId,
     SubjectType,
     Text,
+    TriggerKind,
     Values,
 )
 from schemas.records.base import Part, Record
+from schemas.records.entry import EnrollRequest, EnrollSegment, ExitBatch, ExitRequest, MemberScore
 from schemas.records.feeds import FeedItem  # noqa: TC001  pydantic reads it at run time
+from schemas.records.gate import SendAnswer, SendAsk, SendSettled, Suppress
 from schemas.records.identity import Erase, Forwarded, MemberMoved, Merged, MergeRequest, Released
 
 
 class Trigger(Part):
-    """The event that made a subject a candidate."""
+    """What made a subject a candidate."""
 
-    event: Text
-    message_id: Text
+    event: Text = Field(description="The event; of another kind, the segment, score, trait or the like.")
+    message_id: Text = Field(description="The event's id; of another kind one that a repetition has again.")
     at_ms: Millis
     properties: Values
+    kind: TriggerKind | None = Field(None, description="None: a product event.")
 
 
 class Eligible(Record):
@@ -96,6 +100,7 @@ class MessageRequest(Record):
     step: Text
     message: RequestedMessage
     context: MessageContext
+    holdout: bool | None = Field(None, description="true: the account is of the holdout; nothing is sent.")
     at_ms: Millis
 
 
@@ -141,11 +146,28 @@ class ObjectsChanged(Record):
     at_ms: Millis
 
 
+class Backfilled(Record):
+    """What a subject did before a slot began to count; or that all subjects' past was brought."""
+
+    type: Literal["backfilled"]
+    id: Text
+    subject_type: SubjectType
+    subject: Text = Field(description="Whose past; with `done` any key of the partition that is told.")
+    slots: dict[str, str] = Field(description="Content of each slot by its id: bytes in base64.")
+    done: bool | None = Field(None, description="True: these slots of this partition hold all now.")
+    moved: bool | None = Field(None, description="True: it was brought to another id, which was merged.")
+    at_ms: Millis
+
+
 SchedulerRecord: TypeAlias = Annotated[
     Eligible
     | AccountFacts
     | MessageRequest
     | ListEntry
+    | SendAsk
+    | SendAnswer
+    | SendSettled
+    | Suppress
     | MergeRequest
     | Merged
     | Released
@@ -153,7 +175,13 @@ SchedulerRecord: TypeAlias = Annotated[
     | Erase
     | MemberMoved
     | ConsentChange
-    | ObjectsChanged,
+    | ObjectsChanged
+    | Backfilled
+    | EnrollRequest
+    | EnrollSegment
+    | MemberScore
+    | ExitRequest
+    | ExitBatch,
     Field(discriminator="type"),
 ]
 """One record of ``scheduler``."""

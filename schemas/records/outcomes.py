@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import Field
 
 from schemas.fields import (  # noqa: TC001  pydantic reads them at run time
@@ -139,7 +137,16 @@ class Engagement(Record):
     journey: str | None = None
     step: str | None = None
     url: str | None = None
+    reason: str | None = Field(None, description="Why it bounced, such as 5.1.1; never the server's words.")
+    address: str | None = Field(
+        None, description="Hash of the address that it is about; absent: the one the person has."
+    )
     at_ms: Millis
+    link: Count | None = Field(None, description="Which link of the message, counted from 0.")
+    prefetch: bool | None = Field(
+        None, description="A machine did it, such as a link scanner: counts for nothing."
+    )
+    device: str | None = Field(None, description="The device that it is about: a hash of its token.")
 
 
 class DeadLetter(Record):
@@ -157,14 +164,3 @@ class DeadLetter(Record):
     payload_bytes: Count = Field(description="Size of the whole value in bytes.")
     truncated: bool
     at_ms: Millis
-
-
-class PublishedWorkspace(Record):
-    """A workspace as it was published; the newest record of a name replaces the older ones."""
-
-    name: Text
-    version: Text
-    published_at_ms: Millis
-    journeys: list[dict[str, Any]]
-    templates: Values
-    tracking_plan: Values | None = Field(None, description="The tracking plan, where the workspace has one.")

@@ -16,6 +16,7 @@ from schemas.workspace.conditions import (
     ConsentCondition,
     ConvertedCondition,
     EnrolledCondition,
+    ExperimentCondition,
     FirstCondition,
     LastCondition,
     MeasureCondition,
@@ -28,14 +29,25 @@ from schemas.workspace.conditions import (
     SustainedCondition,
     TraitCondition,
 )
-from schemas.workspace.journeys import (
+from schemas.workspace.entries import (
     Entry,
+    OnChange,
+    OnEvent,
+    OnReaching,
+    OnRequest,
+    OnSchedule,
+    OnScore,
+    OnSegment,
+    Trigger,
+)
+from schemas.workspace.experiments import Experiment, GlobalHoldout
+from schemas.workspace.gate import Cap, Exclusive, Hours, MessageSettings, QuietHours, Transactional
+from schemas.workspace.journeys import (
     Exit,
     ExitChange,
     ExitEvent,
     Goal,
     Journey,
-    OnEvent,
     Recipients,
     TraitOfAccount,
 )
@@ -62,6 +74,7 @@ from schemas.workspace.steps import (
     WaitStep,
     WaitUntilStep,
 )
+from schemas.workspace.tracking import LinkTracking
 from schemas.workspace.tracking_plan import PlannedEvent, PlannedTraits, Property, TrackingPlan
 from schemas.workspace.updates import Now
 from schemas.workspace.values import FieldRef, TimeZone
@@ -85,13 +98,21 @@ class Settings(Model):
     consent: ConsentSettings = Field(
         default_factory=ConsentSettings, description="What people agree to or refuse."
     )
+    holdout: GlobalHoldout | None = Field(None, description="Who is in no journey's treatment, ever.")
+    messages: MessageSettings = Field(
+        default_factory=MessageSettings, description="What every message passes on its way out."
+    )
+    tracking: LinkTracking = Field(
+        "clicks",
+        description="What is known of e-mails: off, clicks, or all (opens too). A template may differ.",
+    )
 
 
 class Workspace(Model):
     """All that is published together: journeys, segments, scores, types of objects, templates, tracking plan.
 
     ``templates`` holds each template as a record ``{channel, fields}`` by its name. ``timezone`` is the zone
-    of subjects of which none is known.
+    of subjects of which none is known. ``messages`` are the rules of the gate.
     """
 
     name: Identifier
@@ -99,10 +120,14 @@ class Workspace(Model):
     journeys: Annotated[tuple[Journey, ...], AsList] = ()
     segments: Annotated[tuple[Segment, ...], AsList] = ()
     scores: Annotated[tuple[Score, ...], AsList] = ()
+    experiments: Annotated[tuple[Experiment, ...], AsList] = ()
+    holdout: GlobalHoldout | None = None
     templates: dict[str, dict[str, Any]] = Field(default_factory=dict)
     tracking_plan: TrackingPlan | None = None
     consent: ConsentSettings = Field(default_factory=ConsentSettings)
     objects: Annotated[tuple[ObjectType, ...], AsList] = ()
+    messages: MessageSettings = Field(default_factory=MessageSettings)
+    tracking: LinkTracking = "clicks"
 
 
 __all__ = [
@@ -113,6 +138,7 @@ __all__ = [
     "Awaited",
     "BillingPeriod",
     "BranchStep",
+    "Cap",
     "Comparison",
     "Condition",
     "ConsentCondition",
@@ -122,25 +148,38 @@ __all__ = [
     "EnrollStep",
     "EnrolledCondition",
     "Entry",
+    "Exclusive",
     "Exit",
     "ExitChange",
     "ExitEvent",
     "ExitStep",
+    "Experiment",
+    "ExperimentCondition",
     "FieldRef",
     "Fill",
     "FirstCondition",
+    "GlobalHoldout",
     "Goal",
     "Heard",
+    "Hours",
     "Journey",
     "LastCondition",
+    "LinkTracking",
     "MeasureCondition",
+    "MessageSettings",
     "NotCondition",
     "Now",
     "NumberComparison",
     "ObjectCondition",
     "ObjectType",
+    "OnChange",
     "OnEvent",
     "OnObject",
+    "OnReaching",
+    "OnRequest",
+    "OnSchedule",
+    "OnScore",
+    "OnSegment",
     "Operators",
     "Otherwise",
     "ParallelStep",
@@ -149,6 +188,7 @@ __all__ = [
     "PlannedTraits",
     "Property",
     "PropertyCondition",
+    "QuietHours",
     "ReceivedCondition",
     "Recipients",
     "Reference",
@@ -170,6 +210,8 @@ __all__ = [
     "TrackingPlan",
     "TraitCondition",
     "TraitOfAccount",
+    "Transactional",
+    "Trigger",
     "UpdateStep",
     "WaitForStep",
     "WaitStep",

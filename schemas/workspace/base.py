@@ -170,14 +170,16 @@ def _check(pattern: str, what: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-_IDENTIFIER = r"[a-z][a-z0-9_]{0,63}"
+IDENTIFIER: Final = r"[a-z][a-z0-9_]{0,63}"
+"""The pattern of the names that files give to things."""
+
 _TEMPLATE = r"[A-Za-z0-9_]{1,64}"
 _PATH = r"[^.\s]+(\.[^.\s]+){0,7}"
 
 Identifier: TypeAlias = Annotated[
     str,
-    _check(_IDENTIFIER, "a name has small letters, digits and _, begins with a letter, at most 64"),
-    Field(json_schema_extra={"pattern": f"^{_IDENTIFIER}$"}),
+    _check(IDENTIFIER, "a name has small letters, digits and _, begins with a letter, at most 64"),
+    Field(json_schema_extra={"pattern": f"^{IDENTIFIER}$"}),
 ]
 """The name of a journey, a tag or a role."""
 
@@ -209,7 +211,7 @@ Identifiers: TypeAlias = Annotated[
     tuple[Identifier, ...],
     BeforeValidator(_one_or_more),
     Field(min_length=1, max_length=MAX_LIST),
-    names_schema(_IDENTIFIER),
+    names_schema(IDENTIFIER),
 ]
 """One name, or a list of them."""
 

@@ -309,6 +309,13 @@ class ScoreCondition(NumberComparison):
     score: Identifier
 
 
+class ExperimentCondition(Model):
+    """Which variant the enrollment has: of an experiment of the journey, or of ``EXPERIMENT.FACTOR``."""
+
+    experiment: Path
+    is_: Identifiers = Field(alias="is")
+
+
 class Consent(Model):
     """To what: a channel, or one topic over it."""
 
@@ -354,6 +361,7 @@ _TAGS: Final = {
     "converted": "#converted",
     "in_segment": "#in_segment",
     "score": "#score",
+    "experiment": "#experiment",
     "consent": "#consent",
     "related": "#related",
     "object": "#object",
@@ -401,6 +409,7 @@ Condition: TypeAlias = Annotated[
     | Annotated[ConvertedCondition, Tag("#converted")]
     | Annotated[SegmentCondition, Tag("#in_segment")]
     | Annotated[ScoreCondition, Tag("#score")]
+    | Annotated[ExperimentCondition, Tag("#experiment")]
     | Annotated[ConsentCondition, Tag("#consent")]
     | Annotated[RelatedCondition, Tag("#related")]
     | Annotated[ObjectCondition, Tag("#object")]

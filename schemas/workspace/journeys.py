@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator  # noqa: TC003  pydantic reads the module's names at run time
 from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    WithJsonSchema,
+    model_validator,
+)
 
-from schemas.fields import SubjectType  # noqa: TC001  pydantic reads it at run time
+from schemas.fields import EditPolicy, SubjectType  # noqa: TC001  pydantic reads it at run time
 from schemas.workspace.base import (
     AsList,
     Duration,
@@ -22,14 +29,9 @@ from schemas.workspace.base import (
     tag_of,
 )
 from schemas.workspace.comparisons import Where  # noqa: TC001  pydantic reads it at run time
-from schemas.workspace.conditions import (
-    CONDITION_KEYS,
-    Condition,
-    Conditions,
-    MeasureCondition,
-    children,
-)
-from schemas.workspace.objects import OnObject
+from schemas.workspace.conditions import CONDITION_KEYS, Condition, MeasureCondition, children
+from schemas.workspace.entries import Entry, OnEvent, property_path
+from schemas.workspace.gate import HoursList  # noqa: TC001  pydantic reads it at run time
 from schemas.workspace.steps import (
     MAX_DEPTH,
     MAX_ROUNDS,
@@ -46,69 +48,6 @@ MAX_CONDITIONS: Final = 200
 """Conditions of a journey, those inside others included."""
 
 _PROPERTIES: Final = "properties."
-
-
-class OnEvent(Model):
-    """A product event of the subject; in an account's journey, of any member."""
-
-    event: EventName
-    where: Where | None = None
-
-
-def _on_tag(value: Any) -> str | None:
-    return tag_of(value, ("event", "object"))
-
-
-def _is_on(value: Any) -> Any:
-    if _on_tag(value) is None:
-        refuse(
-            "on",
-            f"an entry is on {{event: NAME}} or on a change of an {{object: TYPE}}; not {described(value)}",
-        )
-    return value
-
-
-On: TypeAlias = Annotated[
-    Annotated[OnEvent, Tag("#event")] | Annotated[OnObject, Tag("#object")],
-    Discriminator(_on_tag),
-    BeforeValidator(_is_on),
-]
-"""What makes a subject a candidate, told by its key."""
-
-
-class ReEntry(Model):
-    """A subject may enter again this long after it last entered."""
-
-    after: Duration
-
-
-def _again(value: Any) -> Any:
-    if not isinstance(value, (dict, ReEntry)) and value not in ("never", "always"):
-        refuse("again", f"again is never, always, or {{after: 30d}}; not {described(value)}")
-    return value
-
-
-def _again_tag(value: Any) -> str:
-    return "#after" if isinstance(value, (dict, ReEntry)) else "#word"
-
-
-class Entry(Model):
-    """Who enters: on an event, if all of ``require`` and none of ``exclude`` is true."""
-
-    on: On
-    require: Conditions = ()
-    exclude: Conditions = ()
-    again: Annotated[
-        Annotated[Literal["never", "always"], Tag("#word")] | Annotated[ReEntry, Tag("#after")],
-        Discriminator(_again_tag),
-        BeforeValidator(_again),
-    ] = Field("never", description="Whether who once entered may enter again; never while still inside.")
-
-    def again_after_ms(self) -> int | None:
-        """Milliseconds from one entry to the next that is allowed; None where none is."""
-        if isinstance(self.again, ReEntry):
-            return self.again.after
-        return 0 if self.again == "always" else None
 
 
 class TraitOfAccount(Model):
@@ -145,7 +84,17 @@ class ExitChange(Model):
 
 
 class ExitEvent(OnEvent):
-    """A product event of the subject; in an account's journey, of any member."""
+    """A product event of the subject; in an account's journey, of any member.
+
+    With ``match`` it ends the one enrollment whose key is that property of the event; without, all that the
+    subject has in the journey.
+    """
+
+    match: Path | None = Field(None, description="The property that holds the key: properties.NAME.")
+
+    def match_path(self) -> str | None:
+        """The path of the key inside the event's properties; None: whatever the key."""
+        return None if self.match is None else property_path("match", self.match)
 
 
 def _exit_tag(value: Any) -> str | None:
@@ -183,11 +132,15 @@ class Exit(Model):
 
 
 class Goal(Model):
-    """The event that counts as success within a time after entry, once per enrollment, exited or not."""
+    """The event that counts as success within a time after entry, once per enrollment, exited or not.
+
+    ``match`` as in an exit: the event is credited to the enrollment of that key.
+    """
 
     event: EventName
     where: Where | None = None
     within: Duration
+    match: Path | None = Field(None, description="The property that holds the key: properties.NAME.")
     revenue: Path | None = Field(None, description="Property with the amount: properties.NAME.")
 
     @model_validator(mode="after")
@@ -195,6 +148,10 @@ class Goal(Model):
         if self.revenue is not None and not self.revenue.startswith(_PROPERTIES):
             refuse("revenue", f"revenue is a property of the event: properties.NAME; not {self.revenue!r}")
         return self
+
+    def match_path(self) -> str | None:
+        """The path of the key inside the event's properties; None: whatever the key."""
+        return None if self.match is None else property_path("match", self.match)
 
     def revenue_path(self) -> str | None:
         """The path of the amount inside the event's properties."""
@@ -204,11 +161,57 @@ class Goal(Model):
 class Recipients(Model):
     """Which members of the account get its messages: those with one of the roles, in the order of the roles.
 
-    Where no member's role is known, all members do.
+    ``by`` is a score of users: of one role those with more points come first; without ``role`` the members
+    with the most points (champions) are meant. Where no member's role is known, all members are of the role.
+    Where nobody is found, ``fallback`` is tried in its order.
     """
 
-    role: Identifiers
+    role: Identifiers | None = None
+    by: Identifier | None = Field(None, description="A score of users: who has more points comes first.")
     limit: int = Field(10, ge=1, le=100, description="At most this many members.")
+    fallback: Annotated[tuple[Literal["champions", "everyone"], ...], AsList, Field(max_length=2)] = Field(
+        (), description="Who is written to where nobody has one of the roles."
+    )
+
+    @model_validator(mode="after")
+    def _says_who(self) -> Self:
+        if self.role is None and self.by is None:
+            refuse("recipients", "say which members: role, by (a score), or both")
+        if "champions" in self.fallback and self.by is None:
+            refuse("fallback", "champions are those with the most points: say by which score, by: SCORE")
+        return self
+
+
+PRIORITY_FIELDS: Final = (_PROPERTIES, "traits.", "account.")
+"""Where the number of a priority may lie: in the trigger, in the subject, in the user's account."""
+
+PRIORITY_MAX: Final = 1000
+
+
+def _priority(value: Any) -> Any:
+    fits = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= PRIORITY_MAX
+    named = isinstance(value, str) and value.startswith(PRIORITY_FIELDS) and not value.endswith(".")
+    if not fits and not named:
+        refuse(
+            "priority",
+            f"a priority is a whole number from 0 to {PRIORITY_MAX}, or a field: properties.NAME (of the "
+            f"trigger), traits.NAME, account.NAME; not {described(value)}",
+        )
+    return value
+
+
+Priority: TypeAlias = Annotated[
+    int | str,
+    BeforeValidator(_priority),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 0, "maximum": PRIORITY_MAX},
+                {"type": "string", "pattern": r"^(properties|traits|account)\..+$"},
+            ]
+        }
+    ),
+]
 
 
 class Journey(Model):
@@ -217,13 +220,30 @@ class Journey(Model):
     journey: Identifier
     subject: SubjectType = Field(description="Who goes through it: each user alone, or each account as one.")
     tags: Annotated[tuple[Identifier, ...], AsList, Field(max_length=20)] = ()
-    priority: int = Field(0, ge=0, le=1000, description="Which journey goes first when several want to.")
+    priority: Priority = Field(
+        0,
+        description="Which goes first: a number, or a field such as properties.margin; the highest wins.",
+    )
+    topic: Identifier | None = Field(None, description="What its messages are about, for consent.")
+    window: HoursList | None = Field(None, description="Its messages go out in these hours only.")
     entry: Entry
     exit: Annotated[tuple[Exit, ...], AsList, Field(max_length=20)] = ()
     goal: Goal | None = None
     holdout: Share = Field(0, description="Share of those eligible who get no messages, for comparison.")
     recipients: Recipients | None = Field(None, description="Which members; for journeys of accounts.")
+    experiments: Annotated[tuple[Identifier, ...], AsList, Field(max_length=20)] = Field(
+        (), description="Experiments of the workspace that are assigned at the entry."
+    )
     steps: Steps = Field(min_length=1)
+    on_edit: EditPolicy = Field(
+        "follow",
+        description="Those inside when the file changes: follow (go on in the new version), pin, or drain.",
+    )
+    moves: dict[str, str] = Field(
+        default_factory=dict,
+        description="Where those at a step of the version before go on, by path: {'2': '3'}.",
+    )
+    shadow: bool = Field(False, description="Runs on live events; its sends are recorded, not delivered.")
 
     @model_validator(mode="after")
     def _fits_its_subject(self) -> Self:
@@ -239,6 +259,14 @@ class Journey(Model):
             refuse("exit", "in an account's journey the traits are the account's: write `changed: TRAIT`")
         if self.subject == "user" and any(is_about_members(condition) for condition in self.conditions()):
             refuse("condition", "members are counted in an account's journey (subject: account)")
+        return self
+
+    @model_validator(mode="after")
+    def _matches_a_key(self) -> Self:
+        paths = [leaving.when.match_path() for leaving in self.exit if isinstance(leaving.when, ExitEvent)]
+        paths += [] if self.goal is None else [self.goal.match_path()]
+        if self.entry.key is None and any(path is not None for path in paths):
+            refuse("match", "match is compared with the key of the entry: add key: properties.NAME to it")
         return self
 
     @model_validator(mode="after")
@@ -260,6 +288,11 @@ class Journey(Model):
         if twice:
             refuse("id", f"two steps have the id {twice[0]!r}: give one of them another")
         return self
+
+    @property
+    def fixed_priority(self) -> int:
+        """The priority; 0 where it is a field, which is known of a subject only."""
+        return self.priority if isinstance(self.priority, int) else 0
 
     def all_steps(self) -> Iterator[Step]:
         """Every step, those inside others after those."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable  # noqa: TC003  pydantic reads the names of the module at run time
 from typing import Annotated, Any, Final, Literal, Self, TypeAlias, get_args
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, TypeAdapter, WithJsonSchema, model_validator
 
 from schemas.workspace.base import Identifier, Model, TemplateName, described, refuse
+from schemas.workspace.gate import BEST_HOUR, HoursList, LocalTime, MaxHold, OnCap, format_time
 
 WHOLE: Final = 100
 """What the weights of a split add up to."""
@@ -15,13 +16,14 @@ WHOLE: Final = 100
 SendChannel: TypeAlias = Literal["in_app", "email", "sms", "push", "webhook"]
 """The channels that a step can name."""
 
-SENDERS: Final[tuple[SendChannel, ...]] = ("in_app", "email")
-"""The channels over which messages are delivered. A workspace that names another is refused."""
+SENDERS: Final[tuple[SendChannel, ...]] = get_args(SendChannel)
+"""The channels over which messages are delivered: the senders read the topic of each."""
 
 
 def _weight(value: Any) -> Any:
     plain = isinstance(value, int | float) and not isinstance(value, bool)
-    if not plain or not 0 <= value <= WHOLE or round(value * 100) != value * 100:
+    # 33.34 * 100 is a hair above 3334.
+    if not plain or not 0 <= value <= WHOLE or round(value * 100) / 100 != value:
         refuse("weight", f"a weight is a number from 0 to 100, at most two decimals; not {described(value)}")
     return value
 
@@ -37,6 +39,21 @@ def add_up(weights: Iterable[float]) -> None:
         refuse("weights", f"the weights add up to {total / 100:g}, and everybody is 100: change one of them")
 
 
+def _send_at(value: Any) -> Any:
+    return value if value == BEST_HOUR else _LOCAL_TIME.validate_python(value)
+
+
+_LOCAL_TIME: Final[TypeAdapter[int]] = TypeAdapter(LocalTime)
+
+SendAt: TypeAlias = Annotated[
+    int | str,
+    BeforeValidator(_send_at),
+    PlainSerializer(lambda value: format_time(value) if isinstance(value, int) else value, return_type=str),
+    WithJsonSchema({"type": "string", "examples": ["09:00", BEST_HOUR]}),
+]
+"""A time of day, held as its minute, or ``best_hour``."""
+
+
 class Send(Model):
     """One message: a channel and its template; for a webhook the name of the call."""
 
@@ -46,6 +63,14 @@ class Send(Model):
     push: TemplateName | None = None
     webhook: TemplateName | None = None
     once: Literal["user"] | None = Field(None, description="user: this template reaches a person once, ever.")
+    topic: Identifier | None = Field(None, description="What it is about, for consent; else the journey's.")
+    at: SendAt | None = Field(
+        None, description="A time of day in the person's zone, or best_hour: when they tend to engage."
+    )
+    fallback: LocalTime = Field(10 * 60, description="The time for best_hour of whom too little is known.")
+    window: HoursList | None = Field(None, description="It goes out in these hours only; else the journey's.")
+    on_cap: OnCap | None = Field(None, description="What becomes of it at a cap; else what the cap says.")
+    max_hold: MaxHold | None = Field(None, description="Skipped when held so long; else the workspace's.")
 
     @model_validator(mode="after")
     def _one_channel(self) -> Self:

@@ -25,6 +25,7 @@ from workers.senders.channels.base import (
 from workers.senders.channels.email import EmailChannel
 from workers.senders.channels.email_message import Sender
 from workers.senders.channels.smtp_pool import SmtpSettings
+from workers.senders.limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -49,8 +50,10 @@ class FakeChannel:
     """A channel without a provider, with the same faults by address as the scripted mail server."""
 
     name: ClassVar[str] = "email"
+    provider: ClassVar[str] = "fake"
     idempotent: ClassVar[bool] = True
     on_unknown: ClassVar[OnUnknown] = "at_least_once"
+    limits = Limits()
 
     def __init__(self) -> None:
         self.sent: dict[str, str] = {}

@@ -18,6 +18,7 @@ PURE = (
     "bisect",
     "calendar",  # how many days a month has
     "collections",
+    "cronsim",  # counts on from a moment that it is given
     "dataclasses",
     "graphlib",
     "datetime",  # arithmetic; what reads the clock is refused below

@@ -20,11 +20,16 @@ SHARED = (
         "engine_metrics",
         "errors",
         "identity",
+        "mail",
         "relations",
         "settings",
         "shell",
+        "slot_books",
         "state",
+        "subject_scores",
+        "step_problems",
         "telemetry",
+        "timers",
         "tracking",
     ),
     "web",
@@ -53,6 +58,10 @@ FORBIDDEN = (
     ),
     *(
         ("workers.imports", f"workers.{agent}", "imports write public topics and know no agent")
+        for agent in AGENTS
+    ),
+    *(
+        ("workers.simulate", f"workers.{agent}", "simulations are given applications and know no agent")
         for agent in AGENTS
     ),
     ("workers", "tests", "what is shipped imports no tests"),
@@ -97,6 +106,7 @@ def test_imports_point_inwards() -> None:
         ("workers.insights.logic", "from workers.assemble import Assembly"),
         ("workers.senders.logic", "import workers.local.mailsink"),
         ("workers.imports.output", "from workers.intake.publisher import Record"),
+        ("workers.simulate.owner", "from workers.senders.logic import SenderLogic"),
         ("workers.clock", "from tests.support import kafka"),
     ],
 )

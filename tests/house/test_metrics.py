@@ -19,6 +19,7 @@ from workers.intake.metrics import GatewayMetrics
 from workers.senders.metrics import SenderMetrics
 from workers.stream.metrics import KernelMetrics, LagCollector, StreamMetrics
 from workers.tracking import TrackingPlanMetrics
+from workers.versions.metrics import WorkspaceMetrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -42,6 +43,9 @@ COUNTS_OF_THINGS = {
 }
 """Gauges that say in the middle of their name what they count, and their unit."""
 
+OTHER_NAMES = {"brimful_message_id": "a property that HubSpot is asked to hold"}
+"""What begins like a metric and is none."""
+
 _DOCUMENTED = re.compile(r"`(brimful_[a-z0-9_]+)`")
 _NAME = re.compile(r"brimful_[a-z0-9_]+")
 
@@ -55,6 +59,7 @@ def families() -> list[Metric]:
     SenderMetrics(registry)
     SignalMetrics(registry)
     TrackingPlanMetrics(registry)
+    WorkspaceMetrics(registry)
     ImportMetrics("name", registry)
     registry.register(JourneyMetrics())
     registry.register(LagCollector("app", list, lambda _: None))
@@ -103,7 +108,8 @@ def test_every_explained_metric_exists() -> None:
 def test_every_metric_in_the_code_is_looked_at() -> None:
     """A name that stands in a module and not in the list above escapes these rules."""
     known = {metric.name for metric in families()}
-    assert {name for source in sources("workers") for name in named(source)} - known == set()
+    written = {name for source in sources("workers") for name in named(source)}
+    assert written - known == set(OTHER_NAMES)
 
 
 @pytest.mark.parametrize(

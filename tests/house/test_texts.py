@@ -68,7 +68,7 @@ def _paths() -> Iterator[Path]:
     yield from (ROOT / name for name in FILES)
     for folder in FOLDERS:
         for path in sorted((ROOT / folder).rglob("*")):
-            made = {"__pycache__", "target"} & set(path.parts)
+            made = {"__pycache__", "node_modules", "target"} & set(path.parts)
             if path.is_file() and not made and path.resolve() != THIS:
                 yield path
 

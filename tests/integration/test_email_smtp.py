@@ -11,12 +11,16 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 from typing import TYPE_CHECKING, Any
 
+import dkim
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 from structlog.testing import capture_logs
 
 from tests.support.smtp import SmtpServer, smtp_server
 from workers.clock import FixedClock
 from workers.core.render import RenderedEmail
+from workers.mail.claims import HEADER, MailClaim, read_return_path, read_token
+from workers.mail.dkim import Signer
 from workers.senders.channels.base import (
     Accepted,
     DeliveryResult,
@@ -196,7 +200,7 @@ async def test_every_answer_of_the_server_has_one_meaning(
 @pytest.mark.parametrize(
     ("local", "expected"),
     [
-        ("hang-rcpt-1", RetryAfter(60_000, "smtp_recipient_timeout")),
+        ("hang-rcpt-1", RetryAfter(60_000, "smtp_recipient_timeout", "provider")),
         ("hang-body-1", Unknown("smtp_body_timeout")),
     ],
 )
@@ -214,7 +218,7 @@ async def test_waiting_for_a_connection_counts_towards_the_deadline(server: Smtp
     """With all connections stuck, the others are told to come later; they were not sent."""
     mails = channel(server, deadline_ms=100, connections=1)
     async with mails._pool.connection():
-        assert await mails.deliver(message()) == RetryAfter(60_000, "smtp_connect_timeout")
+        assert await mails.deliver(message()) == RetryAfter(60_000, "smtp_connect_timeout", "provider")
     assert isinstance(await mails.deliver(message()), Accepted)
     assert len(server.script.mails) == 1
     await mails.close()
@@ -224,7 +228,7 @@ async def test_a_server_that_is_away_is_tried_later() -> None:
     """Nothing listens: certainly not sent."""
     async with smtp_server() as server:
         gone = server
-    assert await deliver_one(gone, message()) == RetryAfter(60_000, "smtp_connect_unreachable")
+    assert await deliver_one(gone, message()) == RetryAfter(60_000, "smtp_connect_unreachable", "provider")
 
 
 async def test_connections_are_used_again(server: SmtpServer) -> None:
@@ -287,7 +291,7 @@ async def test_the_right_password_logs_in_and_a_wrong_one_is_a_matter_for_the_op
         assert wrong == Misconfigured("smtp_auth_535_5.7.8")
         server.script.auth_answer = "454 4.7.0 later"
         passing = await deliver_one(server, message(), username="brimful", password="wrong")
-        assert passing == RetryAfter(60_000, "smtp_auth_454_4.7.0")
+        assert passing == RetryAfter(60_000, "smtp_auth_454_4.7.0", "provider")
         assert await deliver_one(server, message()) == Misconfigured("smtp_sender_530_5.7.0")
 
 
@@ -352,3 +356,23 @@ async def test_no_address_and_no_password_is_ever_logged(
     said = f"{logs} {[record.getMessage() for record in caplog.records if record.name != 'mail.log']}"
     assert "secret" not in said
     assert "right" not in repr(SmtpSettings(host="h", port=1, username="u", password="right"))
+
+
+KEY = rsa.generate_private_key(65537, 2048)
+
+
+async def test_a_signed_mail_arrives_with_its_claim_and_verifies(server: SmtpServer) -> None:
+    """After the conversation, dots and line ends included; bounces go to where the return path says."""
+    signer = Signer("example.com", "s1", KEY)
+    sender = replace(SENDER, return_path="bounces@example.com", key=b"k" * 32)
+    settings = SmtpSettings(host="127.0.0.1", port=server.port, tls="none")
+    signing = EmailChannel(settings, sender, FixedClock(NOW_MS), signer=signer)
+    assert isinstance(await signing.deliver(message()), Accepted)
+    await signing.close()
+    arrived = server.script.mails[-1]
+    assert isinstance(arrived.content, bytes)
+    assert dkim.verify(arrived.content, dnsfunc=lambda *_, **__: signer.record.encode())
+    claim = MailClaim("user-1", message().id, "plan_limit_upsell", "2")
+    assert read_token((b"k" * 32,), parsed(server)[HEADER]) == claim
+    assert arrived.mail_from is not None
+    assert read_return_path((b"k" * 32,), arrived.mail_from) == MailClaim("user-1", message().id)

@@ -114,12 +114,11 @@ def newest(env: dict[str, str]) -> dict[tuple[str, int, bytes], bytes]:
     for name in STATES:
         topic = env["BRIMFUL_TOPIC_PREFIX"] + name
         for message in reader.read(topic, dict.fromkeys(reader.ends(topic), 0)):
-            place = (name, message.partition() or 0, message.key() or b"")
-            value = message.value()
+            place = (name, message.partition, message.key or b"")
+            value = None if message.deleted else message.value
             values.pop(place, None)
             if value is not None:
                 values[place] = value
-    reader.close()
     return values
 
 

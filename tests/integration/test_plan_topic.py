@@ -12,8 +12,8 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 from typer.testing import CliRunner, Result
 
 from workers.errors import Misconfigured
-from workers.event_source import Found, read_topic
 from workers.plan_commands import cli
+from workers.topic_reader import Found, read_topic
 
 pytestmark = pytest.mark.kafka
 
@@ -120,7 +120,7 @@ def test_since_leaves_out_what_was_written_before(kafka: str, topic: str) -> Non
 
 def test_a_topic_that_is_not_there_is_named(kafka: str, topic_prefix: str) -> None:
     """Nothing is created by asking."""
-    with pytest.raises(Misconfigured, match=f"there is no topic {topic_prefix}gone"):
+    with pytest.raises(Misconfigured, match=f"there is no topic '{topic_prefix}gone'"):
         read(kafka, f"{topic_prefix}gone")
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from workers.errors import Misconfigured
-from workers.event_source import Events, Found, read_file
+from workers.event_source import Events, read_file
+from workers.topic_reader import Found
 
 if TYPE_CHECKING:
     from pathlib import Path

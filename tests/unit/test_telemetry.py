@@ -75,6 +75,19 @@ async def test_health_names_the_parts_that_are_waited_for(
         assert (answer.status_code, answer.json()) == (200, {state: True})
 
 
+async def test_readiness_tells_what_a_part_says_of_itself() -> None:
+    """Which workspace version runs: for whoever rolls one out."""
+
+    class Telling(Part):
+        def about(self) -> dict[str, str]:
+            return {"version": "v1"}
+
+    answer = await ask("/readyz", Telling("workspace", True, True), Part("engine", True, True))
+    assert answer.json() == {"ready": True, "workspace": {"version": "v1"}}
+    waiting = await ask("/readyz", Telling("workspace", True, True), Part("engine"))
+    assert waiting.json() == {"ready": False, "waiting_for": ["engine"], "workspace": {"version": "v1"}}
+
+
 async def test_metrics_are_openmetrics() -> None:
     """With the process's own and its version and role."""
     answer = await ask("/metrics")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from workers.core.commands import Transition
 from workers.core.comparisons import compile_path, is_same
 from workers.core.journeys import exited
+from workers.core.lineage import governing
 from workers.core.progress import pruned
 from workers.core.reasons import account_change_reason
 from workers.core.run import end
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from workers.core.commands import Command
-    from workers.core.plan import SubjectPlan
+    from workers.core.plan import JourneyPlan, SubjectPlan
     from workers.core.progress import Enrollment, Progress
 
 LEFT_ACCOUNT: Final = "left_account"
@@ -52,12 +53,14 @@ def exit_by_account(
     plan: SubjectPlan, changed: AccountChanged, progress: Progress, now_ms: int
 ) -> Transition:
     """End the enrollments of that account whose journeys watch one of the traits; of other accounts none."""
-    reasons: dict[str, str] = {}
+    reasons: dict[JourneyPlan, str] = {}
     for trait in changed.traits:
         for journey in plan.account_exits.get(trait, ()):
-            reasons.setdefault(journey.name, account_change_reason(trait))
-    inside = [held for held in _of_account(progress, changed.account) if held.journey in reasons]
-    ended = [(held, reasons[held.journey]) for held in inside]
+            reasons.setdefault(journey, account_change_reason(trait))
+    inside = [(held, governing(plan, held)) for held in _of_account(progress, changed.account)]
+    ended = [
+        (held, reasons[governs]) for held, governs in inside if governs is not None and governs in reasons
+    ]
     return _end(plan, progress, ended, {"message_id": changed.message_id}, now_ms)
 
 
@@ -85,7 +88,7 @@ def _end(
         return Transition(progress)
     commands: list[Command] = []
     for enrollment, reason in ended:
-        journey = plan.journeys.get(enrollment.journey)
+        journey = governing(plan, enrollment)
         if journey is None:
             done = end(plan.subject, enrollment, progress, reason, values=values, now_ms=now_ms)
         else:

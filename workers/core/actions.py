@@ -10,9 +10,10 @@ from msgspec.structs import replace
 from schemas import wire
 from workers.core.commands import Enroll, SetTraits, TellAccount
 from workers.core.comparisons import is_same
-from workers.core.decisions import chain_decision
+from workers.core.decisions import chain_decision, would_enroll_decision
+from workers.core.gate import Defer, Exit
 from workers.core.ids import bucket, stable_id
-from workers.core.run import Go
+from workers.core.run import Go, Leave, Stay
 from workers.core.sending import ask_members, call_webhook, request_of, send_to_person
 
 if TYPE_CHECKING:
@@ -40,10 +41,10 @@ def choose(choice: Choice, enrollment: Enrollment, subject: str) -> tuple[str, s
     return next((name, stands_for) for name, upper, stands_for in choice.arms if drawn < upper)
 
 
-def send(run: Run, step: SendStepPlan, position: Position) -> Outcome:  # noqa: ARG001  a gate may hold it here
-    """Put the step's message through the gate, and go on."""
+def send(run: Run, step: SendStepPlan, position: Position) -> Outcome:
+    """Put the step's message through the gate, and go on; the gate may hold it here, or end the journey."""
     journey, enrollment, facts, progress = run.journey, run.enrollment, run.facts, run.progress
-    request = request_of(journey, enrollment, step, progress.subject, run.now_ms)
+    request = request_of(journey, enrollment, step, progress.subject, run.now_ms, facts)
     if step.variants is not None:
         variant, template = choose(step.variants, enrollment, progress.subject)
         request = dataclasses.replace(request, variant=variant, template=template)
@@ -57,18 +58,31 @@ def send(run: Run, step: SendStepPlan, position: Position) -> Outcome:  # noqa: 
     if step.channel == "webhook":
         run.take(call_webhook(request, context, progress, run.now_ms))
         return Go(step.next)
+    outcome: Outcome = Go(step.next)
     if journey.subject == "user":
-        run.take(send_to_person(request, context, facts, progress, run.now_ms))
+        gated = send_to_person(request, context, facts, progress, run.now_ms, journey.gate)
+        run.take(gated.transition)
+        match gated.verdict:
+            case Defer(waiting=waiting):
+                since_ms = run.now_ms if position.since_ms is None else position.since_ms
+                outcome = Stay(replace(position, since_ms=since_ms, due_ms=waiting.until_ms))
+            case Exit(reason=reason, values=values):
+                outcome = Leave(f"gate: {reason}", values)
     else:
         run.take(ask_members(request, journey, context, progress, run.now_ms))
     went_out = len(run.progress.messages) > len(progress.messages)
     if went_out and enrollment.first_sent_at_ms is None:
         run.enrollment = replace(enrollment, first_sent_at_ms=run.now_ms)
-    return Go(step.next)
+    return outcome
 
 
 def update(run: Run, step: UpdateStepPlan) -> None:
-    """Set traits. Where that changes something, no other step runs before what follows from it."""
+    """Set traits. Where that changes something, no other step runs before what follows from it.
+
+    A shadow passes the step by.
+    """
+    if run.journey.shadow:
+        return
     moment, enrollment = run.moment, run.enrollment
     name = stable_id("update", enrollment.id, step.path, str(enrollment.visit))
     values = {trait: read(moment) for trait, read in step.traits.items()}
@@ -93,7 +107,12 @@ def update(run: Run, step: UpdateStepPlan) -> None:
 def enroll_elsewhere(
     journey: JourneyPlan, enrollment: Enrollment, progress: Progress, target: str, now_ms: int
 ) -> Command:
-    """Ask for the subject to enter another journey; its entry decides. Refused where it goes round."""
+    """Ask for the subject to enter another journey; its entry decides. Refused where it goes round.
+
+    A shadow only records that it would have asked.
+    """
+    if journey.shadow:
+        return would_enroll_decision(journey.subject, progress.subject, enrollment, target, now_ms)
     hops = enrollment.hops + 1 if now_ms - enrollment.entered_at_ms < HOP_MS else 1
     name = stable_id("enroll", enrollment.id, enrollment.step, str(enrollment.visit), target)
     trigger = enrollment.trigger

@@ -54,6 +54,16 @@ class RequestMessage:
     roles: tuple[str, ...]
     limit: int
     at_ms: int
+    by: str | None = None
+    fallback: tuple[str, ...] = ()
+    holdout: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Write a record of the gate to ``scheduler``, keyed by its subject."""
+
+    record: wire.SendAsk | wire.SendAnswer | wire.SendSettled
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +111,7 @@ Command: TypeAlias = (
     | CancelTimer
     | SendMessage
     | RequestMessage
+    | Tell
     | RecordDecision
     | RecordConversion
     | SetTraits
@@ -113,8 +124,10 @@ Command: TypeAlias = (
 class Transition:
     """The row of the subject as it is now, and what to do, in this order.
 
-    Where nothing was decided, ``commands`` is empty and ``progress`` is the very row that went in.
+    Where nothing was decided, ``commands`` is empty and ``progress`` is the very row that went in. With
+    ``noted`` the row is another all the same: something has to be remembered that nobody needs to hear of.
     """
 
     progress: Progress
     commands: tuple[Command, ...] = ()
+    noted: bool = False

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from dataclasses import asdict, replace
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 from schemas.fields import SubjectType
 from schemas.workspace import (
     ExitChange,
     ExitEvent,
-    OnEvent,
     ReceivedCondition,
     RelatedCondition,
     ScoreCondition,
@@ -24,8 +24,11 @@ from schemas.workspace.steps import conditions_of
 from workers.core.comparisons import compile_path, compile_where
 from workers.core.compile_steps import compile_steps, first_path
 from workers.core.conditions import compile_condition, compile_conditions
+from workers.core.experiments import compile_experiments, compile_holdout
+from workers.core.gate_plan import compile_gate, compile_rank
 from workers.core.ids import VERSION_CHARS, stable_id
 from workers.core.layout import SlotCollisionError, SlotLayout
+from workers.core.lineage import RUNNING, SHADOW_MARK, Lines
 from workers.core.needs import needs
 from workers.core.object_plan import NO_OBJECTS, compile_objects, compile_types, filled_by
 from workers.core.plan import (
@@ -40,18 +43,26 @@ from workers.core.plan import (
 )
 from workers.core.reasons import exit_reason
 from workers.core.score_plan import compile_scores
+from workers.core.segments import lineages
 from workers.core.step_plans import WaitForStepPlan, WaitStepPlan, WaitUntilStepPlan
+from workers.core.triggers import compile_entries, compile_events
 from workers.core.zones import Zones
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from schemas.workspace import Journey, Segment, SustainedCondition, Where, Workspace
+    from schemas.workspace import Goal, Journey, Segment, SustainedCondition, Where, Workspace
+    from workers.core.comparisons import Getter
     from workers.core.conditions import Names
+    from workers.core.experiments import ExperimentPlan
+    from workers.core.gate_plan import GatePlan
     from workers.core.needs import Need
     from workers.core.object_plan import ObjectsPlan
     from workers.core.scores import ScorePlans
     from workers.core.step_plans import StepPlan
+
+_NOT_DONE: Final = {"on_edit", "moves", "shadow"}
+"""Fields of a journey that say nothing of what it does."""
 
 __all__ = ["SlotCollisionError", "compile_workspace", "journey_version"]
 
@@ -60,38 +71,71 @@ class CircularSegmentsError(ValueError):
     """Segments that use each other; the message names them in a circle. Operator action: break it."""
 
 
-def compile_workspace(workspace: Workspace) -> Plan:
-    """The plan of a workspace: a function of its content alone.
+def compile_workspace(workspace: Workspace, lines: Lines | None = None) -> Plan:
+    """The plan of a workspace: a function of its content, and of the older versions that go on beside it.
+
+    ``lines`` is None for a workspace that was not published: every journey runs in the version it has here.
 
     Raises:
         SlotCollisionError: once in some billion pairs of windows; the message names them.
     """
     version = _hash("workspace", workspace.model_dump(mode="json", exclude_defaults=True))
     zones = cache(lambda: Zones(workspace.timezone))
-    user, account = (_compile_subject(subject, workspace, zones) for subject in get_args(SubjectType))
-    return Plan(workspace.name, version, user, account, compile_types(workspace))
+    gate = compile_gate(workspace.messages, zones)
+    more = lines or Lines()
+    everything = _with_shadows(workspace, more)
+    user, account = (
+        _compile_subject(subject, everything, more, zones, gate) for subject in get_args(SubjectType)
+    )
+    if lines is not None:
+        user, account = (replace(one, inside=_inside(one, lines)) for one in (user, account))
+    older = tuple(pin.journey for pin in more.pinned)
+    return Plan(workspace.name, version, user, account, compile_types(everything, older), gate)
 
 
 def journey_version(journey: Journey) -> str:
-    """A hash of all that the journey says; writing out a default changes nothing."""
-    return _hash("journey", journey.model_dump(mode="json", exclude_defaults=True))
+    """A hash of all that the journey does; writing out a default changes nothing.
+
+    How those inside are treated when it changes, and whether it is a shadow, is nothing that it does.
+    """
+    return _hash("journey", journey.model_dump(mode="json", exclude_defaults=True, exclude=_NOT_DONE))
 
 
-def _compile_subject(subject: SubjectType, workspace: Workspace, zones: Callable[[], Zones]) -> SubjectPlan:
-    ours = sorted(
-        (journey for journey in workspace.journeys if journey.subject == subject),
-        key=lambda journey: (-journey.priority, journey.journey),
-    )
+def _with_shadows(workspace: Workspace, lines: Lines) -> Workspace:
+    """The workspace with the shadows that run beside its own journeys."""
+    shadows = (journey.model_copy(update={"shadow": True}) for journey in lines.shadows)
+    return workspace.model_copy(update={"journeys": (*workspace.journeys, *shadows)})
+
+
+def _compile_subject(
+    subject: SubjectType, workspace: Workspace, lines: Lines, zones: Callable[[], Zones], gate: GatePlan
+) -> SubjectPlan:
+    journeys = _ordered(journey for journey in workspace.journeys if journey.subject == subject)
+    pins = [pin for pin in lines.pinned if pin.journey.subject == subject]
+    older = tuple(pin.journey for pin in pins)
     groups = [segment for segment in workspace.segments if segment.subject == subject]
-    slots = SlotLayout(ours, groups)
+    slots = SlotLayout((*journeys, *older), groups)
     scores = compile_scores(workspace.scores, subject)
-    objects = compile_objects(workspace, subject)
-    asking: tuple[Journey | Segment, ...] = (*ours, *groups)
-    names = _Names(slots, ours, zones)
-    plans = [_compile_journey(journey, names, slots) for journey in ours]
+    objects = compile_objects(workspace, subject, older)
+    asking: tuple[Journey | Segment, ...] = (*journeys, *older, *groups)
+    names = _Names(slots, (*(one for one in journeys if not one.shadow), *older), zones)
+    experiments = compile_experiments(workspace.experiments)
+    plans = [_newest(_compile_journey(one, names, slots, experiments, gate), one, lines) for one in journeys]
+    # Journeys come before shadows, whatever the priority of these.
+    plans.sort(key=lambda plan: plan.shadow)
+    pinned = {
+        (pin.journey.journey, pin.version): replace(
+            _compile_journey(pin.journey, names, slots, experiments, gate),
+            version=pin.version,
+            running=lines.running.get(pin.journey.journey, RUNNING),
+            takes_entries=pin.takes_entries,
+        )
+        for pin in pins
+    }
+    everyone = [*plans, *pinned.values()]
     trait_exits: dict[str, list[JourneyPlan]] = defaultdict(list)
     account_exits: dict[str, list[JourneyPlan]] = defaultdict(list)
-    for plan in plans:
+    for plan in everyone:
         for trait in plan.exit_traits:
             trait_exits[trait].append(plan)
         for trait in plan.exit_account_traits:
@@ -102,44 +146,88 @@ def _compile_subject(subject: SubjectType, workspace: Workspace, zones: Callable
         for condition in one.conditions()
         if isinstance(condition, ReceivedCondition)
     ]
+    looked_at = _looked_at_events((*journeys, *older), groups, scores)
     return SubjectPlan(
         subject,
-        _events(plans, slots, scores, _looked_at_events(ours, groups, scores), objects),
+        _events(plans, everyone, slots, scores, looked_at, objects),
         {trait: tuple(leaving) for trait, leaving in trait_exits.items()},
         {plan.name: plan for plan in plans},
         {slot.id: slot.retention_ms for slot in slots.plain},
-        max(memories_ms, default=0),
+        max([*memories_ms, gate.memory_ms]),
         {slot.id: slot for slot in slots.measures},
         slots.truths(names),
         compile_segments(groups, names, scores, objects),
         scores,
-        frozenset(plan.name for plan in plans if plan.looking or plan.exit_conditions),
+        frozenset(plan.name for plan in everyone if plan.looking or plan.exit_conditions),
         {trait: tuple(leaving) for trait, leaving in account_exits.items()},
         objects,
+        slots.parts,
+        compile_entries(journeys, workspace.timezone),
+        compile_holdout(workspace.holdout),
+        _told_scores((*workspace.journeys, *(pin.journey for pin in lines.pinned)))
+        if subject == "user"
+        else frozenset(),
+        pinned,
+        lines.moves,
     )
+
+
+def _told_scores(journeys: Iterable[Journey]) -> frozenset[str]:
+    """The scores of users that some account's journey chooses its recipients by."""
+    chosen = (one.recipients.by for one in journeys if one.recipients is not None)
+    return frozenset(score for score in chosen if score is not None)
+
+
+def _newest(plan: JourneyPlan, journey: Journey, lines: Lines) -> JourneyPlan:
+    """The plan of a journey that is in force, or of a shadow."""
+    if journey.shadow:
+        return replace(plan, name=plan.name + SHADOW_MARK, shadow=True)
+    return replace(
+        plan,
+        version=lines.versions.get(plan.name) or plan.version,
+        running=lines.running.get(plan.name, RUNNING),
+    )
+
+
+def _ordered(journeys: Iterable[Journey]) -> list[Journey]:
+    """By priority, the highest first, then by name."""
+    return sorted(journeys, key=lambda journey: (-journey.fixed_priority, journey.journey))
+
+
+def _inside(plan: SubjectPlan, lines: Lines) -> str:
+    """A hash of all that those inside are to be brought in line with."""
+    newest = sorted((one.name, one.version) for one in plan.journeys.values())
+    pinned = sorted((pin.journey.journey, pin.version) for pin in lines.pinned)
+    moves = {
+        name: {version: asdict(move) for version, move in of.items()} for name, of in lines.moves.items()
+    }
+    running = {name: asdict(state) for name, state in lines.running.items()}
+    return _hash("inside", [newest, pinned, moves, running])
 
 
 def _events(
     plans: list[JourneyPlan],
+    everyone: list[JourneyPlan],
     slots: SlotLayout,
     scores: ScorePlans,
     looked_at: set[str],
     objects: ObjectsPlan,
 ) -> dict[str, EventPlan]:
-    concerned = {plan.entry_event for plan in plans if plan.entry_event}
-    concerned |= {event for plan in plans for event in (*plan.exit_events, *plan.listening)}
-    concerned |= {plan.goal.event for plan in plans if plan.goal is not None}
+    """``plans`` take entries; ``everyone`` has those too that people are only inside of."""
+    concerned = {event for plan in plans for event in plan.entry_events}
+    concerned |= {event for plan in everyone for event in (*plan.exit_events, *plan.listening)}
+    concerned |= {plan.goal.event for plan in everyone if plan.goal is not None}
     concerned |= {slot.event for slot in slots.plain} | {slot.event for slot in slots.measures}
     concerned |= scores.events.keys() | objects.fills.keys()
     return {
         event: EventPlan(
             slots=tuple(slot for slot in slots.plain if slot.event == event),
             measures=tuple(slot for slot in slots.measures if slot.event == event),
-            entries=tuple(plan for plan in plans if plan.entry_event == event),
-            exits=tuple(plan for plan in plans if event in plan.exit_events),
-            goals=tuple(plan for plan in plans if plan.goal is not None and plan.goal.event == event),
+            entries=tuple(plan for plan in plans if event in plan.entry_events),
+            exits=tuple(plan for plan in everyone if event in plan.exit_events),
+            goals=tuple(plan for plan in everyone if plan.goal is not None and plan.goal.event == event),
             scored=event in scores.events,
-            waits=tuple(plan for plan in plans if event in plan.listening),
+            waits=tuple(plan for plan in everyone if event in plan.listening),
             looks=event in looked_at,
             fills=objects.fills.get(event, ()),
         )
@@ -147,22 +235,28 @@ def _events(
     }
 
 
-def _compile_journey(journey: Journey, names: Names, slots: SlotLayout) -> JourneyPlan:
-    entry, goal, recipients, on = journey.entry, journey.goal, journey.recipients, journey.entry.on
+def _compile_journey(
+    journey: Journey,
+    names: Names,
+    slots: SlotLayout,
+    experiments: Mapping[str, ExperimentPlan],
+    gate: GatePlan,
+) -> JourneyPlan:
+    entry, recipients = journey.entry, journey.recipients
     exits = [leaving.when for leaving in journey.exit if isinstance(leaving.when, ExitEvent)]
     changes = [leaving.when for leaving in journey.exit if isinstance(leaving.when, ExitChange)]
     exit_events: dict[str, tuple[Any, ...]] = {}
     for leaving in exits:
-        exit_events[leaving.event] = (*exit_events.get(leaving.event, ()), compile_where(leaving.where))
-    steps = compile_steps(journey.journey, journey.steps, names)
+        ending = (compile_where(leaving.where), _getter(leaving.match_path()))
+        exit_events[leaving.event] = (*exit_events.get(leaving.event, ()), ending)
+    steps = compile_steps(journey, names)
     return JourneyPlan(
         name=journey.journey,
         version=journey_version(journey),
         subject=journey.subject,
         tags=journey.tags,
-        priority=journey.priority,
-        entry_event=on.event if isinstance(on, OnEvent) else "",
-        entry_where=compile_where(on.where) if isinstance(on, OnEvent) else None,
+        priority=journey.fixed_priority,
+        entry_events=compile_events(journey, names),
         require=compile_conditions(entry.require, names),
         exclude=compile_conditions(entry.exclude, names),
         again_after_ms=entry.again_after_ms(),
@@ -171,17 +265,14 @@ def _compile_journey(journey: Journey, names: Names, slots: SlotLayout) -> Journ
         exit_account_traits=tuple(
             dict.fromkeys(one.account_trait for one in changes if one.account_trait is not None)
         ),
-        exit_slots=tuple(dict.fromkeys(slots.slot_id(leaving.event, leaving.where) for leaving in exits)),
-        goal=None
-        if goal is None
-        else GoalPlan(
-            goal.event,
-            compile_where(goal.where),
-            goal.within,
-            compile_path(path) if (path := goal.revenue_path()) is not None else None,
+        exit_slots=tuple(
+            dict.fromkeys(
+                slots.slot_id(leaving.event, leaving.where) for leaving in exits if leaving.match is None
+            )
         ),
+        goal=None if journey.goal is None else _goal(journey.goal),
         holdout_bp=journey.holdout,
-        roles=recipients.role if recipients is not None else (),
+        roles=(recipients.role or ()) if recipients is not None else (),
         recipient_limit=recipients.limit if recipients is not None else 0,
         first=first_path(journey.steps),
         steps=steps,
@@ -201,7 +292,23 @@ def _compile_journey(journey: Journey, names: Names, slots: SlotLayout) -> Journ
             for path, step in steps.items()
             if isinstance(step, WaitUntilStepPlan) or (isinstance(step, WaitStepPlan) and step.follows)
         ),
+        key=_getter(entry.key_path()),
+        experiments=tuple(experiments[name] for name in journey.experiments if name in experiments),
+        by=recipients.by if recipients is not None else None,
+        fallback=recipients.fallback if recipients is not None else (),
+        gate=gate,
+        rank=compile_rank(journey),
+        rivals=names.journeys((), gate.lone_tags.intersection(journey.tags)) - {journey.journey},
     )
+
+
+def _goal(goal: Goal) -> GoalPlan:
+    where, revenue, match = compile_where(goal.where), goal.revenue_path(), goal.match_path()
+    return GoalPlan(goal.event, where, goal.within, _getter(revenue), _getter(match))
+
+
+def _getter(path: str | None) -> Getter | None:
+    return None if path is None else compile_path(path)
 
 
 def _listening(steps: Mapping[str, StepPlan]) -> dict[str, tuple[str, ...]]:
@@ -302,6 +409,7 @@ def compile_segments(
             name: tuple(place for place, user in enumerate(ordered) if name in user.uses) for name in order
         },
         by_event={event: frozenset(concerned) for event, concerned in by_event.items()},
+        lineages=lineages(ordered),
     )
 
 

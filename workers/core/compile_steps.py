@@ -25,6 +25,7 @@ from schemas.workspace import (
 from schemas.workspace.waits import WEEKDAYS
 from workers.core.comparisons import compile_path, compile_where
 from workers.core.conditions import compile_condition
+from workers.core.gate_plan import compile_rules
 from workers.core.local_time import next_local_ms
 from workers.core.spans import compile_field
 from workers.core.step_plans import (
@@ -48,7 +49,7 @@ from workers.core.step_plans import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from schemas.workspace import Heard, Step
+    from schemas.workspace import Heard, Journey, Step
     from workers.core.compiled import Names
     from workers.core.facts import Moment
     from workers.core.step_plans import Read, StepPlan, Until
@@ -60,10 +61,10 @@ _BASIS_POINTS = 100
 """In a percent."""
 
 
-def compile_steps(journey: str, steps: tuple[Step, ...], names: Names) -> dict[str, StepPlan]:
+def compile_steps(journey: Journey, names: Names) -> dict[str, StepPlan]:
     """All steps of a journey by their paths; the first of the file is :func:`first_path`."""
     compiler = _Compiler(journey, names)
-    compiler.sequence(steps, "", None)
+    compiler.sequence(journey.steps, "", None)
     return compiler.plans
 
 
@@ -73,7 +74,7 @@ def first_path(steps: tuple[Step, ...], prefix: str = "") -> str:
 
 
 class _Compiler:
-    def __init__(self, journey: str, names: Names) -> None:
+    def __init__(self, journey: Journey, names: Names) -> None:
         self.plans: dict[str, StepPlan] = {}
         self._journey = journey
         self._names = names
@@ -91,7 +92,8 @@ class _Compiler:
             case SendStep():
                 send, variants = step.send, self._variants(step, path)
                 once = send.once == "user"
-                return SendStepPlan(path, following, send.channel, send.template, once, variants)
+                rules = compile_rules(send, self._journey)
+                return SendStepPlan(path, following, send.channel, send.template, once, variants, rules)
             case WaitStep():
                 follows = isinstance(step.wait, WaitTime) and isinstance(step.wait.until, FieldRef)
                 return WaitStepPlan(path, following, _until(step.wait, self._names), follows)
@@ -135,7 +137,7 @@ class _Compiler:
         for name, weight, stands_for in arms:
             upper += round(weight * _BASIS_POINTS)
             ends.append((name, upper, stands_for))
-        experiment = step.experiment or f"{self._journey}:{path}"
+        experiment = step.experiment or f"{self._journey.journey}:{path}"
         return Choice(experiment, step.by == "account", tuple(ends))
 
     def _wait_for(self, step: WaitForStep, path: str, following: str | None) -> WaitForStepPlan:
@@ -180,11 +182,14 @@ class _Compiler:
         return ParallelStepPlan(path, tuple(starts))
 
     def _repeat(self, step: RepeatStep, path: str, following: str | None) -> RepeatStepPlan:
-        again, asked = f"{path}.again", step.repeat
+        again, asked, before = f"{path}.again", step.repeat, set(self.plans)
         self.sequence(asked.steps, f"{path}.", again)
         self.plans[again] = AgainStepPlan(again, path)
         until = compile_condition(asked.until, self._names) if asked.until is not None else None
-        return RepeatStepPlan(path, following, first_path(asked.steps, f"{path}."), asked.times, until)
+        inside = frozenset(self.plans.keys() - before)
+        return RepeatStepPlan(
+            path, following, first_path(asked.steps, f"{path}."), asked.times, until, inside
+        )
 
 
 def _heard(one: Heard, target: str | None = None, slot_id: int | None = None) -> HeardPlan:

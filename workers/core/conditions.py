@@ -12,6 +12,7 @@ from schemas.workspace import (
     ConsentCondition,
     ConvertedCondition,
     EnrolledCondition,
+    ExperimentCondition,
     FieldRef,
     FirstCondition,
     LastCondition,
@@ -109,6 +110,8 @@ def compile_condition(condition: Condition, names: Names) -> CompiledCondition: 
             return relations.converted(condition, names)
         case SegmentCondition():
             return relations.in_segment(condition)
+        case ExperimentCondition():
+            return relations.variant_is(condition)
         case ConsentCondition():
             return relations.consents(condition)
         case RelatedCondition():

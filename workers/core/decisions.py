@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from schemas import wire
 from workers.core.commands import RecordDecision
+from workers.core.experiments import unit_of
 from workers.core.ids import stable_id
 
 if TYPE_CHECKING:
@@ -53,6 +54,37 @@ def entry_decision(
     return RecordDecision(decision)
 
 
+def assignment_decisions(
+    journey: JourneyPlan, subject: str, enrollment: Enrollment, now_ms: int
+) -> tuple[RecordDecision, ...]:
+    """One for each experiment of the journey: ``outcome`` is the variant, the same at every entry."""
+    units = {
+        name: (one.name, unit_of(one.unit, subject, enrollment.account))
+        for one in journey.experiments
+        for name in one.weights
+    }
+    return tuple(
+        RecordDecision(
+            wire.Decision(
+                id=stable_id("decision", "assignment", name, subject, enrollment.id),
+                kind="assignment",
+                subject_type=journey.subject,
+                subject=subject,
+                account=enrollment.account,
+                journey=journey.name,
+                version=journey.version,
+                enrollment=enrollment.id,
+                outcome=variant,
+                values={"experiment": units[name][0], "assigned": name, "unit": units[name][1]},
+                variant=variant,
+                holdout=enrollment.holdout,
+                at_ms=now_ms,
+            )
+        )
+        for name, variant in enrollment.variants.items()
+    )
+
+
 def gone_decision(subject_type: SubjectType, record: wire.Eligible, now_ms: int) -> RecordDecision:
     """About a candidate of a journey that the workspace has no more."""
     return RecordDecision(_refused(subject_type, record, "journey_gone", now_ms))
@@ -77,12 +109,36 @@ def _refused(subject_type: SubjectType, record: wire.Eligible, reason: str, now_
     )
 
 
+def refused_decision(
+    request: wire.EnrollRequest, trigger: wire.Trigger, journey: JourneyPlan | None, now_ms: int
+) -> RecordDecision:
+    """About a request to enter a journey that is not there, or that nobody enters on request."""
+    about = (request.subject_type, request.subject, request.journey, trigger.message_id, "declined")
+    decision = wire.Decision(
+        id=stable_id("decision", "entry", *about),
+        kind="entry",
+        subject_type=request.subject_type,
+        subject=request.subject,
+        journey=request.journey,
+        version=journey.version if journey is not None else "unknown",
+        outcome="declined",
+        reason="journey_gone" if journey is None else "not_on_request",
+        values={"request": request.id},
+        at_ms=now_ms,
+    )
+    return RecordDecision(decision)
+
+
 def send_decision(
     request: SendRequest, outcome: str, reason: str | None, values: Mapping[str, Any], now_ms: int
 ) -> RecordDecision:
-    """About a candidate send: ``outcome`` is send, would_send (holdout), request, would_request or skip."""
+    """About a candidate send.
+
+    ``outcome`` is send, would_send (holdout), request, would_request, skip, drop or exit; or defer,
+    which one of those follows.
+    """
     decision = wire.Decision(
-        id=stable_id("decision", "send", request.id),
+        id=stable_id("decision", "defer" if outcome == "defer" else "send", request.id),
         kind="send",
         subject_type=request.subject_type,
         subject=request.subject,
@@ -117,6 +173,24 @@ def split_decision(
         at_ms=now_ms,
     )
     each = stable_id("decision", "split", enrollment.id, enrollment.step, str(enrollment.visit))
+    return RecordDecision(replace(decision, id=each))
+
+
+def would_enroll_decision(
+    subject_type: SubjectType, subject: str, enrollment: Enrollment, target: str, now_ms: int
+) -> RecordDecision:
+    """About a shadow whose journey would have asked for the subject to enter ``target``."""
+    decision = _about(
+        "entry",
+        subject_type,
+        subject,
+        enrollment,
+        outcome="would_enroll",
+        reason="shadow",
+        values={"journey": target},
+        at_ms=now_ms,
+    )
+    each = stable_id("decision", "enroll", enrollment.id, enrollment.step, str(enrollment.visit), target)
     return RecordDecision(replace(decision, id=each))
 
 

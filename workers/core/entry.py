@@ -16,25 +16,34 @@ from workers.core.account_exits import LEFT_ACCOUNT
 from workers.core.commands import RecordDecision, Transition
 from workers.core.comparisons import compile_path, is_same
 from workers.core.conditions import evaluate, evaluate_none
-from workers.core.decisions import entry_decision, gone_decision
+from workers.core.decisions import assignment_decisions, entry_decision, gone_decision
+from workers.core.experiments import assignments, is_in_holdout
 from workers.core.facts import Moment
 from workers.core.ids import bucket, stable_id
+from workers.core.lineage import is_shadow
 from workers.core.outcome import Outcome
+from workers.core.plan import key_text
 from workers.core.progress import (
     ACTIVE_MAX,
     ELIGIBLE_MAX_AGE_MS,
     ENTERED_MAX,
+    KEYED_ACTIVE_MAX,
     Enrollment,
     TriggerFacts,
+    key_hash,
     pruned,
     with_enrollment,
+    with_key,
 )
 from workers.core.steps import run_steps
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from workers.core.facts import Facts
     from workers.core.plan import JourneyPlan, SubjectPlan
     from workers.core.progress import Progress
+    from workers.core.triggers import EventTrigger
 
 _TRAIT: Final = "trait "
 """Evidence of a trait has its name behind this, as conditions note it."""
@@ -54,27 +63,43 @@ class Eligible:
 class Declined:
     """The subject may not enter.
 
-    ``reason`` is already_enrolled, again, too_many_enrollments, too_many_journeys, exited, stale,
-    left_account, or one of
-    require, missing, exclude followed by ``: `` and the condition. ``values`` are those looked at.
+    ``reason`` is paused, draining, stopped, already_enrolled, exclusive, again, too_many_enrollments,
+    too_many_journeys, too_many_keys, no_key, exited, stale, left_account, not_on_request, or one of require,
+    missing, exclude followed by ``: `` and the condition. ``values`` are those looked at.
     """
 
     reason: str
     values: dict[str, Any]
+
+    @property
+    def is_unmet(self) -> bool:
+        """Whether it is because of a condition."""
+        return self.reason.startswith(("require: ", "missing: ", "exclude: "))
 
 
 EntryVerdict: TypeAlias = Eligible | Declined
 
 
 def decide_entry(journey: JourneyPlan, facts: Facts, progress: Progress, now_ms: int) -> EntryVerdict | None:
-    """Whether an event named by the journey's entry makes the subject eligible, cheap checks first.
+    """Whether a trigger of the journey's entry makes the subject eligible, cheap checks first.
 
-    ``facts.event_properties`` are the event's, and its windows hold the event already. None: the event's
-    properties do not match, so that there is nothing to decide, nor to record.
+    ``facts.event_properties`` are the trigger's. Where it is an event, ``facts.event`` names it, and its
+    windows hold it already; None as a result: it does not match, so that there is nothing to decide, nor to
+    record.
     """
-    if journey.entry_where is not None and not journey.entry_where(facts.event_properties):
-        return None
-    return _decide(journey, Moment(facts, progress, now_ms))
+    moment, reached = Moment(facts, progress, now_ms), dict[str, Any]()
+    if facts.event is not None:
+        triggers = journey.entry_events.get(facts.event[0], ())
+        if not any(_comes(one, moment, reached) for one in triggers):
+            return None
+    verdict = _decide(journey, facts.event_properties, moment)
+    return Eligible(reached | verdict.evidence) if reached and isinstance(verdict, Eligible) else verdict
+
+
+def _comes(trigger: EventTrigger, moment: Moment, values: dict[str, Any]) -> bool:
+    if trigger.where is not None and not trigger.where(moment.facts.event_properties):
+        return False
+    return trigger.reaches is None or trigger.reaches.test(moment, values) is Outcome.TRUE
 
 
 def eligible_record(
@@ -127,10 +152,13 @@ def enroll(
 ) -> Transition:
     """Begin an enrollment, if all that made the subject eligible still holds, and run it to its first wait.
 
-    The version that the plan has now is the one that runs. Who is of the holdout is decided only here,
-    after all other rules, by the subject and the journey's name alone.
+    The version that the plan has now is the one that runs, or the pinned one that the subject was found
+    eligible under. Who is of a holdout, and of which variant of an experiment, is decided only here, after
+    all other rules, by hashes alone.
     """
-    journey = plan.journeys.get(record.journey)
+    journey = plan.version(record.journey, record.version)
+    if journey is not None and not journey.takes_entries:
+        journey = plan.journeys.get(record.journey)
     if journey is None:
         return Transition(progress, (gone_decision(plan.subject, record, now_ms),))
     facts = facts.of_account(record.account)
@@ -144,7 +172,7 @@ def enroll(
             journey, record.subject, record.account, record.trigger.message_id, verdict, now_ms=now_ms
         )
         return Transition(progress, (decision,))
-    enrollment = _new(journey, record, enrollment_id, now_ms)
+    enrollment = _new(plan, journey, record, enrollment_id, now_ms)
     decision = entry_decision(
         journey,
         record.subject,
@@ -157,8 +185,11 @@ def enroll(
         enrollment=enrollment,
     )
     now = replace(with_enrollment(now, enrollment), entered={**now.entered, journey.name: now_ms})
+    if journey.key is not None:
+        now = replace(now, keys=with_key(now.keys, journey.name, enrollment.key, now_ms))
+    assigned = assignment_decisions(journey, record.subject, enrollment, now_ms)
     ran = run_steps(journey, enrollment, facts, now, now_ms)
-    return Transition(ran.progress, (decision, *ran.commands))
+    return Transition(ran.progress, (decision, *assigned, *ran.commands))
 
 
 def is_held_out(journey: JourneyPlan, subject: str) -> bool:
@@ -166,19 +197,27 @@ def is_held_out(journey: JourneyPlan, subject: str) -> bool:
     return bucket(f"holdout:{journey.name}", subject) < journey.holdout_bp
 
 
-def _new(journey: JourneyPlan, record: wire.Eligible, enrollment_id: str, now_ms: int) -> Enrollment:
+def _new(
+    plan: SubjectPlan, journey: JourneyPlan, record: wire.Eligible, enrollment_id: str, now_ms: int
+) -> Enrollment:
     trigger = record.trigger
+    account = record.subject if journey.subject == "account" else record.account
+    held_out = is_in_holdout(plan.holdout, record.subject, account) or is_held_out(journey, record.subject)
     return Enrollment(
         id=enrollment_id,
         journey=journey.name,
         version=journey.version,
         entered_at_ms=now_ms,
-        trigger=TriggerFacts(trigger.event, trigger.message_id, trigger.at_ms, trigger.properties),
+        trigger=TriggerFacts(
+            trigger.event, trigger.message_id, trigger.at_ms, trigger.properties, trigger.kind
+        ),
         step=journey.first,
-        holdout=is_held_out(journey, record.subject),
-        account=record.subject if journey.subject == "account" else record.account,
+        holdout=held_out,
+        account=account,
         goal_until_ms=now_ms + journey.goal.within_ms if journey.goal is not None else None,
         hops=record.hops or 0,
+        key=_key(journey, trigger.properties) or "",
+        variants=assignments(journey.experiments, record.subject, account),
     )
 
 
@@ -188,11 +227,16 @@ def _recheck(journey: JourneyPlan, record: wire.Eligible, enrollment_id: str, mo
         return Declined("stale", {"trigger_at_ms": record.trigger.at_ms})
     if moment.progress.enrollment(enrollment_id) is not None:
         return Declined("already_enrolled", {"enrollment": enrollment_id})
-    # One of the trigger's own instant counts (see ``observe``), unless it may be the trigger itself.
-    looked_ms = since_ms if journey.entry_event in journey.exit_events else since_ms + 1
+    # One of the trigger's own instant counts (see ``observe``), unless it may be what made the trigger.
+    may_be_it = record.trigger.kind is not None or record.trigger.event in journey.exit_events
+    looked_ms = since_ms if may_be_it else since_ms + 1
     if looked_ms > 0 and any(moment.facts.count(slot_id, looked_ms) for slot_id in journey.exit_slots):
         return Declined("exited", {"events since": record.trigger.at_ms})
-    return _changed_since(journey, record, moment) or _decide(journey, moment)
+    left_ms = moment.progress.left.get(journey.name, {}) if journey.key is not None else {}
+    key = _key(journey, record.trigger.properties)
+    if key is not None and left_ms.get(key_hash(key), record.trigger.at_ms - 1) >= record.trigger.at_ms:
+        return Declined("exited", {"events since": record.trigger.at_ms})
+    return _changed_since(journey, record, moment) or _decide(journey, record.trigger.properties, moment)
 
 
 def _changed_since(journey: JourneyPlan, record: wire.Eligible, moment: Moment) -> Declined | None:
@@ -211,9 +255,12 @@ def _changed_since(journey: JourneyPlan, record: wire.Eligible, moment: Moment) 
     return None
 
 
-def _decide(journey: JourneyPlan, moment: Moment) -> EntryVerdict:
-    """All rules but the event's own, the cheapest first."""
-    held_back = _held_back(journey, moment.progress, moment.now_ms)
+def _decide(journey: JourneyPlan, properties: Mapping[str, Any], moment: Moment) -> EntryVerdict:
+    """All rules but the trigger's own, the cheapest first; ``properties`` are the trigger's."""
+    key = _key(journey, properties)
+    if key is None:
+        return Declined("no_key", {})
+    held_back = _held_back(journey, key, moment.progress, moment.now_ms)
     if held_back is not None:
         return held_back
     required = evaluate(journey.require, moment)
@@ -233,17 +280,38 @@ def _decide(journey: JourneyPlan, moment: Moment) -> EntryVerdict:
     return Eligible(before | values)
 
 
-def _held_back(journey: JourneyPlan, progress: Progress, now_ms: int) -> Declined | None:
+def _key(journey: JourneyPlan, properties: Mapping[str, Any]) -> str | None:
+    """What there is one enrollment of, ``""`` where the journey has no key; None where it is missing."""
+    return "" if journey.key is None else key_text(journey.key(properties))
+
+
+def _held_back(  # noqa: PLR0911  one rule after the other
+    journey: JourneyPlan, key: str, progress: Progress, now_ms: int
+) -> Declined | None:
     """What the subject's own history says against an entry."""
-    active = sum(1 for held in progress.enrollments if held.is_active)
-    if active and (inside := progress.active_in(journey.name)) is not None:
+    if (refused := journey.running.refuses) is not None:
+        return Declined(refused, {})
+    # A shadow takes no room from the journeys that people see.
+    beside = [
+        held for held in progress.enrollments if held.is_active and journey.shadow is is_shadow(held.journey)
+    ]
+    active = len(beside)
+    if active and (inside := progress.active_in(journey.name, key)) is not None:
         return Declined("already_enrolled", {"enrollment": inside.id})
+    rivals = sorted(held.journey for held in beside) if journey.rivals else ()
+    if (rival := next((name for name in rivals if name in journey.rivals), None)) is not None:
+        return Declined("exclusive", {"enrolled": rival})
     entered_at_ms = progress.entered.get(journey.name)
+    if journey.key is not None and entered_at_ms is not None:
+        entered_at_ms = progress.keys.get(journey.name, {}).get(key_hash(key))
+        many = len(progress.all_active_in(journey.name))
+        if many >= KEYED_ACTIVE_MAX:
+            return Declined("too_many_keys", {"enrollments": many})
     if entered_at_ms is not None:
         after_ms = journey.again_after_ms
         if after_ms is None or now_ms - entered_at_ms < after_ms:
             return Declined("again", {"entered_at_ms": entered_at_ms})
-    elif len(progress.entered) >= ENTERED_MAX:
+    elif journey.name not in progress.entered and len(progress.entered) >= ENTERED_MAX:
         return Declined("too_many_journeys", {"journeys": len(progress.entered)})
     if active >= ACTIVE_MAX:
         return Declined("too_many_enrollments", {"enrollments": active})

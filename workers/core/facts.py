@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from workers.core import windows
 from workers.core.consent import TRAIT, consents, known
+from workers.core.devices import address_of
+from workers.core.engaged import NOTHING, EngagementRow
 from workers.core.progress import last_received_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from workers.core.consent import Consents
+    from workers.core.devices import Devices
     from workers.core.object_facts import ObjectFacts
     from workers.core.objects import Held
     from workers.core.progress import Progress
@@ -83,6 +86,12 @@ class Facts(Protocol):
     def shown(self) -> dict[str, list[dict[str, Any]]]:
         """The related objects that templates see, by relationship."""
 
+    def engagement(self) -> EngagementRow:
+        """What the person does with messages, and which channels are closed to them."""
+
+    def push_address(self) -> str | None:
+        """Where push notifications to the person go (:func:`workers.core.devices.address_of`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class SubjectFacts:
@@ -109,6 +118,11 @@ class SubjectFacts:
     conversions_ms: Mapping[str, int] = field(default_factory=dict)
     objects: ObjectFacts | None = None
     accounts: Mapping[str, Mapping[str, Any]] | None = None
+    engaged: Callable[[], EngagementRow] | None = None
+    """Reads the row of engagement; it is read where a message is decided, and nowhere else."""
+
+    devices: Callable[[], Devices | None] | None = None
+    """Reads the row of devices, likewise."""
 
     def of_account(self, account: str | None) -> SubjectFacts:
         """See :meth:`Facts.of_account`."""
@@ -155,6 +169,14 @@ class SubjectFacts:
         """See :meth:`Facts.converted_at_ms`."""
         return max((at_ms for name, at_ms in self.conversions_ms.items() if name in journeys), default=None)
 
+    def engagement(self) -> EngagementRow:
+        """See :meth:`Facts.engagement`."""
+        return self.engaged() if self.engaged is not None else NOTHING
+
+    def push_address(self) -> str | None:
+        """See :meth:`Facts.push_address`."""
+        return address_of(self.devices()) if self.devices is not None else None
+
     def related(self, object_type: str, relationship: str | None) -> Iterable[Held]:
         """See :meth:`Facts.related`."""
         return () if self.objects is None else self.objects.related(object_type, relationship)
@@ -174,7 +196,7 @@ class Moment:
 
     ``rechecking``: an enrolment looks again at what made the subject eligible. A count that the trigger made
     reach its number has been reached for good. ``properties`` are those of the trigger, where the event that
-    is looked at is another one, or none; None: the event is the trigger.
+    is looked at is another one, or none; None: the event is the trigger. ``variants`` are the enrollment's.
     """
 
     facts: Facts
@@ -182,6 +204,7 @@ class Moment:
     now_ms: int
     rechecking: bool = False
     properties: Mapping[str, Any] | None = None
+    variants: Mapping[str, str] | None = None
 
     @property
     def event_properties(self) -> Mapping[str, Any]:

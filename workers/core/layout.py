@@ -6,7 +6,14 @@ import json
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from schemas.workspace import ExitEvent, Journey, PerformedCondition, SustainedCondition, WaitForStep
+from schemas.workspace import (
+    ExitEvent,
+    Journey,
+    OnReaching,
+    PerformedCondition,
+    SustainedCondition,
+    WaitForStep,
+)
 from workers.core.comparisons import compile_path, compile_where
 from workers.core.conditions import compile_condition
 from workers.core.ids import stable_id
@@ -14,9 +21,10 @@ from workers.core.needs import Need, PlainNeed, needs, where_text
 from workers.core.plan import Slot
 from workers.core.progress import ELIGIBLE_MAX_AGE_MS
 from workers.core.slots import MeasureSlot, TruthSlot
+from workers.core.triggers import reaching
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from schemas.workspace import Segment, Where
     from workers.core.conditions import Names
@@ -48,6 +56,8 @@ class SlotLayout:
                     self._truths.setdefault(self.truth_id(condition), condition)
         self.plain = tuple(self._plain.values())
         self.measures = tuple(self._measures.values())
+        self.parts: Mapping[int, tuple[str, ...]] = self._ids
+        """What each of these slots is made of, by its id; its length stands last."""
 
     def slot_id(self, event: str, where: Where | None) -> int:
         """See :class:`workers.core.compiled.Names`."""
@@ -113,6 +123,9 @@ def _needs(one: Journey | Segment) -> Iterator[PlainNeed | Need]:
     """What conditions read, and what a journey's exits and waits need until an enrolment looked for them."""
     for condition in one.top_conditions():
         yield from needs(condition)
+    for trigger in one.entry.event_triggers() if isinstance(one, Journey) else ():
+        if isinstance(trigger, OnReaching):
+            yield from needs(reaching(trigger))
     for leaving in one.exit if isinstance(one, Journey) else ():
         if isinstance(leaving.when, ExitEvent):
             yield PlainNeed(leaving.when.event, leaving.when.where, ELIGIBLE_MAX_AGE_MS + 1)

@@ -14,8 +14,8 @@ from schemas.workspace import (
     EnrolledCondition,
     ExitChange,
     ExitEvent,
+    ExperimentCondition,
     NotCondition,
-    OnEvent,
     Operators,
     PerformedCondition,
     PropertyCondition,
@@ -28,6 +28,7 @@ from schemas.workspace import (
 from schemas.workspace.comparisons import NEGATIVE
 from schemas.workspace.conditions import children
 from schemas.workspace.steps import conditions_of, walk
+from workers.core.lint_entry import assigned_findings, entry_findings
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
     Definition: TypeAlias = Journey | Segment
 
 Severity: TypeAlias = Literal["error", "warning"]
-Kind: TypeAlias = Literal["journeys", "segments", "objects"]
-"""The folder of the file."""
+Kind: TypeAlias = Literal["journeys", "segments", "objects", "settings"]
+"""The folder of the file, or ``workspace.yaml``."""
 Location: TypeAlias = tuple[str | int, ...]
 
 _SHOWN_NAMES: Final = 8
@@ -63,6 +64,12 @@ def lint(workspace: Workspace) -> list[Finding]:
     for journey in workspace.journeys:
         found += _crossings(journey)
         found += _leaving(journey)
+        found += [Finding("journeys", journey.journey, *rest) for rest in entry_findings(journey, workspace)]
+        located = located_conditions(journey)
+        found += [
+            Finding("journeys", journey.journey, *rest)
+            for rest in assigned_findings(located, journey, workspace)
+        ]
     segments = {segment.segment: segment for segment in workspace.segments}
     scores = {score.score: score for score in workspace.scores}
     asking: tuple[Definition, ...] = (*workspace.journeys, *workspace.segments)
@@ -138,6 +145,9 @@ def _reached_in(segment: Segment) -> Iterator[Finding]:
         if isinstance(condition, ScoreCondition) and not _fades_plainly(condition):
             detail = "a score fades: in a segment compare it with numbers, by gt, gte, lt or lte"
             yield finding(segment, "error", location, detail)
+        if isinstance(condition, ExperimentCondition):
+            detail = "a variant is assigned when a subject enters a journey: ask for it in a branch there"
+            yield finding(segment, "error", (*location, "experiment"), detail)
         if isinstance(condition, PropertyCondition):
             detail = "a segment is not about one event: say performed, with where"
             yield finding(segment, "error", location, detail)
@@ -199,15 +209,15 @@ def _consent_topics(one: Definition, topics: Mapping[str, str]) -> Iterator[Find
 
 def _crossings(journey: Journey) -> Iterator[Finding]:
     """An event can reach a number only where the journey is entered on that very event."""
+    entry = journey.entry
+    only = entry.events() if len(entry.event_triggers()) == len(entry.triggers()) else ()
     allowed: set[Location] = set()
-    on = journey.entry.on
-    entered = on.event if isinstance(on, OnEvent) else None
     tops: list[tuple[Location, Condition]] = [
         (("entry", "require", index), one) for index, one in enumerate(journey.entry.require)
     ]
     while tops:
         location, condition = tops.pop()
-        if isinstance(condition, PerformedCondition) and condition.performed == entered:
+        if isinstance(condition, PerformedCondition) and only == (condition.performed,):
             allowed.add(location)
         elif isinstance(condition, AllCondition):
             tops += [((*location, "all", index), one) for index, one in enumerate(condition.all_)]
@@ -216,8 +226,8 @@ def _crossings(journey: Journey) -> Iterator[Finding]:
         if reaches and location not in allowed:
             detail = (
                 f"reaches is true for the one event that makes the count that number: it belongs into "
-                f"entry.require (or `all` there) of a journey entered on that event, not on "
-                f"{repr(entered) if entered is not None else 'a change of an object'}"
+                f"entry.require (or `all` there) of a journey entered on that event alone, not on "
+                f"{', '.join(map(repr, entry.events())) or 'something else'}"
             )
             yield Finding("journeys", journey.journey, "error", (*location, "reaches"), detail)
 

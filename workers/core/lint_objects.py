@@ -32,9 +32,9 @@ def lint_objects(workspace: Workspace) -> Iterator[Finding]:
     for asked in asking:
         yield from _conditions(asked, types)
     for journey in workspace.journeys:
-        if isinstance(journey.entry.on, OnObject):
-            for where, detail in _entry(journey.entry.on, journey.subject, types):
-                yield finding(journey, "error", ("entry", "on", *where), detail)
+        for place, on in journey.entry.located_triggers():
+            for where, detail in _entry(on, journey.subject, types) if isinstance(on, OnObject) else ():
+                yield finding(journey, "error", ("entry", *place, *where), detail)
         yield from _shown(journey, workspace.templates, types)
 
 

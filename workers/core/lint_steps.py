@@ -13,9 +13,9 @@ from schemas.workspace import (
     UpdateStep,
     WaitForStep,
 )
-from schemas.workspace.sends import SENDERS
 from schemas.workspace.steps import blocks, walk
 from workers.core.lint import finding, listed
+from workers.core.text_messages import foreign, without_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -43,15 +43,11 @@ def lint_steps(workspace: Workspace) -> Iterator[Finding]:
 def _message(
     journey: Journey, step: Step, location: Location, templates: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[Finding]:
-    """Somebody delivers each message, and its template is there, for the step's channel."""
+    """Each message's template is there, for the step's channel."""
     if not isinstance(step, SendStep):
         return
     channel = step.send.channel
     place = (*location, "send", channel)
-    if channel not in SENDERS:
-        detail = f"no sender delivers {channel} here: there are senders for {', '.join(SENDERS)}"
-        yield finding(journey, "error", place, detail)
-        return
     named = [(place, step.send.template)]
     for name, variant in (step.variants or {}).items():
         if variant.template is not None:
@@ -64,6 +60,16 @@ def _message(
         elif template.get("channel") != channel:
             detail = f"the template {name!r} is for {template.get('channel')}, not for {channel}"
             yield finding(journey, "error", where, detail)
+        elif channel == "sms" and (dear := foreign(without_code(_text(template)))):
+            detail = (
+                f"the text message {name!r} has {dear}, which the GSM alphabet has not: "
+                "a segment holds 70 characters then, not 160"
+            )
+            yield finding(journey, "warning", where, detail)
+
+
+def _text(template: Mapping[str, Any]) -> str:
+    return str(template.get("fields", {}).get("text", ""))
 
 
 def _experiment(

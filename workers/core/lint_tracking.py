@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from schemas.fields import Channel, EngagementType
-from schemas.workspace import Journey, OnEvent, OnObject
+from schemas.workspace import Journey, OnObject
 from schemas.workspace.base import Model
 from workers.core.lint import Finding, finding
 
@@ -86,10 +86,10 @@ def _of_model(
         if field in said:
             for place, detail in _event(said[field], field, fields, plan):
                 yield (*location, *place), detail
-    on = one.entry.on if isinstance(one, Journey) else None
-    if "property" in said and "where" not in location and isinstance(on, OnEvent):
-        for detail in _property(said["property"], on.event, plan):
-            yield (*location, "property"), detail
+    if "property" in said and "where" not in location and isinstance(one, Journey):
+        path = said["property"]
+        found = (detail for event in one.entry.events() for detail in _property(path, event, plan))
+        yield from (((*location, "property"), detail) for detail in found)
     for field in (*_TRAIT_FIELDS, "account"):
         if field in said and not isinstance(model, OnObject):
             of_account = field == "account" or "account" in location or one.subject == "account"

@@ -30,10 +30,10 @@ def next_local_ms(
         here = from_ms(from_at_ms, zone)
         if at is None and (weekdays is None or here.weekday() in weekdays):
             return from_at_ms
-        for ahead in range(-1, _SEARCHED_DAYS):
-            day = here.date() + ahead * _DAY
-            found = _instant_ms(day, at, zone)
-            if found >= from_at_ms and _is_on(day, found, weekdays, zone):
+        for ahead in range(_SEARCHED_DAYS):
+            found = _instant_ms(here.date() + ahead * _DAY, at, zone)
+            # Of the instant, not of the day that was looked for: a zone may have skipped that one.
+            if found >= from_at_ms and (weekdays is None or from_ms(found, zone).weekday() in weekdays):
                 return found
     except OverflowError:
         return None
@@ -42,9 +42,3 @@ def next_local_ms(
 
 def _instant_ms(day: date, at: time | None, zone: ZoneInfo) -> int:
     return day_start_ms(day, zone) if at is None else to_ms(datetime.combine(day, at, zone))
-
-
-def _is_on(day: date, at_ms: int, weekdays: Collection[int] | None, zone: ZoneInfo) -> bool:
-    """Whether the instant lies on that very day there (zones have skipped days), and on one asked for."""
-    local = from_ms(at_ms, zone).date()
-    return local == day and (weekdays is None or local.weekday() in weekdays)

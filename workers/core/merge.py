@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from workers.core import slots, windows
 from workers.core.activity import ACCOUNTS_MAX, DUPLICATE_HORIZON_MS, SEEN_MAX, Activity
-from workers.core.progress import ACTIVE_MAX, Enrollment, Progress
+from workers.core.progress import ACTIVE_MAX, KEYS_MAX, Enrollment, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,11 +91,6 @@ def merge_traits(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str
     return merged
 
 
-def merge_counts(mine: Mapping[str, int], theirs: Mapping[str, int]) -> dict[str, int]:
-    """How often by kind: the sums."""
-    return {kind: mine.get(kind, 0) + theirs.get(kind, 0) for kind in {**mine, **theirs}}
-
-
 def merge_latest(mine: Mapping[str, int], theirs: Mapping[str, int]) -> dict[str, int]:
     """When last, by kind: the later of both."""
     return {kind: max(mine.get(kind, _NEVER_MS), theirs.get(kind, _NEVER_MS)) for kind in {**mine, **theirs}}
@@ -105,22 +100,29 @@ def merge_progress(mine: Progress, theirs: Progress, now_ms: int) -> Progress:
     """One row of how far the person is: what either entered and received, the person has.
 
     All enrollments are kept under their ids, so that the ids of their messages stay what they were. Of those
-    active in the same journey the one that was entered first goes on; the others end at once, without a
-    word, as ``merged``. So do those beyond the most that a person may be in, the latest first.
+    active in the same journey, of the same key, the one that was entered first goes on; the others end at
+    once, without a word, as ``merged``. So do those beyond the most that a person may be in, latest first.
     """
     known = {held.id: held for held in (*theirs.enrollments, *mine.enrollments)}
     enrollments = sorted(known.values(), key=lambda held: (held.entered_at_ms, held.id))
-    going: set[str] = set()
+    going: set[tuple[str, str]] = set()
     kept: list[Enrollment] = []
     for held in enrollments:
         if not held.is_active:
             kept.append(held)
-        elif held.journey in going or len(going) >= ACTIVE_MAX:
+        elif (held.journey, held.key) in going or len(going) >= ACTIVE_MAX:
             kept.append(_ended(held, now_ms))
         else:
-            going.add(held.journey)
+            going.add((held.journey, held.key))
             kept.append(held)
     messages = {sent.id: sent for sent in (*theirs.messages, *mine.messages)}
+    withheld = {sent.id: sent for sent in (*theirs.withheld, *mine.withheld)}
+    ended = {held.id for held in kept if not held.is_active}
+    waiting = {
+        held.id: held
+        for held in (*theirs.waiting, *mine.waiting)
+        if held.requested or held.enrollment not in ended
+    }
     return Progress(
         subject=mine.subject,
         enrollments=tuple(kept),
@@ -128,7 +130,22 @@ def merge_progress(mine: Progress, theirs: Progress, now_ms: int) -> Progress:
         messages=tuple(sorted(messages.values(), key=lambda sent: (sent.at_ms, sent.id))),
         once=tuple(dict.fromkeys((*theirs.once, *mine.once))),
         converted=merge_latest(theirs.converted, mine.converted),
+        keys=_merge_keys(theirs.keys, mine.keys),
+        left=_merge_keys(theirs.left, mine.left),
+        withheld=tuple(sorted(withheld.values(), key=lambda sent: (sent.at_ms, sent.id))),
+        waiting=tuple(sorted(waiting.values(), key=lambda held: held.id)),
     )
+
+
+def _merge_keys(
+    theirs: Mapping[str, Mapping[str, int]], mine: Mapping[str, Mapping[str, int]]
+) -> dict[str, dict[str, int]]:
+    """By journey the latest keys of both."""
+    merged = {}
+    for journey in {**theirs, **mine}:
+        latest = merge_latest(theirs.get(journey, {}), mine.get(journey, {}))
+        merged[journey] = dict(sorted(latest.items(), key=lambda one: (one[1], one[0]))[-KEYS_MAX:])
+    return merged
 
 
 def _ended(enrollment: Enrollment, now_ms: int) -> Enrollment:

@@ -8,16 +8,17 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from schemas.workspace import ObjectCondition, OnObject, RelatedCondition
+from schemas.workspace import Journey, ObjectCondition, RelatedCondition
 from workers.core.comparisons import compile_path, compile_where, is_number, is_same
 from workers.core.ids import VERSION_CHARS, stable_id
+from workers.core.lineage import plan_name
 from workers.core.objects import FillPlan, RelationshipPlan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from schemas.fields import SubjectType
-    from schemas.workspace import Condition, Fill, Journey, ObjectType, Relationship, Segment, Workspace
+    from schemas.workspace import Condition, Fill, ObjectType, OnObject, Relationship, Segment, Workspace
     from schemas.workspace.objects import AttributeType
     from workers.core.comparisons import Predicate
 
@@ -96,8 +97,11 @@ NO_OBJECTS = ObjectsPlan()
 NO_TYPES = TypesPlan()
 
 
-def compile_objects(workspace: Workspace, subject: SubjectType) -> ObjectsPlan:
-    """What the subjects of one kind have to do with objects."""
+def compile_objects(workspace: Workspace, subject: SubjectType, older: Sequence[Journey] = ()) -> ObjectsPlan:
+    """What the subjects of one kind have to do with objects.
+
+    ``older`` are versions that people are inside of: their conditions ask too, and nobody enters them.
+    """
     types = {one.object: one for one in workspace.objects}
     if not types:
         return NO_OBJECTS
@@ -110,7 +114,8 @@ def compile_objects(workspace: Workspace, subject: SubjectType) -> ObjectsPlan:
         for name, relationship in one.relationships.items()
         if relationship.of == subject
     }
-    wanted = {*_asked((*journeys, *groups), models), *((k, n) for k, n in models if n in shown)}
+    asked = _asked((*journeys, *(one for one in older if one.subject == subject), *groups), models)
+    wanted = {*asked, *((k, n) for k, n in models if n in shown)}
     plans = {
         (kind, name): RelationshipPlan(kind, name, one.counted, one.keep, one.single)
         for (kind, name), one in models.items()
@@ -121,10 +126,12 @@ def compile_objects(workspace: Workspace, subject: SubjectType) -> ObjectsPlan:
         for one in models[place].filled_by:
             fills[one.event].append(fill_plan(one, plan))
     changes: dict[str, list[ChangePlan]] = defaultdict(list)
-    for journey in sorted(journeys, key=lambda one: (-one.priority, one.journey)):
-        on = journey.entry.on
-        if isinstance(on, OnObject) and (on.object_, on.relationship) in plans:
-            changes[on.object_].append(_change(journey.journey, on, plans[on.object_, on.relationship]))
+    for journey in sorted(journeys, key=lambda one: (-one.fixed_priority, one.journey)):
+        for on in journey.entry.object_triggers():
+            if (on.object_, on.relationship) in plans:
+                changes[on.object_].append(
+                    _change(plan_name(journey), on, plans[on.object_, on.relationship])
+                )
     asking = {one.segment: tuple(_attributes(one.conditions(), types)) for one in groups}
     by_name: dict[str, list[RelationshipPlan]] = defaultdict(list)
     for plan in plans.values():
@@ -142,14 +149,14 @@ def compile_objects(workspace: Workspace, subject: SubjectType) -> ObjectsPlan:
     )
 
 
-def compile_types(workspace: Workspace) -> TypesPlan:
-    """What is known of objects, and where."""
+def compile_types(workspace: Workspace, older: Sequence[Journey] = ()) -> TypesPlan:
+    """What is known of objects, and where. ``older``: see :func:`compile_objects`."""
     types = {one.object: one for one in workspace.objects}
     if not types:
         return NO_TYPES
-    asking: tuple[Journey | Segment, ...] = (*workspace.journeys, *workspace.segments)
+    asking: tuple[Journey | Segment, ...] = (*workspace.journeys, *older, *workspace.segments)
     read = [place for one in asking for place in _attributes(one.conditions(), types)]
-    changing = {one.entry.on.object_ for one in workspace.journeys if isinstance(one.entry.on, OnObject)}
+    changing = {on.object_ for one in workspace.journeys for on in one.entry.object_triggers()}
     shown = shown_in(workspace)
     whole = changing | {kind for kind, one in types.items() if not shown.isdisjoint(one.relationships)}
     read += [(kind, name) for kind in whole & types.keys() for name in types[kind].attributes]
@@ -157,7 +164,7 @@ def compile_types(workspace: Workspace) -> TypesPlan:
     content = {
         "needed": {kind: sorted(names) for kind, names in needed.items()},
         "subjects": {
-            subject: _content(compile_objects(workspace, subject)) for subject in ("user", "account")
+            subject: _content(compile_objects(workspace, subject, older)) for subject in ("user", "account")
         },
     }
     return TypesPlan(
@@ -214,8 +221,7 @@ def _asked(
                     for kind, name in models
                     if kind == which.object_ and which.relationship in (None, name)
                 )
-        on = getattr(getattr(one, "entry", None), "on", None)
-        if isinstance(on, OnObject):
+        for on in one.entry.object_triggers() if isinstance(one, Journey) else ():
             yield on.object_, on.relationship
 
 
@@ -245,9 +251,7 @@ def reads(kind: str, path: str, types: Mapping[str, ObjectType]) -> Iterator[tup
 
 def _of_entries(journeys: Iterable[Journey], types: Mapping[str, ObjectType]) -> Iterator[tuple[str, str]]:
     for journey in journeys:
-        on = journey.entry.on
-        if isinstance(on, OnObject) and on.object_ in types:
-            yield on.object_, on.changed
+        yield from ((on.object_, on.changed) for on in journey.entry.object_triggers() if on.object_ in types)
 
 
 def _gathered(places: Iterable[tuple[str, str]]) -> dict[str, frozenset[str]]:

@@ -12,9 +12,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from workers.core.gate_plan import OPEN_GATE, GatePlan
+from workers.core.lineage import RUNNING, Move, Running
 from workers.core.object_plan import NO_OBJECTS, NO_TYPES, ObjectsPlan, TypesPlan
 from workers.core.scores import ScorePlans
 from workers.core.step_plans import BranchStepPlan, SendStepPlan, StepPlan, WaitStepPlan
+from workers.core.triggers import NO_ENTRIES, EntryPlans
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,8 +25,11 @@ if TYPE_CHECKING:
     from schemas.fields import SubjectType
     from workers.core.comparisons import Getter, Predicate
     from workers.core.compiled import CompiledCondition
+    from workers.core.experiments import ExperimentPlan, HoldoutPlan
+    from workers.core.gate_plan import Rank
     from workers.core.objects import FillPlan
     from workers.core.slots import MeasureSlot, TruthSlot
+    from workers.core.triggers import EventTrigger
 
 __all__ = [
     "NO_SCORES",
@@ -59,17 +65,25 @@ class Slot:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GoalPlan:
-    """The goal of a journey. ``revenue`` reads the amount from the event's properties."""
+    """The goal of a journey. ``revenue`` reads the amount from the event's properties, ``match`` the key."""
 
     event: str
     where: Predicate | None
     within_ms: int
     revenue: Getter | None
+    match: Getter | None = None
 
     def revenue_of(self, properties: Mapping[str, Any]) -> float | None:
         """The amount; None where the journey names none or the property is not a number."""
         value = self.revenue(properties) if self.revenue is not None else None
         return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def key_text(value: Any) -> str | None:
+    """A property as the key of an enrollment: texts and numbers are; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float) or value == "":
+        return None
+    return str(value)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,14 +94,23 @@ class ExitPlan:
     enroll: str | None
 
 
+def _unranked(traits: Any, account: Any, properties: Any) -> float:  # noqa: ARG001  a Rank
+    return 0.0
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class JourneyPlan:
     """A journey, compiled. ``version`` is a hash of all that its file says, apart from comments and order.
 
+    ``entry_events`` holds for each event that makes a candidate the triggers of which one must match.
     ``again_after_ms``: from one entry to the next that is allowed; None: never again. ``exit_events`` holds
-    for each event the predicates of which one must match (None matches all); ``exit_slots`` are the windows
-    that remember these events until the enrolment has looked. ``exit_traits`` are the subject's own,
-    ``exit_account_traits`` those of a user's account. ``holdout_bp`` is in basis points.
+    for each event the predicates of which one must match (None matches all), each with what reads the key of
+    the enrollment that it ends (None: of any key); ``exit_slots`` are the windows that remember those of any
+    key until the enrolment has looked. ``exit_traits`` are the subject's own, ``exit_account_traits`` those
+    of a user's account. ``holdout_bp`` is in basis points. ``key`` reads from a trigger's properties what
+    there is one enrollment of. ``by`` is the score that recipients are chosen by.
+    What a ``shadow`` does is recorded, and nothing else. Without ``takes_entries`` not even those enter who
+    were found eligible under this version before it was replaced.
     """
 
     name: str
@@ -95,12 +118,11 @@ class JourneyPlan:
     subject: SubjectType
     tags: tuple[str, ...]
     priority: int
-    entry_event: str
-    entry_where: Predicate | None
+    entry_events: Mapping[str, tuple[EventTrigger, ...]]
     require: tuple[CompiledCondition, ...]
     exclude: tuple[CompiledCondition, ...]
     again_after_ms: int | None
-    exit_events: Mapping[str, tuple[Predicate | None, ...]]
+    exit_events: Mapping[str, tuple[tuple[Predicate | None, Getter | None], ...]]
     exit_traits: tuple[str, ...]
     exit_slots: tuple[int, ...]
     goal: GoalPlan | None
@@ -117,10 +139,32 @@ class JourneyPlan:
     looking: frozenset[str] = frozenset()
     """The paths of the steps that wait for what is known of the subject: a condition, a date in a field."""
     exit_account_traits: tuple[str, ...] = ()
+    key: Getter | None = None
+    experiments: tuple[ExperimentPlan, ...] = ()
+    by: str | None = None
+    fallback: tuple[str, ...] = ()
+    gate: GatePlan = OPEN_GATE
+    rank: Rank = _unranked
+    """The priority of its messages (:func:`workers.core.gate_plan.compile_rank`)."""
+    rivals: frozenset[str] = frozenset()
+    """Journeys that nobody is in at the same time."""
+    running: Running = RUNNING
+    shadow: bool = False
+    takes_entries: bool = True
 
     def exits_on(self, event: str, properties: Mapping[str, Any]) -> bool:
-        """Whether the event ends an enrollment."""
-        return any(where is None or where(properties) for where in self.exit_events.get(event, ()))
+        """Whether the event ends an enrollment, of whatever key."""
+        return any(where is None or where(properties) for where, _ in self.exit_events.get(event, ()))
+
+    def exit_keys(self, event: str, properties: Mapping[str, Any]) -> frozenset[str] | None:
+        """The keys of the enrollments that the event ends; None: all."""
+        matches = [
+            match for where, match in self.exit_events.get(event, ()) if where is None or where(properties)
+        ]
+        if None in matches:
+            return None
+        keys = (key_text(match(properties)) for match in matches if match is not None)
+        return frozenset(key for key in keys if key is not None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -168,7 +212,8 @@ class SegmentsPlan:
 
     ``ordered`` has those that others use before these; ``places`` says by its name where one stands there,
     and ``used_by`` where those stand that speak of it. ``by_event`` names the segments whose conditions an
-    event's slots answer. ``version`` is a hash of them all.
+    event's slots answer. ``version`` is a hash of them all; ``lineages`` has for each one of its definition
+    and of those that it uses.
     """
 
     version: str = ""
@@ -176,6 +221,7 @@ class SegmentsPlan:
     places: Mapping[str, int] = field(default_factory=dict)
     used_by: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     by_event: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    lineages: Mapping[str, str] = field(default_factory=dict)
 
 
 NO_SEGMENTS = SegmentsPlan()
@@ -191,7 +237,12 @@ class SubjectPlan:
     ``retentions_ms`` is the retention of each plain slot by its id. ``message_memory_ms`` is the longest time
     that a condition looks back for messages. ``measures`` are the slots that are not plain, by their ids;
     ``truths`` are to be followed (``workers.core.slots.follow``) whenever traits change. ``segments``,
-    ``scores`` and ``objects`` are those of subjects of this kind.
+    ``scores`` and ``objects`` are those of subjects of this kind. ``slot_parts`` says what each slot for
+    events is made of; its length stands last. ``entering`` is what makes candidates apart from events.
+    ``holdout`` is the workspace's. ``told_scores`` are those that accounts choose members by. ``pinned``
+    are older versions, by journey and version, whose people finish them; ``moves`` by the same are for people
+    who go on in another version. ``inside`` changes with whatever those inside are to be brought in line
+    with; empty where that is nothing.
     """
 
     subject: SubjectType
@@ -208,6 +259,17 @@ class SubjectPlan:
     """The journeys whose people are looked at when anything about them changes: see ``core.watching``."""
     account_exits: Mapping[str, tuple[JourneyPlan, ...]] = field(default_factory=dict)
     objects: ObjectsPlan = NO_OBJECTS
+    slot_parts: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    entering: EntryPlans = NO_ENTRIES
+    holdout: HoldoutPlan | None = None
+    told_scores: frozenset[str] = frozenset()
+    pinned: Mapping[tuple[str, str], JourneyPlan] = field(default_factory=dict)
+    moves: Mapping[str, Mapping[str, Move]] = field(default_factory=dict)
+    inside: str = ""
+
+    def version(self, journey: str, version: str) -> JourneyPlan | None:
+        """A version of a journey if it is still in use, else the newest; None: there is no such journey."""
+        return self.pinned.get((journey, version)) or self.journeys.get(journey)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -219,3 +281,4 @@ class Plan:
     user: SubjectPlan
     account: SubjectPlan
     types: TypesPlan = NO_TYPES
+    gate: GatePlan = OPEN_GATE

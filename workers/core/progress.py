@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 import msgspec
 from msgspec.structs import replace
 
+from schemas.fields import TriggerKind  # noqa: TC001  msgspec reads it at run time
+from workers.core.ids import stable_id
+
 if TYPE_CHECKING:
     from collections.abc import Container
 
@@ -21,6 +24,14 @@ the properties of its trigger, up to 32 KB, and the row must stay far below Kafk
 
 ENDED_MAX: Final = 128
 """Ended enrollments kept for their goal. Beyond it the oldest is given up and can convert no more."""
+
+KEYED_ACTIVE_MAX: Final = 16
+"""Enrollments of a subject in one journey that has a key, at once. Entry declines beyond it
+(``too_many_keys``): half of what there is room for, so that one journey does not keep the others out."""
+
+KEYS_MAX: Final = 500
+"""Keys of one journey that are remembered for ``again``, and for exits that came before the enrolment: the
+latest. A key that came 500 keys ago does not come again by accident; a journey's take up to 15 KB."""
 
 ENTERED_MAX: Final = 1_000
 """Journeys of which the last entry is remembered. Entry declines beyond it (``too_many_journeys``): to forget
@@ -47,20 +58,24 @@ MESSAGE_MEMORY_MS: Final = 7 * 86_400_000
 
 
 class TriggerFacts(msgspec.Struct, frozen=True, array_like=True):
-    """The event that led to an enrollment. ``properties`` are kept while it is active, for its templates."""
+    """What led to an enrollment: an event, or (with a ``kind``) something else that ``event`` names.
+
+    ``properties`` are kept while it is active, for its templates.
+    """
 
     event: str
     message_id: str
     at_ms: int
     properties: dict[str, Any]
+    kind: TriggerKind | None = None
 
 
 class Position(msgspec.Struct, frozen=True, array_like=True):
     """One place where an enrollment stands; there are several while parts of it run side by side.
 
     ``step`` is the path of a step: one that it waits at since ``since_ms``, or (None) is to run. Time takes
-    it on at ``due_ms``; ``until_ms`` is when a wait for something else is over. ``rounds`` are those of the
-    loops around it, from 1, by the loop's path, the outermost first.
+    it on at ``due_ms``; ``until_ms`` is when a wait is over (None: the step is to say). ``rounds`` are those
+    of the loops around it, from 1, by the loop's path, the outermost first.
     """
 
     step: str
@@ -97,6 +112,8 @@ class Enrollment(msgspec.Struct, frozen=True, array_like=True):
     the step that waits for them, by the step's path and the event's place there. ``look_ms`` is when time
     alone may make a condition true that ends it. ``hops``: how many journeys enrolled one another, within an
     hour each, until this one.
+    ``key`` is what there is one enrollment of, ``""`` where a journey has one of the subject. ``variants``
+    are those of the journey's experiments, by what is assigned.
     """
 
     id: str
@@ -121,6 +138,8 @@ class Enrollment(msgspec.Struct, frozen=True, array_like=True):
     early: dict[str, Early] = {}
     look_ms: int | None = None
     hops: int = 0
+    key: str = ""
+    variants: dict[str, str] = {}
 
     @property
     def places(self) -> tuple[Position, ...]:
@@ -136,12 +155,51 @@ class Enrollment(msgspec.Struct, frozen=True, array_like=True):
 
 
 class SentMessage(msgspec.Struct, frozen=True, array_like=True):
-    """A message that was sent to the subject, or asked for by an account's journey."""
+    """A message that was sent to the subject, or asked for by an account's journey.
+
+    ``uncapped``: it is exempt from caps, and counts in none.
+    """
 
     id: str
     channel: str
     tags: tuple[str, ...]
     at_ms: int
+    journey: str = ""
+    uncapped: bool = False
+
+
+class Answer(msgspec.Struct, frozen=True, array_like=True):
+    """What an account said to a message that waits for it; not granted: why, and what then (see OnCap)."""
+
+    granted: bool
+    at_ms: int
+    reason: str = ""
+    action: str = "skip"
+    until_ms: int = 0
+
+
+class Waiting(msgspec.Struct, frozen=True, array_like=True):
+    """A message that the gate holds since ``since_ms``, to be looked at again at ``until_ms``.
+
+    ``id`` is the message's idempotency key, or the account's request. ``enrollment`` is one of the person, or
+    (``requested``) of the account whose journey asks for it. ``recorded``: the deferral stands in a decision.
+    ``collect_until_ms``: until when it competes for an exclusive tag. ``ask`` is the question that was put to
+    the account, and ``answer`` what came of it.
+    """
+
+    id: str
+    enrollment: str
+    journey: str
+    tags: tuple[str, ...]
+    since_ms: int
+    until_ms: int
+    reason: str
+    rank: float = 0.0
+    requested: bool = False
+    recorded: bool = False
+    collect_until_ms: int | None = None
+    ask: str | None = None
+    answer: Answer | None = None
 
 
 class Progress(msgspec.Struct, frozen=True, array_like=True):
@@ -149,6 +207,10 @@ class Progress(msgspec.Struct, frozen=True, array_like=True):
 
     ``entered`` is the time of the last entry by journey, kept for ``again``. ``messages`` are in order of
     time. ``once`` names what may not come twice. ``converted``: when a journey's goal was reached last.
+    ``keys``: by journey when each key last entered, ``left``: by journey when an exit last came for each key,
+    both by :func:`key_hash` and in the order of the latest.
+    ``withheld`` are messages that someone of a holdout would have had; caps count them like those sent.
+    ``waiting`` are messages that the gate holds.
     """
 
     subject: str
@@ -157,14 +219,26 @@ class Progress(msgspec.Struct, frozen=True, array_like=True):
     messages: tuple[SentMessage, ...] = ()
     once: tuple[str, ...] = ()
     converted: dict[str, int] = {}
+    keys: dict[str, dict[str, int]] = {}
+    left: dict[str, dict[str, int]] = {}
+    withheld: tuple[SentMessage, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
 
     def enrollment(self, enrollment_id: str) -> Enrollment | None:
         """The enrollment of that id; None where it is not kept (any more)."""
         return next((held for held in self.enrollments if held.id == enrollment_id), None)
 
-    def active_in(self, journey: str) -> Enrollment | None:
-        """The active enrollment in a journey; there is one at most."""
-        return next((held for held in self.enrollments if held.journey == journey and held.is_active), None)
+    def active_in(self, journey: str, key: str = "") -> Enrollment | None:
+        """The active enrollment in a journey, of a key where the journey has one; there is one at most."""
+        return next((held for held in self.all_active_in(journey) if held.key == key), None)
+
+    def all_active_in(self, journey: str) -> tuple[Enrollment, ...]:
+        """The active enrollments in a journey: one at most where it has no key."""
+        return tuple(held for held in self.enrollments if held.journey == journey and held.is_active)
+
+    def held_message(self, message: str) -> Waiting | None:
+        """The held message of that idempotency key; None where none is held."""
+        return next((held for held in self.waiting if held.id == message), None)
 
 
 def last_received_ms(
@@ -189,6 +263,20 @@ def was_sent(progress: Progress, message_id: str) -> bool:
     return any(message.id == message_id for message in progress.messages)
 
 
+def key_hash(key: str) -> str:
+    """What is remembered of a key: 16 hex digits, however long it is."""
+    return stable_id("key", key)[:16]
+
+
+def with_key(
+    keys: dict[str, dict[str, int]], journey: str, key: str, at_ms: int
+) -> dict[str, dict[str, int]]:
+    """What is remembered by key, with one that was seen now as the latest; the oldest go."""
+    of_journey = {name: held for name, held in keys.get(journey, {}).items() if name != key_hash(key)}
+    of_journey[key_hash(key)] = at_ms
+    return {**keys, journey: dict(list(of_journey.items())[-KEYS_MAX:])}
+
+
 def with_enrollment(progress: Progress, enrollment: Enrollment) -> Progress:
     """The row with one enrollment added, or put in the place of its older form."""
     held = progress.enrollments
@@ -202,6 +290,24 @@ def with_enrollment(progress: Progress, enrollment: Enrollment) -> Progress:
 def with_message(progress: Progress, message: SentMessage) -> Progress:
     """The row that remembers a message."""
     return replace(progress, messages=(*progress.messages, message))
+
+
+def with_withheld(progress: Progress, message: SentMessage) -> Progress:
+    """The row that remembers a message that someone of a holdout would have had."""
+    return replace(progress, withheld=(*progress.withheld, message))
+
+
+def with_waiting(progress: Progress, waiting: Waiting) -> Progress:
+    """The row in which a message is held, in the place of its older form."""
+    others = tuple(held for held in progress.waiting if held.id != waiting.id)
+    return replace(progress, waiting=(*others, waiting))
+
+
+def without_waiting(progress: Progress, message: str) -> Progress:
+    """The row in which a message is held no more; the very row where it was not."""
+    if progress.held_message(message) is None:
+        return progress
+    return replace(progress, waiting=tuple(held for held in progress.waiting if held.id != message))
 
 
 def with_once(progress: Progress, once_key: str | None) -> Progress:
@@ -222,6 +328,9 @@ def pruned(progress: Progress, now_ms: int, memory_ms: int) -> Progress:
     if progress.messages and progress.messages[0].at_ms <= after_ms:
         messages = tuple(held for held in progress.messages if held.at_ms > after_ms)
         progress = replace(progress, messages=messages)
+    if progress.withheld and progress.withheld[0].at_ms <= after_ms:
+        withheld = tuple(held for held in progress.withheld if held.at_ms > after_ms)
+        progress = replace(progress, withheld=withheld)
     kept = [held for held in progress.enrollments if held.is_active or _is_needed(held, now_ms)]
     ended = [held for held in kept if not held.is_active]
     if len(ended) > ENDED_MAX:
@@ -232,8 +341,10 @@ def pruned(progress: Progress, now_ms: int, memory_ms: int) -> Progress:
 
 def _is_needed(enrollment: Enrollment, now_ms: int) -> bool:
     # One that has converted stays too: a second goal event must not be credited to the one before it.
+    # For as long as messages may be held, an account is asked whether the journey they are of was left.
     enrolls_until_ms = enrollment.trigger.at_ms + ELIGIBLE_MAX_AGE_MS
+    asked_until_ms = (enrollment.ended_at_ms or 0) + MESSAGE_MEMORY_MS
     goal_until_ms = enrollment.goal_until_ms
-    return now_ms <= enrolls_until_ms or (
+    return now_ms <= max(enrolls_until_ms, asked_until_ms) or (
         goal_until_ms is not None and now_ms < goal_until_ms + GOAL_LATENESS_MS
     )

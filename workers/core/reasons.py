@@ -27,3 +27,8 @@ def change_reason(trait: str) -> str:
 def account_change_reason(trait: str) -> str:
     """The reason of an exit by a trait of the user's account that changed."""
     return f"changed: account {trait}"
+
+
+def request_reason(why: str | None) -> str:
+    """The reason of an exit that somebody asked for, with what they said."""
+    return f"request: {why}" if why else "request"

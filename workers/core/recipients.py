@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from schemas import wire
 from workers.core.commands import RecordDecision
 from workers.core.ids import stable_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from workers.core.commands import RequestMessage
+
+SCORED_MAX: Final = 100
+"""Members of an account whose score is kept, those with the most points: as many as recipients may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,22 +28,74 @@ class Member:
     role: str | None
 
 
-def choose(members: Iterable[Member], roles: Sequence[str], limit: int) -> tuple[str, ...]:
-    """The persons that are written to: at most ``limit``, in the order of ``roles``, then of their ids.
+class MemberScores(msgspec.Struct, array_like=True):
+    """State row of an account: by score and member the points that stand, those that fade, and as of when."""
 
-    Where no member's role is known, all members are meant. The order they come in makes no difference.
+    held: dict[str, dict[str, tuple[float, float, int]]] = msgspec.field(default_factory=dict)
+
+
+def learn(row: MemberScores, told: wire.MemberScore, half_life_ms: int, now_ms: int) -> None:
+    """Take over what a member's score is (changes ``row``), unless it is older than what is known.
+
+    Of a score the :data:`SCORED_MAX` members with the most points are kept.
     """
-    everyone = sorted(set(members), key=lambda member: (member.person, member.role or ""))
-    if all(member.role is None for member in everyone):
-        persons = [member.person for member in everyone]
+    members = row.held.setdefault(told.score, {})
+    known = members.get(told.user)
+    if known is not None and known[2] > told.at_ms:
+        return
+    members[told.user] = (told.standing, told.fading, told.at_ms)
+    if len(members) > SCORED_MAX:
+        points = points_of(row, told.score, half_life_ms, now_ms)
+        del members[min(points, key=lambda user: (points[user], user))]
+
+
+def forget_member(row: MemberScores, user: str) -> bool:
+    """Forget a member (changes ``row``); whether anything was known."""
+    known = [members for members in row.held.values() if user in members]
+    for members in known:
+        del members[user]
+    return bool(known)
+
+
+def points_of(row: MemberScores, score: str, half_life_ms: int, now_ms: int) -> dict[str, float]:
+    """The points of the members whose score is known, at ``now_ms``."""
+    return {
+        user: standing + fading * 2.0 ** (-max(0, now_ms - at_ms) / half_life_ms)
+        for user, (standing, fading, at_ms) in row.held.get(score, {}).items()
+    }
+
+
+def choose(
+    members: Iterable[Member],
+    roles: Sequence[str],
+    limit: int,
+    points: Mapping[str, float] | None = None,
+    fallback: Sequence[str] = (),
+) -> tuple[str, ...]:
+    """The persons that are written to: at most ``limit``, in the order of ``roles``, then of their points.
+
+    Without roles those with points are meant, the most first. Where no member's role is known, all members
+    are of the role. Where nobody is found, ``champions`` and ``everyone`` are tried as ``fallback`` says. The
+    order they come in makes no difference; of equal points the ids decide.
+    """
+    points = points or {}
+    everyone = sorted(
+        set(members), key=lambda one: (-points.get(one.person, 0.0), one.person, one.role or "")
+    )
+    champions = [one for one in everyone if points.get(one.person, 0.0) > 0]
+    if not roles:
+        found = champions
+    elif all(member.role is None for member in everyone):
+        found = everyone
     else:
-        fitting = (member for role in roles for member in everyone if member.role == role)
-        persons = [member.person for member in fitting]
-    return tuple(dict.fromkeys(persons))[:limit]
+        found = [member for role in roles for member in everyone if member.role == role]
+    for other in fallback:
+        found = found or (champions if other == "champions" else everyone)
+    return tuple(dict.fromkeys(member.person for member in found))[:limit]
 
 
 def route(
-    command: RequestMessage, members: Iterable[Member]
+    command: RequestMessage, members: Iterable[Member], points: Mapping[str, float] | None = None
 ) -> tuple[tuple[wire.MessageRequest, ...], tuple[RecordDecision, ...]]:
     """The records to write to the scheduler topic, keyed by their subjects, and what to record instead.
 
@@ -48,7 +105,7 @@ def route(
         # Whoever had a message may have another role by now: all are told, and who had none is not changed.
         persons = tuple(sorted({member.person for member in members}))
     else:
-        persons = choose(members, command.roles, command.limit)
+        persons = choose(members, command.roles, command.limit, points, command.fallback)
     requests = tuple(
         wire.MessageRequest(
             id=stable_id("request", command.id, person),
@@ -61,6 +118,7 @@ def route(
             step=command.step,
             message=command.message,
             context=command.context,
+            holdout=command.holdout or None,
             at_ms=command.at_ms,
         )
         for person in persons

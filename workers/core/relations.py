@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         ConsentCondition,
         ConvertedCondition,
         EnrolledCondition,
+        ExperimentCondition,
         ReceivedCondition,
         SegmentCondition,
         SpanValue,
@@ -86,6 +87,18 @@ def in_segment(condition: SegmentCondition) -> CompiledCondition:
         return of(inside)
 
     return CompiledCondition(name, LOOK_UP, test)
+
+
+def variant_is(condition: ExperimentCondition) -> CompiledCondition:
+    """Whether the enrollment has one of some variants."""
+    experiment, wanted = condition.experiment, frozenset(condition.is_)
+    name = f"experiment {experiment}"
+
+    def test(moment: Moment, values: Values) -> Outcome:
+        variant = values[name] = (moment.variants or {}).get(experiment)
+        return Outcome.MISSING if variant is None else of(variant in wanted)
+
+    return CompiledCondition(f"{name} is {', '.join(sorted(wanted))}", LOOK_UP, test)
 
 
 def consents(condition: ConsentCondition) -> CompiledCondition:

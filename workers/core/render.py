@@ -8,20 +8,31 @@ delivery of this one message.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, assert_never
 
 from jinja2 import UndefinedError
 
 from workers.core.template_html import tidy
+from workers.core.template_mobile import (
+    PushTemplate,
+    RenderedPush,
+    RenderedSms,
+    SmsTemplate,
+    render_push,
+    render_sms,
+)
 from workers.core.template_values import Budget, FailureReason, Unrenderable, check_plain, has_control
+from workers.core.templates import EmailTemplate, InAppTemplate
+from workers.core.webhooks import RenderedWebhook, WebhookTemplate, render_document
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from schemas.fields import FeedForm, FeedOnce, FeedPosition
+    from schemas.workspace.tracking import LinkTracking
     from workers.core.in_app_template import InAppStep, Show
     from workers.core.template_language import CompiledPart
-    from workers.core.templates import EmailTemplate, InAppTemplate
+    from workers.core.templates import CompiledTemplate
 
 MAX_SUBJECT_CHARS: Final = 255
 """Mail clients show 40 to 80; a subject near the 998 bytes of a header line is a mistake."""
@@ -48,6 +59,7 @@ class RenderedEmail:
     template: str
     version: str
     transactional: bool = False
+    tracking: LinkTracking | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +115,7 @@ class RenderFailed:
     version: str
 
 
-RenderedContent: TypeAlias = RenderedEmail | RenderedInApp
+RenderedContent: TypeAlias = RenderedEmail | RenderedInApp | RenderedWebhook | RenderedSms | RenderedPush
 
 
 def render_email(template: EmailTemplate, context: Mapping[str, Any]) -> RenderedEmail | RenderFailed:
@@ -115,7 +127,9 @@ def render_email(template: EmailTemplate, context: Mapping[str, Any]) -> Rendere
         text = _not_empty("text", tidy(_run(template.text, data, MAX_PART_CHARS)))
     except Unrenderable as failure:
         return _failed(failure, template)
-    return RenderedEmail(subject, html, text, template.name, template.version, template.transactional)
+    return RenderedEmail(
+        subject, html, text, template.name, template.version, template.transactional, template.tracking,
+    )  # fmt: skip
 
 
 def render_in_app(template: InAppTemplate, context: Mapping[str, Any]) -> RenderedInApp | RenderFailed:
@@ -168,7 +182,47 @@ def _optional_line(name: str, part: CompiledPart | None, data: dict[str, Any], m
     return None if part is None else _line(name, _run(part, data, max_chars * 4), max_chars)
 
 
-def _failed(failure: Unrenderable, template: EmailTemplate | InAppTemplate) -> RenderFailed:
+def render_webhook(template: WebhookTemplate, context: Mapping[str, Any]) -> RenderedWebhook | RenderFailed:
+    """Render with ``context``, whose keys are those of ``template_language.ROOTS``; plain data only."""
+    try:
+        data = _prepare(context)
+        document, headers = render_document(template, lambda part, most: _run(part, data, most))
+    except Unrenderable as failure:
+        return _failed(failure, template)
+    return RenderedWebhook(
+        template.provider, template.connection, document, headers, template.name, template.version
+    )
+
+
+def render_mobile(
+    template: SmsTemplate | PushTemplate, context: Mapping[str, Any]
+) -> RenderedSms | RenderedPush | RenderFailed:
+    """Render with ``context``, whose keys are those of ``template_language.ROOTS``; plain data only."""
+    try:
+        data = _prepare(context)
+        if isinstance(template, SmsTemplate):
+            return render_sms(template, lambda part, most: _run(part, data, most))
+        return render_push(template, lambda part, most: _run(part, data, most))
+    except Unrenderable as failure:
+        return _failed(failure, template)
+
+
+def render(template: CompiledTemplate, context: Mapping[str, Any]) -> RenderedContent | RenderFailed:
+    """Render a template of any channel."""
+    match template:
+        case EmailTemplate():
+            return render_email(template, context)
+        case InAppTemplate():
+            return render_in_app(template, context)
+        case WebhookTemplate():
+            return render_webhook(template, context)
+        case SmsTemplate() | PushTemplate():
+            return render_mobile(template, context)
+        case _:
+            assert_never(template)
+
+
+def _failed(failure: Unrenderable, template: CompiledTemplate) -> RenderFailed:
     return RenderFailed(failure.reason, failure.variable, failure.detail, template.name, template.version)
 
 

@@ -11,7 +11,7 @@ from workers.core.commands import CancelTimer, SetTimer, Transition
 from workers.core.decisions import exit_decision
 from workers.core.facts import Moment
 from workers.core.ids import stable_id
-from workers.core.progress import with_enrollment
+from workers.core.progress import with_enrollment, without_waiting
 from workers.core.withdrawing import withdraw
 
 if TYPE_CHECKING:
@@ -43,9 +43,10 @@ class Stay:
 
 @dataclass(frozen=True, slots=True)
 class Leave:
-    """The enrollment ends, with a reason."""
+    """The enrollment ends, with a reason; ``values`` are what was looked at."""
 
     reason: str
+    values: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +84,14 @@ class Run:
     @property
     def moment(self) -> Moment:
         """What a condition of a step sees: of events the properties of the trigger."""
-        properties = self.enrollment.trigger.properties
-        return Moment(self.facts, self.progress, self.now_ms, properties=properties)
+        held = self.enrollment
+        return Moment(
+            self.facts,
+            self.progress,
+            self.now_ms,
+            properties=held.trigger.properties,
+            variants=held.variants,
+        )
 
     def take(self, transition: Transition) -> None:
         """Take over what a step did."""
@@ -97,10 +104,15 @@ class Run:
         instants = (one.condition.changes_at_ms(moment) for one in self.journey.exit_conditions)
         return min((at_ms for at_ms in instants if at_ms is not None and at_ms > self.now_ms), default=None)
 
-    def ended(self, reason: str) -> Transition:
+    def ended(self, reason: str, values: Mapping[str, Any] | None = None) -> Transition:
         """The enrollment ends here."""
         left = end(
-            self.journey.subject, self.enrollment, self.progress, reason, values={}, now_ms=self.now_ms
+            self.journey.subject,
+            self.enrollment,
+            self.progress,
+            reason,
+            values=values or {},
+            now_ms=self.now_ms,
         )
         journey, subject = self.journey, self.progress.subject
         left_early = reason != COMPLETED
@@ -109,20 +121,41 @@ class Run:
 
     def waits(self) -> Transition:
         """The enrollment stands at its positions; one timer wakes the earliest of them."""
-        look_ms = self.look_ms()
-        due_ms = min(position.due_ms for position in self.waiting)
-        if look_ms is not None:
-            due_ms = min(due_ms, look_ms)
-        timer_id = stable_id("timer", self.enrollment.id)
-        held = self.enrollment
-        if held.timer_id is not None and held.timer_id != timer_id:
-            self.commands.append(CancelTimer(held.timer_id))
-        if (held.timer_id, held.due_ms) != (timer_id, due_ms):
-            self.commands.append(SetTimer(timer_id, due_ms, held.id))
-        standing = replace(
-            held, positions=tuple(self.waiting), timer_id=timer_id, due_ms=due_ms, look_ms=look_ms
-        )
-        return Transition(with_enrollment(self.progress, standing), tuple(self.commands))
+        standing = replace(self.enrollment, positions=tuple(self.waiting), look_ms=self.look_ms())
+        standing, timers = with_timer(self.journey, standing, self.now_ms)
+        return Transition(with_enrollment(self.progress, standing), (*self.commands, *timers))
+
+
+def with_timer(
+    journey: JourneyPlan, enrollment: Enrollment, now_ms: int
+) -> tuple[Enrollment, tuple[Command, ...]]:
+    """The enrollment with the one timer that it needs, and what sets it; ``()`` where it is set already.
+
+    In a paused journey what is due is held, and wakes nobody: where nothing else is to come there is no
+    timer.
+    """
+    instants = [position.due_ms for position in enrollment.places]
+    if enrollment.look_ms is not None:
+        instants.append(enrollment.look_ms)
+    waking = instants
+    if journey.running.condition == "paused":
+        waking = [at_ms for at_ms in instants if at_ms > now_ms]
+    timer_id = stable_id("timer", enrollment.id) if waking else None
+    due_ms = min(waking or instants)
+    standing = replace(enrollment, positions=enrollment.places, timer_id=timer_id, due_ms=due_ms)
+    commands: list[Command] = []
+    if enrollment.timer_id is not None and enrollment.timer_id != timer_id:
+        commands.append(CancelTimer(enrollment.timer_id))
+    if timer_id is not None and (enrollment.timer_id, enrollment.due_ms) != (timer_id, due_ms):
+        commands.append(SetTimer(timer_id, due_ms, enrollment.id))
+    return standing, tuple(commands)
+
+
+def retry(enrollment: Enrollment, progress: Progress, at_ms: int) -> Transition:
+    """Leave the enrollment as it is, and look at it again at ``at_ms``."""
+    timer_id = stable_id("timer", enrollment.id)
+    waiting = replace(enrollment, positions=enrollment.places, timer_id=timer_id, due_ms=at_ms)
+    return Transition(with_enrollment(progress, waiting), (SetTimer(timer_id, at_ms, enrollment.id),))
 
 
 def end(
@@ -153,4 +186,7 @@ def end(
     )
     cancelled = () if enrollment.timer_id is None else (CancelTimer(enrollment.timer_id),)
     decision = exit_decision(subject_type, progress.subject, ended, values, now_ms)
+    held = [one.id for one in progress.waiting if one.enrollment == enrollment.id and not one.requested]
+    for message in held:
+        progress = without_waiting(progress, message)
     return Transition(with_enrollment(progress, ended), (*cancelled, decision))

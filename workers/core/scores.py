@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 KEPT_STRETCHES: Final = 8
 """Stretches of a cap that are remembered, the newest included: ``per: 1d`` is exact up to a week late."""
 
+TOLD_POINTS: Final = 1.0
+"""A score that differs by less from what accounts know is not told of."""
+
 NEGLIGIBLE: Final = 2.0**-60
 """A contribution that weighs less is forgotten: even a million points would bring next to nothing."""
 
@@ -53,20 +56,35 @@ class ScoreState(msgspec.Struct, array_like=True):
 
     ``weights`` are the decayed sums of occurrences at ``at_ms``, by contribution. ``counted`` holds for
     capped contributions the times that counted, ascending, by stretch. ``reached`` names the thresholds that
-    are reached, each with the time of the decision that said so.
+    are reached, each with the time of the decision that said so. ``version`` is the score's when thresholds
+    were last looked at (``""``: never).
     """
 
     at_ms: int = 0
     weights: dict[int, float] = msgspec.field(default_factory=dict)
     counted: dict[int, dict[int, list[int]]] = msgspec.field(default_factory=dict)
     reached: dict[str, int] = msgspec.field(default_factory=dict)
+    version: str = ""
+
+
+class Told(msgspec.Struct, array_like=True, frozen=True):
+    """What accounts were told: the points that stand and fade as of ``at_ms``."""
+
+    accounts: tuple[str, ...]
+    standing: float
+    fading: float
+    at_ms: int
 
 
 class Scores(msgspec.Struct, array_like=True):
-    """State row of one subject: the state of each score by its name. ``timer_ms``: the timer that is set."""
+    """State row of one subject: the state of each score by its name. ``timer_ms``: the timer that is set.
+
+    ``told``: what the user's accounts know of a score.
+    """
 
     states: dict[str, ScoreState] = msgspec.field(default_factory=dict)
     timer_ms: int | None = None
+    told: dict[str, Told] = msgspec.field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,7 +157,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Crossing:
-    """A threshold was reached (``up``) or left (``down``). ``parts`` are the contributions, largest first."""
+    """A threshold was reached (``up``) or left (``down``). ``parts`` are the contributions, largest first.
+
+    ``by_definition``: the score's file has changed since its thresholds were last looked at, so that this
+    may be why.
+    """
 
     score: str
     version: str
@@ -148,6 +170,7 @@ class Crossing:
     direction: Direction
     value: float
     parts: tuple[Part, ...]
+    by_definition: bool = False
 
 
 def record(row: Scores, plans: ScorePlans, event: str, properties: Mapping[str, Any], at_ms: int) -> bool:
@@ -204,9 +227,12 @@ def cross(row: Scores, plans: ScorePlans, traits: Mapping[str, Any], now_ms: int
         known = {threshold.name for threshold in plan.thresholds}
         if state is not None:
             state.reached = {name: since_ms for name, since_ms in reached.items() if name in known}
+        by_definition = state is not None and state.version not in ("", plan.version)
+        if state is not None:
+            state.version = plan.version
         if not moved:
             continue
-        state = row.states.setdefault(plan.name, ScoreState(now_ms))
+        state = row.states.setdefault(plan.name, ScoreState(now_ms, version=plan.version))
         why = parts(state, plan, traits, now_ms)
         for threshold in moved:
             direction: Direction = "up"
@@ -216,7 +242,9 @@ def cross(row: Scores, plans: ScorePlans, traits: Mapping[str, Any], now_ms: int
                 state.reached[threshold.name] = now_ms
             level = threshold.reaches if direction == "up" else threshold.floor
             crossings.append(
-                Crossing(plan.name, plan.version, threshold.name, level, direction, now_value, why)
+                Crossing(
+                    plan.name, plan.version, threshold.name, level, direction, now_value, why, by_definition
+                )
             )
     return crossings
 
@@ -285,6 +313,28 @@ class Scored:
         reached = {"": now_ms} if value(state, plan, self.traits, now_ms) >= level else {}
         asked = ScoreState(state.at_ms, state.weights, state.counted, reached)
         return crosses_at_ms(asked, plan, ThresholdPlan("", level, level), self.traits, now_ms)
+
+
+def news(
+    row: Scores, plan: ScorePlan, accounts: tuple[str, ...], traits: Mapping[str, Any], now_ms: int
+) -> tuple[Told, tuple[str, ...]] | None:
+    """What is to be told of a score, and which accounts; None: what they know is right within a tenth.
+
+    Accounts let the points fade by themselves. So it is told of as often as the score grows by a tenth, and
+    never because time passes.
+    """
+    state = row.states.get(plan.name)
+    standing, fading = _sums(state, plan, traits)
+    as_of_ms = state.at_ms if state is not None else now_ms
+    told = row.told.get(plan.name)
+    now_value = standing + fading * _weight(as_of_ms, now_ms, plan.half_life_ms)
+    known = (
+        0.0 if told is None else told.standing + told.fading * _weight(told.at_ms, now_ms, plan.half_life_ms)
+    )
+    is_news = abs(now_value - known) > max(abs(known) / 10, TOLD_POINTS)
+    heard = told.accounts if told is not None and not is_news else ()
+    to = tuple(one for one in accounts if one not in heard) if told is not None or is_news else ()
+    return (Told(accounts, standing, fading, as_of_ms), to) if to else None
 
 
 def crosses_at_ms(
@@ -414,7 +464,7 @@ def _copy(state: ScoreState | None) -> ScoreState:
         part_id: {stretch: list(times) for stretch, times in stretches.items()}
         for part_id, stretches in state.counted.items()
     }
-    return ScoreState(state.at_ms, dict(state.weights), counted, dict(state.reached))
+    return ScoreState(state.at_ms, dict(state.weights), counted, dict(state.reached), state.version)
 
 
 def _first(is_crossed: Any, low_ms: int, guess_ms: int, high_ms: int) -> int:

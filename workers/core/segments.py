@@ -17,10 +17,10 @@ from schemas import wire
 from workers.core.compiled import earliest
 from workers.core.conditions import evaluate, evaluate_none
 from workers.core.facts import Moment
-from workers.core.ids import stable_id
+from workers.core.ids import VERSION_CHARS, stable_id
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from schemas.fields import SubjectType
     from workers.core.facts import SubjectFacts
@@ -147,6 +147,15 @@ def next_due_ms(memberships: Memberships) -> int | None:
 def due_segments(memberships: Memberships, now_ms: int) -> frozenset[str]:
     """The segments whose time has come."""
     return frozenset(name for name, due_ms in memberships.due_ms.items() if due_ms <= now_ms)
+
+
+def lineages(ordered: Iterable[SegmentPlan]) -> dict[str, str]:
+    """By segment a hash of its definition and of those of all that it uses, directly or not."""
+    found: dict[str, str] = {}
+    for segment in ordered:
+        used = (found.get(name, "") for name in sorted(segment.uses))
+        found[segment.name] = stable_id("lineage", segment.version, *used)[:VERSION_CHARS]
+    return found
 
 
 def using(plan: SegmentsPlan, name: str) -> frozenset[str]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from workers.core.gate_plan import NO_RULES, SendRules
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -43,6 +45,7 @@ class SendStepPlan:
     template: str
     once: bool
     variants: Choice | None = None
+    rules: SendRules = NO_RULES
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -142,13 +145,17 @@ class JoinStepPlan:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RepeatStepPlan:
-    """Begins a round at ``body``, at most ``times`` and while ``until`` is not true; then goes on."""
+    """Begins a round at ``body``, at most ``times`` and while ``until`` is not true; then goes on.
+
+    ``inside`` are all paths of a round.
+    """
 
     path: str
     next: str | None
     body: str
     times: int
     until: CompiledCondition | None
+    inside: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

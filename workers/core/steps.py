@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from workers.core.run import Outcome
     from workers.core.step_plans import StepPlan
 
-__all__ = ["STEPS_PER_ACTIVATION_MAX", "end", "go_on", "run_steps"]
+__all__ = ["STEPS_PER_ACTIVATION_MAX", "end", "go_on", "hold", "run_steps"]
 
 STEPS_PER_ACTIVATION_MAX: Final = 50
 """Steps that run in one go. The rest follows by a timer that is due at once, so that one subject with a long
@@ -59,11 +59,18 @@ def run_steps(
 def go_on(run: Run) -> Transition:
     """Run the positions that are ready, one after the other; those that wait stay where they are.
 
-    Where a condition holds that ends the journey, no step runs.
+    Where a condition holds that ends the journey, no step runs; nor does one in a journey that is paused, or
+    was stopped.
     """
     left = exit_if_due(run)
     if left is not None:
         return left
+    if run.journey.running.condition == "stopped":
+        return run.ended("stopped")
+    return _hold_all(run) if run.journey.running.condition == "paused" else _run(run)
+
+
+def _run(run: Run) -> Transition:
     while run.ready:
         position: Position | None = run.ready.pop(0)
         while position is not None:
@@ -76,8 +83,8 @@ def go_on(run: Run) -> Transition:
             match outcome:
                 case Go(None):
                     return run.ended(COMPLETED)
-                case Leave(reason):
-                    return run.ended(reason)
+                case Leave(reason, values):
+                    return run.ended(reason, values)
                 case Go(str() as path):
                     position = _at(position, path, run.now_ms)
                 case Stay(standing):
@@ -87,6 +94,34 @@ def go_on(run: Run) -> Transition:
                     run.ready += [_at(position, path, run.now_ms) for path in paths]
                     position = None
     return run.waits()
+
+
+def _hold_all(run: Run) -> Transition:
+    """Let the positions of a paused journey stand where they are to go on after the pause."""
+    for position in run.ready:
+        standing = hold(run, position)
+        if standing is None:
+            return run.ended(COMPLETED)
+        run.waiting.append(standing)
+    run.ready = []
+    return run.waits()
+
+
+def hold(run: Run, position: Position) -> Position | None:
+    """Where a position of a paused journey is held. None: what it waited for came true, and nothing follows.
+
+    A condition that comes true takes it on to the step that follows, as an event does: it may be over after
+    the pause. A time that is over does not: when the pause is, the step is asked again.
+    """
+    step = run.journey.steps[position.step]
+    if position.since_ms is None or not isinstance(step, WaitStepPlan | WaitUntilStepPlan | WaitForStepPlan):
+        return position
+    if isinstance(step, WaitUntilStepPlan) and step.condition.test(run.moment, {}) is Truth.TRUE:
+        return _at(position, step.next, run.now_ms) if step.next is not None else None
+    outcome, _ = _step(run, step, position)
+    if isinstance(outcome, Stay):
+        return outcome.position
+    return replace(position, due_ms=min(position.due_ms, run.now_ms))
 
 
 def exit_if_due(run: Run) -> Transition | None:

@@ -29,9 +29,14 @@ if TYPE_CHECKING:
 
     from jinja2 import Template
 
-Mode: TypeAlias = Literal["text", "html"]
+Mode: TypeAlias = Literal["text", "html", "json", "slack"]
+"""``json``: a leaf of a document, where a lone expression keeps its type. ``slack``: the same, and values are
+escaped as Slack asks."""
 
-ROOTS: Final = ("user", "account", "event", "awaited", "related", "message", "unsubscribe_url")
+ROOTS: Final = (
+    *("user", "account", "event", "awaited", "related", "message", "owner"),
+    *("unsubscribe_url", "preferences_url"),
+)
 """The names that a template can read."""
 
 MAX_SOURCE_CHARS: Final = 200_000
@@ -48,6 +53,8 @@ _OPERATIONS: Final[dict[str, Callable[..., Any]]] = {
     "_show": values.show,
     "_show_or_blank": values.show_or_blank,
     "_show_url": values.show_url,
+    "_show_json": values.show_json,
+    "_escape_slack": values.escape_slack,
     "_steps": values.steps,
     "_compare": values.compare,
     "_calculate": values.calculate,
@@ -78,10 +85,11 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class CompiledPart:
-    """One compiled text of a template and what it reads."""
+    """One compiled text of a template and what it reads. ``typed``: it gives JSON, not a text."""
 
     template: Template
     variables: tuple[Variable, ...]
+    typed: bool = False
 
 
 def _environment(mode: Mode) -> ImmutableSandboxedEnvironment:
@@ -94,7 +102,8 @@ def _environment(mode: Mode) -> ImmutableSandboxedEnvironment:
     return environment
 
 
-_ENVIRONMENTS: Final = {"text": _environment("text"), "html": _environment("html")}
+_TEXT, _HTML = _environment("text"), _environment("html")
+_ENVIRONMENTS: Final = {"text": _TEXT, "html": _HTML, "json": _TEXT, "slack": _TEXT}
 
 
 def compile_part(source: str, mode: Mode) -> CompiledPart:
@@ -110,7 +119,7 @@ def compile_part(source: str, mode: Mode) -> CompiledPart:
         _refuse_raw(environment, source)
         tree = environment.parse(source)
         _check_size(tree)
-        rewriter = _Rewriter(environment, mode)
+        rewriter = _Rewriter(environment, mode, lone=mode in ("json", "slack") and _is_lone(tree))
         tree.body = rewriter.statements(tree.body)
         tree.set_environment(environment)
         code = environment.compile(tree)
@@ -121,7 +130,7 @@ def compile_part(source: str, mode: Mode) -> CompiledPart:
         if isinstance(error, BadTemplate):
             raise
         raise BadTemplate(1, f"the text cannot be compiled: {error}") from error
-    return CompiledPart(template, tuple(rewriter.variables))
+    return CompiledPart(template, tuple(rewriter.variables), rewriter.lone)
 
 
 def lex(source: str) -> Iterator[tuple[int, str, str]]:
@@ -133,6 +142,15 @@ def _refuse_raw(environment: ImmutableSandboxedEnvironment, source: str) -> None
     for line, kind, _ in environment.lex(source):
         if kind == "raw_begin":
             raise BadTemplate(line, "{% raw %} is not available; write {{ '{{' }} for two braces")
+
+
+def _is_lone(tree: nodes.Template) -> bool:
+    """Whether a text is one expression and nothing else."""
+    match tree.body:
+        case [nodes.Output(nodes=[only])]:
+            return not isinstance(only, nodes.TemplateData)
+        case _:
+            return False
 
 
 def _check_size(tree: nodes.Template) -> None:
@@ -155,8 +173,10 @@ def _check_size(tree: nodes.Template) -> None:
 class _Rewriter:
     """Rebuilds a parsed template from the nodes that are allowed. Used once per text."""
 
-    def __init__(self, environment: ImmutableSandboxedEnvironment, mode: Mode) -> None:
+    def __init__(self, environment: ImmutableSandboxedEnvironment, mode: Mode, *, lone: bool) -> None:
         self.environment = environment
+        self.slack = mode == "slack"
+        self.lone = lone
         self.position = HtmlPosition() if mode == "html" else None
         self.variables: list[Variable] = []
         self.locals: list[set[str]] = [set()]
@@ -262,6 +282,10 @@ class _Rewriter:
 
     def shown(self, node: nodes.Expr) -> nodes.Expr:
         """An expression that is put out: what it gives must be there, unless the template says otherwise."""
+        may_be_blank = isinstance(node, nodes.Filter) and node.name == "default"
+        if self.lone:
+            options = (nodes.Const(self.label(node)), nodes.Const(may_be_blank), nodes.Const(self.slack))
+            return self.call("_show_json", node, self.expression(node), *options)
         match node:
             case nodes.CondExpr(expr2=nodes.Expr() as otherwise):
                 return self.choice(node, self.shown, otherwise)
@@ -272,9 +296,9 @@ class _Rewriter:
             case nodes.Const(value=None):
                 raise BadTemplate(node.lineno, "none cannot be shown")
         in_url = self.position is not None and self.position.at_url_start
-        may_be_blank = isinstance(node, nodes.Filter) and node.name == "default"
         how = "_show_url" if in_url else "_show_or_blank" if may_be_blank else "_show"
-        return self.call(how, node, self.expression(node), nodes.Const(self.label(node)))
+        shown = self.call(how, node, self.expression(node), nodes.Const(self.label(node)))
+        return self.call("_escape_slack", node, shown) if self.slack else shown
 
     # Expressions
 

@@ -14,6 +14,7 @@ import math
 import operator
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeAlias
 
+import msgspec
 from jinja2 import StrictUndefined, Undefined
 
 if TYPE_CHECKING:
@@ -200,6 +201,33 @@ def show_or_blank(value: Any, budget: Budget, label: str) -> Any:
         raise Unrenderable("not_text", label, f"{label} is a {type(value).__name__} and cannot be shown")
     budget.spend(_STEP)
     return number_text(value)
+
+
+def show_json(value: Any, budget: Budget, label: str, may_be_blank: bool, slack: bool) -> str:
+    """``value`` as JSON, with its type. None, which only a template says (``default(none)``), is ``null``."""
+    if isinstance(value, Undefined):
+        fail_missing(value, label)
+    if isinstance(value, str):
+        value = show_or_blank(value, budget, label) if may_be_blank else show(value, budget, label)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise Unrenderable("not_text", label, f"{label} is infinite or not a number, which JSON has not")
+    try:
+        encoded = msgspec.json.encode(value).decode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise Unrenderable("not_text", label, f"{label} is no JSON value") from error
+    budget.spend_chars(len(encoded))
+    # Outside of its texts JSON has none of the characters that are escaped.
+    return limit_text(encoded.translate(_SLACK) if slack else encoded)
+
+
+_SLACK: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+
+
+def escape_slack(value: Any, budget: Budget) -> str:
+    """``value`` so that Slack shows it as it is: no link, no mention, no ``<!channel>``."""
+    text = str(value)
+    budget.spend_chars(len(text))
+    return limit_text(text.translate(_SLACK))
 
 
 _MAIL_SCHEMES = ("https://", "http://", "mailto:", "tel:")

@@ -11,35 +11,53 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, assert_never
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, assert_never, get_args
 
 from jinja2 import TemplateSyntaxError
 
+from schemas.workspace.tracking import LinkTracking
 from workers.core import in_app_template
 from workers.core.in_app_template import InAppTemplate as InAppTemplate  # noqa: PLC0414 - readers look here
 from workers.core.in_app_template import compile_in_app
 from workers.core.template_html import text_source
 from workers.core.template_language import BadTemplate, CompiledPart, Mode, Variable, compile_part, lex
+from workers.core.template_mobile import (
+    PushTemplate,
+    SmsTemplate,
+    compile_push,
+    compile_sms,
+    mobile_variables,
+)
+from workers.core.webhooks import WebhookTemplate, compile_webhook, webhook_variables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 
-TemplateChannel: TypeAlias = Literal["email", "in_app"]
+TemplateChannel: TypeAlias = Literal["email", "in_app", "webhook", "sms", "push"]
 
 _NAME = re.compile(r"[A-Za-z0-9_]{1,64}")
 
 _TEXTS: Final[Mapping[str, tuple[str, ...]]] = {
     "email": ("subject", "preheader", "html", "text"),
     "in_app": in_app_template.TEXTS,
+    "webhook": (),
+    "sms": ("text",),
+    "push": ("title", "body", "url", "image", "collapse_key"),
 }
 _REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
     "email": ("subject", "html"),
     "in_app": ("form", "title"),
+    "webhook": ("provider", "connection", "body"),
+    "sms": ("text",),
+    "push": ("title", "body"),
 }
 _OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
-    "email": ("transactional",),
+    "email": ("transactional", "tracking"),
     "in_app": in_app_template.OPTIONS,
+    "webhook": ("provider", "connection", "body", "headers", "owners", "owners_name"),
+    "sms": (),
+    "push": ("data", "ttl", "priority"),
 }
 
 
@@ -114,8 +132,11 @@ class EmailTemplate:
     transactional: bool
     """Mail that needs no consent and carries no unsubscribe link."""
 
+    tracking: LinkTracking | None = None
+    """What is known of what people do with it; None: what the workspace says."""
 
-CompiledTemplate: TypeAlias = EmailTemplate | InAppTemplate
+
+CompiledTemplate: TypeAlias = EmailTemplate | InAppTemplate | WebhookTemplate | SmsTemplate | PushTemplate
 
 
 class Templates(Mapping[str, CompiledTemplate]):
@@ -166,10 +187,27 @@ def compile_template(source: TemplateSource) -> CompiledTemplate:
     work.check_fields()
     if work.problems:
         raise BadTemplates(work.problems)
-    result = _email(work) if source.channel == "email" else compile_in_app(work)
+    result = _COMPILERS[source.channel](work)
     if work.problems or result is None:
         raise BadTemplates(work.problems)
     return result
+
+
+def template_channel(template: CompiledTemplate) -> TemplateChannel:
+    """The channel that a template is for."""
+    match template:
+        case EmailTemplate():
+            return "email"
+        case InAppTemplate():
+            return "in_app"
+        case WebhookTemplate():
+            return "webhook"
+        case SmsTemplate():
+            return "sms"
+        case PushTemplate():
+            return "push"
+        case _:
+            assert_never(template)
 
 
 def variables(template: CompiledTemplate) -> tuple[Variable, ...]:
@@ -179,6 +217,10 @@ def variables(template: CompiledTemplate) -> tuple[Variable, ...]:
             parts: list[CompiledPart | None] = [template.subject, template.html, template.text]
         case InAppTemplate():
             parts = list(template.parts())
+        case WebhookTemplate():
+            return tuple(dict.fromkeys(webhook_variables(template)))
+        case SmsTemplate() | PushTemplate():
+            return tuple(dict.fromkeys(mobile_variables(template)))
         case _:
             assert_never(template)
     return tuple(dict.fromkeys(variable for part in parts if part is not None for variable in part.variables))
@@ -238,6 +280,9 @@ def _email(work: _Compilation) -> EmailTemplate | None:
     transactional = fields.get("transactional", False)
     if not isinstance(transactional, bool):
         work.refuse("transactional", "this is true or false")
+    tracking = fields.get("tracking")
+    if tracking is not None and tracking not in get_args(LinkTracking):
+        work.refuse("tracking", f"this is one of {', '.join(get_args(LinkTracking))}")
     html_text = str(fields["html"])
     bare = work.compile("html", html_text, "html")
     subject = work.text("subject")
@@ -252,7 +297,8 @@ def _email(work: _Compilation) -> EmailTemplate | None:
     html = work.compile("html", _document(html_text, str(fields.get("preheader", "")).strip()), "html")
     if html is None:
         return None
-    return EmailTemplate(work.source.name, work.source.version, subject, html, text, bool(transactional))
+    name, version = work.source.name, work.source.version
+    return EmailTemplate(name, version, subject, html, text, bool(transactional), tracking)
 
 
 def _derived_text(work: _Compilation, html: str) -> CompiledPart | None:
@@ -286,3 +332,17 @@ def _document(html: str, preheader: str) -> str:
     if body is None:
         return hidden + html
     return html[: body.end()] + hidden + html[body.end() :]
+
+
+def _webhook(work: _Compilation) -> WebhookTemplate | None:
+    source = work.source
+    return compile_webhook(work, source.name, source.version, source.fields)
+
+
+_COMPILERS: Final[dict[str, Callable[[_Compilation], CompiledTemplate | None]]] = {
+    "email": _email,
+    "in_app": compile_in_app,
+    "webhook": _webhook,
+    "sms": lambda work: compile_sms(work, work.source.name, work.source.version),
+    "push": lambda work: compile_push(work, work.source.name, work.source.version, work.source.fields),
+}

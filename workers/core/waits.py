@@ -1,6 +1,7 @@
 """Steps that wait: what they say when they are reached, when their time has come, and when something happens.
 
-A position that waits has ``since_ms``. The same function answers a step that is reached and one that is asked
+A position that waits has ``since_ms``, and ``until_ms`` once that is known: in another version of the
+journey it may be to be found anew. The same function answers a step that is reached and one that is asked
 again: so a timer that comes too early, or twice, changes nothing.
 """
 
@@ -39,16 +40,16 @@ CLOCK_MS: Final = 1_000
 
 def wait(run: Run, step: WaitStepPlan, position: Position) -> Outcome:
     """Wait for a time; where a field says when, its value of now counts."""
-    since_ms = position.since_ms
-    if since_ms is not None and not step.follows and position.due_ms <= run.now_ms:
+    chosen_ms = None if step.follows else position.until_ms
+    if chosen_ms is not None and position.due_ms <= run.now_ms:
         return Go(step.next)
-    begun_ms = run.now_ms if since_ms is None else since_ms
+    begun_ms = _begun_ms(run, position)
     until = step.until(run.moment, begun_ms)
     if isinstance(until, str):
         return Leave(until)
     if until <= run.now_ms:
         return Go(step.next)
-    return Stay(replace(position, due_ms=until, since_ms=begun_ms))
+    return Stay(replace(position, due_ms=until, since_ms=begun_ms, until_ms=until))
 
 
 def wait_until(run: Run, step: WaitUntilStepPlan, position: Position) -> Outcome:
@@ -56,13 +57,14 @@ def wait_until(run: Run, step: WaitUntilStepPlan, position: Position) -> Outcome
     moment = run.moment
     if step.condition.test(moment, {}) is Truth.TRUE:
         return Go(step.next)
-    until_ms = run.now_ms + step.timeout_ms if position.until_ms is None else position.until_ms
+    begun_ms = _begun_ms(run, position)
+    until_ms = begun_ms + step.timeout_ms if position.until_ms is None else position.until_ms
     if until_ms <= run.now_ms:
-        return Go(step.timed_out)
+        # Of a wait that became shorter, whose time is over, the time has come when the position is due.
+        return Go(step.timed_out) if position.due_ms <= run.now_ms else Stay(position)
     changes_ms = step.condition.changes_at_ms(moment)
     due_ms = until_ms if changes_ms is None else min(until_ms, max(changes_ms, run.now_ms + 1))
-    since_ms = run.now_ms if position.since_ms is None else position.since_ms
-    return Stay(replace(position, due_ms=due_ms, since_ms=since_ms, until_ms=until_ms))
+    return Stay(replace(position, due_ms=due_ms, since_ms=begun_ms, until_ms=until_ms))
 
 
 def wait_for(run: Run, step: WaitForStepPlan, position: Position) -> Outcome:
@@ -71,11 +73,16 @@ def wait_for(run: Run, step: WaitForStepPlan, position: Position) -> Outcome:
         came = _earliest(run.enrollment, step)
         if came is not None:
             return Go(_heard_early(run, step, came))
-        until_ms = run.now_ms + step.timeout_ms
-        return Stay(replace(position, due_ms=until_ms, since_ms=run.now_ms, until_ms=until_ms))
-    if position.due_ms <= run.now_ms:
+    begun_ms = _begun_ms(run, position)
+    due_ms = begun_ms + step.timeout_ms if position.until_ms is None else position.due_ms
+    if due_ms <= run.now_ms:
         return Go(step.timed_out)
-    return Stay(position)
+    until_ms = due_ms if position.until_ms is None else position.until_ms
+    return Stay(replace(position, due_ms=due_ms, since_ms=begun_ms, until_ms=until_ms))
+
+
+def _begun_ms(run: Run, position: Position) -> int:
+    return run.now_ms if position.since_ms is None else position.since_ms
 
 
 def begin_early(journey: JourneyPlan, enrollment: Enrollment, facts: Facts) -> Enrollment:
@@ -125,7 +132,9 @@ def is_heard(one: HeardPlan, enrollment: Enrollment, happened: Happened) -> bool
 
 def is_in_time(position: Position, happened: Happened, *, since_entry: bool) -> bool:
     """Whether an event came while a step waited, by the event's own time."""
-    if position.since_ms is None or position.until_ms is None or happened.at_ms >= position.until_ms:
+    if position.since_ms is None:
+        return False
+    if position.until_ms is not None and happened.at_ms >= position.until_ms:
         return False
     return since_entry or happened.at_ms >= position.since_ms - position.since_ms % CLOCK_MS
 

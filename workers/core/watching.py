@@ -12,9 +12,10 @@ from msgspec.structs import replace
 
 from workers.core.commands import Transition
 from workers.core.journeys import is_after
+from workers.core.lineage import carry
 from workers.core.run import COMPLETED, Run, Stay
 from workers.core.step_plans import WaitForStepPlan, WaitStepPlan, WaitUntilStepPlan
-from workers.core.steps import exit_if_due, go_on
+from workers.core.steps import exit_if_due, go_on, hold
 from workers.core.waits import heard_at, is_heard, is_in_time, kept_properties, note_early, wait, wait_until
 
 if TYPE_CHECKING:
@@ -36,8 +37,11 @@ def hear(plan: SubjectPlan, happened: Happened, facts: Facts, progress: Progress
     now = progress
     for journey in concerned.waits if concerned is not None else ():
         for held in now.enrollments:
-            if held.journey == journey.name and held.is_active and is_after(happened, held):
-                heard = _hear(journey, held, happened, Run(journey, held, facts, now, now_ms, [], []))
+            if held.journey != journey.name or not held.is_active or not is_after(happened, held):
+                continue
+            governs, carried, _ = carry(plan, held)
+            if governs is journey:
+                heard = _hear(journey, carried, happened, Run(journey, carried, facts, now, now_ms, [], []))
                 now = heard.progress
                 commands += heard.commands
     return Transition(now, tuple(commands))
@@ -53,7 +57,10 @@ def look(plan: SubjectPlan, facts: Facts, progress: Progress, now_ms: int) -> Tr
     for held in progress.enrollments:
         if not held.is_active or held.journey not in plan.looked_at:
             continue
-        looked = _look(plan.journeys[held.journey], held, facts, now, now_ms)
+        journey, carried, _ = carry(plan, held)
+        if journey is None:
+            continue  # Its timer, or who brings all in line, ends it.
+        looked = _look(journey, carried, facts, now, now_ms)
         now = looked.progress
         commands += looked.commands
     return Transition(now, tuple(commands))
@@ -117,10 +124,19 @@ def _look(
         return left
     sooner = _is_sooner(run.look_ms(), held.look_ms)
     for position in held.places:
-        if position.step not in journey.looking or position.since_ms is None:
+        step = journey.steps[position.step]
+        # A wait that another version made longer or shorter is asked in its turn, when the position is due.
+        in_turn = isinstance(step, WaitStepPlan) and position.until_ms is None
+        if position.step not in journey.looking or position.since_ms is None or in_turn:
             run.waiting.append(position)
             continue
-        step = journey.steps[position.step]
+        if journey.running.condition == "paused":
+            standing = hold(run, position)
+            if standing is None:
+                return run.ended(COMPLETED)
+            sooner = sooner or standing != position
+            run.waiting.append(standing)
+            continue
         outcome = None
         if isinstance(step, WaitUntilStepPlan):
             outcome = wait_until(run, step, position)

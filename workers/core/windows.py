@@ -149,6 +149,23 @@ def count(window: bytes | None, now_ms: int, within_ms: int, retention_ms: int) 
     return total
 
 
+def refit(window: bytes, from_ms: int, to_ms: int, now_ms: int) -> bytes:
+    """A window that kept ``from_ms`` as one that keeps ``to_ms``, which is not longer.
+
+    Buckets stay as coarse as they were.
+    """
+    floor_ms = now_ms - to_ms
+    held = decode(window, from_ms)
+    buckets = [(start_ms, many) for start_ms, many in held.buckets if start_ms > floor_ms]
+    singles = [at_ms for at_ms in held.singles if at_ms > floor_ms]
+    base_ms = min((start_ms for start_ms, _ in buckets), default=singles[0] if singles else floor_ms)
+    base_ms = min(base_ms, *singles[:1], base_ms)
+    offsets = [at_ms - base_ms for at_ms in singles]
+    return _settle(
+        base_ms, [(start_ms - base_ms, many) for start_ms, many in buckets], offsets, floor_ms, to_ms
+    )
+
+
 def decode(window: bytes, retention_ms: int) -> Occurrences:
     """The occurrences of a window as absolute times."""
     base_ms, folded = _unpack_header(window)

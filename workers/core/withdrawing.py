@@ -26,7 +26,7 @@ def withdraw(
     journey: JourneyPlan, enrollment: Enrollment, subject: str, reason: str, now_ms: int
 ) -> tuple[Command, ...]:
     """What takes the in-app messages of an enrollment back; nothing where it cannot have sent any."""
-    if enrollment.holdout or enrollment.first_sent_at_ms is None or not _shows(journey):
+    if journey.shadow or enrollment.holdout or enrollment.first_sent_at_ms is None or not _shows(journey):
         return ()
     id_ = stable_id("withdraw", enrollment.id, reason)
     context = wire.MessageContext(user={}, account={}, event={})

@@ -57,26 +57,23 @@ def erase(settings: Settings, wish: Wish) -> dict[str, Any]:
     """
     clock = SystemClock()
     reader = Reader(settings.kafka, settings.librdkafka())
-    try:
-        starts = reader.ends(settings.topic("identity"))
-        asked_ms = clock.now_ms()
-        request = uuid.uuid4().hex
-        place = _ask(settings, wish, request, asked_ms)
-        channels = tuple(settings.topic(f"messages.{channel}") for channel in SENDERS)
-        deadline = time.monotonic() + wish.wait_s
-        while True:
-            answers, answered = _answers(reader, settings, wish, request, channels, starts)
-            looked: list[Looked] = []
-            if not answers.missing:
-                names = Names(answers.ids)
-                looked = [reader.look(settings.topic(topic), names) for topic in STATES]
-                if not any(one.left for one in looked):
-                    break
-            if time.monotonic() >= deadline:
+    starts = reader.ends(settings.topic("identity"))
+    asked_ms = clock.now_ms()
+    request = uuid.uuid4().hex
+    place = _ask(settings, wish, request, asked_ms)
+    channels = tuple(settings.topic(f"messages.{channel}") for channel in SENDERS)
+    deadline = time.monotonic() + wish.wait_s
+    while True:
+        answers, answered = _answers(reader, settings, wish, request, channels, starts)
+        looked: list[Looked] = []
+        if not answers.missing:
+            names = Names(answers.ids)
+            looked = [reader.look(settings.topic(topic), names) for topic in STATES]
+            if not any(one.left for one in looked):
                 break
-            time.sleep(_LOOK_S)
-    finally:
-        reader.close()
+        if time.monotonic() >= deadline:
+            break
+        time.sleep(_LOOK_S)
     left = [asdict(value) for one in looked for value in one.left]
     return {
         "person": wish.person,
@@ -163,7 +160,7 @@ def _answers(
     answers = Answers(request, wish.person, channels)
     told: list[dict[str, Any]] = []
     came = [
-        (wire.decode_identity(message.value() or b""), message)
+        (wire.decode_identity(message.value), message)
         for message in reader.read(settings.topic("identity"), starts)
     ]
     came.sort(key=lambda one: getattr(one[0], "app", "") != "engine")
@@ -176,8 +173,8 @@ def _answers(
                     "place": record.place if record.account is None else f"account {record.account}",
                     "id": record.subject,
                     "rows": record.rows,
-                    "partition": message.partition(),
-                    "offset": message.offset(),
+                    "partition": message.partition,
+                    "offset": message.offset,
                     "at_ms": record.at_ms,
                 }
             )

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Final
 from schemas import wire
 from schemas.workspace.sends import SENDERS
 from workers.core.ids import stable_id
+from workers.core.recipients import forget_member
 from workers.identity.places import erasure_hash, move_member, take_out
 from workers.shell import Subject
-from workers.state import ACCOUNTS, ERASED, IDENTITIES, USERS, Erased
+from workers.state import ACCOUNTS, ERASED, IDENTITIES, MEMBER_SCORES, USERS, Erased
 
 if TYPE_CHECKING:
     from workers.shell import EngineParts
@@ -75,6 +76,9 @@ def move(moved: wire.MemberMoved, view: View, parts: EngineParts, now_ms: int) -
                 _greet(moved, profile, view, parts, now_ms)
             profile.members[moved.into] = profile.members.get(moved.into) or known
         profiles.put(key, profile)
+    scored = view.table(MEMBER_SCORES).get(key)
+    if scored is not None and forget_member(scored, moved.user):
+        view.table(MEMBER_SCORES).put(key, scored)
     if moved.request is not None:
         erased = wire.PersonErased(
             id=stable_id("erased", moved.request, moved.user, moved.subject),

@@ -19,14 +19,20 @@ from msgspec.structs import replace
 from schemas import wire
 from workers.core.consent import TRAIT, known
 from workers.core.consent import merge as merge_consents
+from workers.core.devices import Devices
+from workers.core.devices import merge as merge_devices
+from workers.core.engaged import EngagementRow, merge_engagement
+from workers.core.held import HELD, HeldRequests, merge_held, timer_id
 from workers.core.ids import stable_id
-from workers.core.merge import merge_activity, merge_counts, merge_latest, merge_progress, merge_traits
+from workers.core.merge import merge_activity, merge_progress, merge_traits
+from workers.core.moving import realign
 from workers.core.progress import Progress
 from workers.errors import Refused
 from workers.identity.places import Rows, is_erased, move_member, take_out
 from workers.relations import join
-from workers.shell import Subject, TimerPayload, encode_payload
-from workers.state import CONSENTS, ENGAGEMENT, IDENTITIES, USERS, EngagementRow, Identity, Profile
+from workers.shell import Subject
+from workers.state import CONSENTS, DEVICES, ENGAGEMENT, HELD_REQUESTS, IDENTITIES, USERS, Identity, Profile
+from workers.timers import TimerPayload, encode_payload
 
 if TYPE_CHECKING:
     from typing import Any
@@ -182,12 +188,19 @@ def _merge_rows(merged: wire.Merged, identity: Identity, view: View, parts: Engi
     engagement = _row(rows, ENGAGEMENT)
     if engagement is not None:
         mine = view.table(ENGAGEMENT).get(key) or EngagementRow()
-        last_ms = merge_latest(mine.last_ms, engagement.last_ms)
-        view.table(ENGAGEMENT).put(key, EngagementRow(last_ms, merge_counts(mine.count, engagement.count)))
+        view.table(ENGAGEMENT).put(key, merge_engagement(mine, engagement))
+    devices = _row(rows, DEVICES)
+    if devices is not None:
+        view.table(DEVICES).put(key, merge_devices(view.table(DEVICES).get(key) or Devices(), devices))
+    held = _row(rows, HELD_REQUESTS)
+    if held is not None:
+        _merge_held(held, merged.subject, view)
     relations = _row(rows, USERS.relations)
     if relations is not None:
         join(relations, key, view, parts)
     subject = Subject("user", key, view, parts)
+    # What brought others in line with the versions in force, the end of a pause say, may have passed them by.
+    subject.take(realign(subject.plan, subject.progress, now_ms), now_ms)
     subject.follow(now_ms, now_ms)
     subject.join(_row(rows, USERS.scores), _row(rows, USERS.memberships), now_ms)
     theirs: Identity = _row(rows, IDENTITIES) or Identity()
@@ -260,6 +273,19 @@ def _merge_progress(theirs: Progress, person: str, view: View, now_ms: int) -> N
         if still is not None and still.timer_id is not None and still.due_ms is not None:
             payload = encode_payload(TimerPayload("user", person, still.id))
             view.set_timer(bytes.fromhex(still.timer_id), still.due_ms, payload)
+
+
+def _merge_held(theirs: HeldRequests, person: str, view: View) -> None:
+    """Messages that wait at the gate go on waiting under the person's id; what both have is held once."""
+    table, key = view.table(HELD_REQUESTS), person.encode()
+    mine = table.get(key) or HeldRequests()
+    table.put(key, merge_held(mine, theirs, person))
+    progress = view.table(USERS.progress).get(key) or Progress(person)
+    for message in theirs.requests.keys() - mine.requests.keys():
+        waiting = progress.held_message(message)
+        assert waiting is not None, "what is held stands in both rows"
+        payload = encode_payload(TimerPayload("user", person, f"{HELD}{message}"))
+        view.set_timer(bytes.fromhex(timer_id(person, message)), waiting.until_ms, payload)
 
 
 def _merge_identity(theirs: Identity, mine: Identity, merged: wire.Merged, view: View) -> None:

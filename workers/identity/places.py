@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, TypeAlias
 from msgspec.structs import replace
 
 from schemas import wire
+from workers.core.held import renamed
+from workers.core.held import timer_id as held_timer_id
 from workers.core.ids import stable_id
 from workers.relations import leave
-from workers.state import ERASED, IDENTITIES, PERSONAL, USERS, Identity
+from workers.state import ERASED, HELD_REQUESTS, IDENTITIES, PERSONAL, USERS, Identity
 
 if TYPE_CHECKING:
     from schemas.fields import MergeCause
@@ -103,7 +105,15 @@ def forward_event(
 
 
 Addressed: TypeAlias = (
-    wire.Eligible | wire.AccountFacts | wire.MessageRequest | wire.ListEntry | wire.ConsentChange
+    wire.Eligible
+    | wire.AccountFacts
+    | wire.MessageRequest
+    | wire.ListEntry
+    | wire.ConsentChange
+    | wire.EnrollRequest
+    | wire.ExitRequest
+    | wire.SendAnswer
+    | wire.Suppress
 )
 """Records of the scheduler topic that are for whoever an id belongs to."""
 
@@ -119,21 +129,23 @@ def forward_record(
     A message that an account asks for gets the id that the person's own would have: it is sent once.
     """
     topic = parts.topics("scheduler")
-    moved: Addressed = replace(record, subject=into)
-    if isinstance(moved, wire.MessageRequest) and moved.request is not None:
-        moved = replace(moved, id=stable_id("request", moved.request, into))
+    moved: Addressed = (
+        renamed(record, into) if isinstance(record, wire.MessageRequest) else replace(record, subject=into)
+    )
     view.send(topic, into.encode(), wire.encode(moved))
 
 
 def take_out(key: bytes, view: View) -> tuple[Rows, int]:
     """Delete a person's rows, and how many more: what the rows were.
 
-    More are the timers of journeys, and places among those who follow objects.
+    More are the timers of journeys and of held messages, and places among those who follow objects.
     """
     progress = view.table(USERS.progress).get(key)
     timers = [
         held.timer_id for held in (progress.enrollments if progress is not None else ()) if held.timer_id
     ]
+    held = view.table(HELD_REQUESTS).get(key)
+    timers += [held_timer_id(key.decode(), one) for one in (held.requests if held is not None else ())]
     for timer_id in timers:
         view.cancel_timer(bytes.fromhex(timer_id))
     rows: Rows = {}

@@ -11,11 +11,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from schemas import wire
-from workers.errors import Misconfigured, Retryable
+from workers.errors import Misconfigured
 from workers.imports.rows import Sent
+from workers.topic_reader import read_topic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from workers.imports.output import Output
 
 TOPIC: Final = "imports"
-READ_SECONDS: Final = 15.0
 
 
 class Checkpoints(Protocol):
@@ -69,21 +68,11 @@ class KafkaCheckpoints:
             Misconfigured: the topic is not there, or the newest record is none of ours.
             Retryable: Kafka does not answer.
         """
-        consumer = Consumer(
-            {
-                **self._config,
-                "bootstrap.servers": self._bootstrap,
-                "group.id": "brimful-import",
-                "enable.auto.commit": False,
-                "enable.partition.eof": True,
-                "allow.auto.create.topics": False,
-                "log_level": 3,
-            }
-        )
-        try:
-            newest = self._newest(consumer, name.encode())
-        finally:
-            consumer.close()
+        options = {**self._config, "bootstrap.servers": self._bootstrap}
+        newest: bytes | None = None
+        for found in read_topic(options, self._topic, None, lambda *_: None, deletions=True):
+            if found.key == name.encode():
+                newest = None if found.deleted else found.value
         if newest is None:
             return None
         try:
@@ -96,25 +85,3 @@ class KafkaCheckpoints:
     def save(self, checkpoint: wire.ImportCheckpoint) -> None:
         """See :class:`Checkpoints`."""
         self._output.send([Sent(TOPIC, checkpoint.name.encode(), wire.encode(checkpoint))])
-
-    def _newest(self, consumer: Consumer, key: bytes) -> bytes | None:
-        try:
-            found = consumer.list_topics(self._topic, timeout=READ_SECONDS).topics[self._topic]
-        except KafkaException as away:
-            raise Retryable(f"Kafka at {self._bootstrap} does not answer: {away.args[0].str()}") from away
-        if found.error is not None:
-            told = "run `brimful topics apply` first"
-            raise Misconfigured(f"topic {self._topic}: {found.error.str()}: {told}")
-        consumer.assign([TopicPartition(self._topic, 0, OFFSET_BEGINNING)])
-        newest: bytes | None = None
-        while True:
-            message = consumer.poll(READ_SECONDS)
-            if message is None:
-                raise Retryable(f"Kafka at {self._bootstrap} did not answer within {READ_SECONDS:.0f} s")
-            error = message.error()
-            if error is None:
-                newest = message.value() if message.key() == key else newest
-            elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - it has no other name
-                return newest
-            else:
-                raise Retryable(f"topic {self._topic} cannot be read: {error.str()}")

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 DELIVERY_SECONDS: Final = 60
 """How long one record is tried: over a broker's restart, and below what a person waits at a terminal."""
 
+_BY_KEY: Final = -1
+"""What librdkafka calls no partition in particular."""
+
 
 class Output(Protocol):
     """Where records go."""
@@ -88,7 +91,11 @@ class KafkaOutput:
         while True:
             try:
                 self._producer.produce(
-                    self._topic(record.topic), record.value, record.key, on_delivery=self._delivered
+                    self._topic(record.topic),
+                    record.value,
+                    record.key,
+                    partition=_BY_KEY if record.partition is None else record.partition,
+                    on_delivery=self._delivered,
                 )
             except BufferError:
                 self._producer.poll(0.1)

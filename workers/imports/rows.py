@@ -46,11 +46,12 @@ class Row(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """One record to write. ``topic`` is the name without prefix."""
+    """One record to write. ``topic`` is the name without prefix; without ``partition`` the key decides."""
 
     topic: str
     key: bytes
     value: bytes
+    partition: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,24 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 
 from workers.errors import Misconfigured
 from workers.intake.auth import WriteKeys
+from workers.intake.callbacks import Callbacks, registry
+from workers.intake.callers import Callers, Rates
+from workers.intake.catalog import Catalog
+from workers.intake.clicks import Clicks
+from workers.intake.cloudevents import CloudEvents
+from workers.intake.cors import BrowserCors
 from workers.intake.demo_page import demo_routes
 from workers.intake.in_app import InApp
+from workers.intake.journeys import Journeys
+from workers.intake.keys import ApiKeys
 from workers.intake.limits import Limits
+from workers.intake.parts import Parts
+from workers.intake.people import People
+from workers.intake.preferences import PreferencePages
 from workers.intake.problems import (
     Problem,
     answer_crash,
@@ -24,10 +34,11 @@ from workers.intake.problems import (
     answer_problem,
     answer_wrong_method,
 )
+from workers.intake.room import Room
 from workers.intake.sdk import Sdk
 from workers.intake.settings import Topics
 from workers.intake.stripe import StripeRoute
-from workers.intake.tracking import STRICT_HEADER, Tracking
+from workers.intake.tracking import Tracking
 from workers.intake.unsubscribe import UnsubscribePages
 
 if TYPE_CHECKING:
@@ -40,7 +51,7 @@ if TYPE_CHECKING:
     from workers.intake.feed import FeedReader
     from workers.intake.metrics import GatewayMetrics
     from workers.intake.publisher import Publisher
-    from workers.intake.settings import StripeWebhooks, Unsubscribe
+    from workers.intake.settings import ApiSettings, CallbackSettings, StripeWebhooks, Unsubscribe
 
 log = structlog.get_logger(__name__)
 
@@ -53,9 +64,6 @@ _ANSWERS: dict[Any, Any] = {
     405: answer_wrong_method,
     Exception: answer_crash,
 }
-
-_CORS_HEADERS = ("authorization", "content-type", "content-encoding", "last-event-id")
-_MAX_AGE_S = 600
 
 
 def create_gateway(
@@ -73,8 +81,11 @@ def create_gateway(
     cors_origins: Sequence[str] = (),
     demo: bool = False,
     routes: Sequence[BaseRoute] = (),
+    api: ApiSettings | None = None,
+    callbacks: CallbackSettings | None = None,
+    rates: Rates | None = None,
 ) -> Starlette:
-    """The app with its event routes and, where configured, the in-app feed and the unsubscribe pages.
+    """The app with its event routes and, where configured, feed, links, pages, API and callbacks.
 
     Args:
         publisher: started and closed by the caller.
@@ -85,48 +96,89 @@ def create_gateway(
         topics: full topic names.
         feed: started and closed by the caller; None leaves the in-app routes out.
         feed_key: signs feed tokens, at least 32 bytes; required with ``feed``.
-        unsubscribe: None leaves ``/u/{token}`` out.
+        unsubscribe: None leaves the links of messages out: ``/u``, ``/p``, ``/l`` and ``/o``.
         stripe: None leaves ``/v1/webhooks/stripe`` out.
         cors_origins: origins of pages that may call ``/v1`` from a browser; ``("*",)`` for all.
         demo: serve ``/demo``, a page that shows every in-app form and sends events; for one's own machine.
         routes: more routes, such as health and metrics.
+        api: None leaves the API out.
+        callbacks: None leaves ``/v1/callbacks`` out.
+        rates: how much a caller may send; without, as much as there is room for.
 
     Raises:
         Misconfigured: a key is missing or too short.
     """
     limits, topics = limits or Limits(), topics or Topics()
     closing = asyncio.Event()
-    paths: list[BaseRoute] = [*routes, *Sdk().routes(), *(demo_routes() if demo else ())]
-    paths += Tracking(
-        publisher=publisher,
-        write_keys=WriteKeys(write_keys),
-        clock=clock,
-        limits=limits,
-        topics=topics,
-        metrics=metrics,
-    ).routes()
+    keys = ApiKeys(api.keys if api is not None else ())
+    callers = Callers(WriteKeys(write_keys), keys, rates or Rates(), clock, metrics)
+    parts = Parts(publisher, clock, limits, topics, metrics, callers, Room(limits, metrics))
+    tracking = Tracking(parts)
+    paths: list[BaseRoute] = [
+        *routes,
+        *Sdk().routes(),
+        *(demo_routes() if demo else ()),
+        *tracking.routes(),
+        *CloudEvents(parts, tracking).routes(),
+    ]
     if feed is not None:
-        if feed_key is None:
-            raise Misconfigured("the in-app feed needs a feed key to sign its tokens")
-        in_app = InApp(
-            feed=feed,
-            key=feed_key,
-            publisher=publisher,
-            clock=clock,
-            limits=limits,
-            topics=topics,
-            metrics=metrics,
-            closing=closing,
-        )
-        paths += in_app.routes()
-    if unsubscribe is not None:
-        paths += UnsubscribePages(unsubscribe, publisher=publisher, clock=clock, topics=topics).routes()
-    if stripe is not None:
-        paths += StripeRoute(stripe, publisher, clock, limits, topics, metrics).routes()
-    layers = _middleware(metrics, cors_origins)
-    app = Starlette(routes=paths, middleware=layers, exception_handlers=_ANSWERS)
-    app.state.gateway = GatewayState(publisher, feed, limits, closing)
+        paths += _feed_routes(parts, feed, feed_key, closing)
+    paths += _optional_routes(parts, unsubscribe, stripe, api, callbacks, feed)
+    app = Starlette(
+        routes=paths,
+        middleware=_middleware(metrics, cors_origins),
+        exception_handlers=_ANSWERS,
+    )
+    app.state.gateway = GatewayState(publisher, feed, limits, closing, parts.room)
     return app
+
+
+def _feed_routes(
+    parts: Parts, feed: FeedReader, feed_key: bytes | None, closing: asyncio.Event
+) -> list[Route]:
+    """The routes of the in-app feed."""
+    if feed_key is None:
+        raise Misconfigured("the in-app feed needs a feed key to sign its tokens")
+    in_app = InApp(
+        feed=feed,
+        key=feed_key,
+        publisher=parts.publisher,
+        clock=parts.clock,
+        limits=parts.limits,
+        topics=parts.topics,
+        metrics=parts.metrics,
+        closing=closing,
+    )
+    return in_app.routes()
+
+
+def _optional_routes(
+    parts: Parts,
+    unsubscribe: Unsubscribe | None,
+    stripe: StripeWebhooks | None,
+    api: ApiSettings | None,
+    callbacks: CallbackSettings | None,
+    feed: FeedReader | None,
+) -> list[BaseRoute]:
+    """The routes of what is configured."""
+    paths: list[BaseRoute] = []
+    if unsubscribe is not None:
+        pages = UnsubscribePages(
+            unsubscribe, publisher=parts.publisher, clock=parts.clock, topics=parts.topics
+        )
+        paths += [*pages.routes(), *PreferencePages(unsubscribe, parts).routes()]
+        paths += Clicks(unsubscribe.keys, parts).routes()
+    if stripe is not None:
+        paths += StripeRoute(stripe, parts).routes()
+    if api is not None:
+        paths += [
+            *People(parts, api.definitions, feed).routes(),
+            *Catalog(parts, api.definitions).routes(),
+            *Journeys(parts).routes(),
+        ]
+    if callbacks is not None:
+        paths += Callbacks(registry(callbacks.providers), callbacks.public_url, parts).routes()
+    return paths
 
 
 class GatewayState:
@@ -138,8 +190,10 @@ class GatewayState:
         feed: FeedReader | None,
         limits: Limits,
         closing: asyncio.Event,
+        room: Room,
     ) -> None:
         self.limits = limits
+        self.room = room
         self._publisher = publisher
         self._feed = feed
         self._closing = closing
@@ -161,17 +215,7 @@ class GatewayState:
 def _middleware(metrics: GatewayMetrics, cors_origins: Sequence[str]) -> list[Middleware]:
     layers = [Middleware(_Measured, metrics=metrics)]
     if cors_origins:
-        # Credentials are write keys and tokens that the page itself sends; cookies play no part.
-        layers.append(
-            Middleware(
-                CORSMiddleware,
-                allow_origins=list(cors_origins),
-                allow_methods=["GET", "POST"],
-                allow_headers=[*_CORS_HEADERS, STRICT_HEADER],
-                expose_headers=["retry-after"],
-                max_age=_MAX_AGE_S,
-            ),
-        )
+        layers.append(Middleware(BrowserCors, origins=tuple(cors_origins)))
     return layers
 
 

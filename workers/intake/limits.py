@@ -23,6 +23,9 @@ class Limits:
     batch_events: int = 2500
     """Most events of one batch: it bounds the dead letters that 500 KB of ``{},{},{}`` can cause."""
 
+    api_items: int = 1000
+    """Most people, words or objects of one request to the API."""
+
     json_depth: int = 32
     """Deepest nesting of arrays and objects inside one event."""
 

@@ -48,6 +48,24 @@ class GatewayMetrics:
             ("provider", "type", "outcome"),
             registry=registry,
         )
+        self.limited = Counter(
+            "brimful_gateway_limited_total",
+            "Requests refused because their caller sent too much, by kind of key and its name.",
+            ("kind", "caller"),
+            registry=registry,
+        )
+        self.engagements = Counter(
+            "brimful_gateway_engagements_total",
+            "Clicks and opens of e-mails by outcome: accepted, prefetch (by a machine), unavailable (lost).",
+            ("type", "outcome"),
+            registry=registry,
+        )
+        self.statements = Counter(
+            "brimful_gateway_api_records_total",
+            "Records that the API took, by kind: consent, traits, erase, object, list.",
+            ("kind",),
+            registry=registry,
+        )
         self.in_work = Gauge(
             "brimful_gateway_requests_in_work",
             "Event requests that are being read, checked or published now.",

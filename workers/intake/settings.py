@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from workers.core.stripe_mapping import StripeOptions
 from workers.errors import Misconfigured
 from workers.intake.tokens import check_key
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from schemas.fields import Channel, SubjectType
+    from workers.core.object_plan import TypesPlan
+    from workers.intake.callbacks import Provider
+    from workers.intake.keys import ApiKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,18 +26,38 @@ class Topics:
     account_traits: str = "account-traits"
     engagement: str = "engagement"
     dead_letters: str = "dead-letters"
+    scheduler: str = "scheduler"
+    objects: str = "objects"
 
 
 @dataclass(frozen=True, slots=True)
 class Unsubscribe:
-    """Switches ``/u/{token}`` on. ``key`` signs the tokens: at least 32 bytes, the same in the senders."""
+    """Switches links of messages on: ``/u/{token}``, ``/p/{token}``, ``/l/{token}`` and ``/o/{token}.gif``.
+
+    ``key`` signs the tokens: at least 32 bytes, the same in the senders.
+    """
 
     key: bytes = field(repr=False)
     sender_name: str = ""
     """Who sends the messages, for the page; "" leaves it out."""
 
+    previous: tuple[bytes, ...] = field(default=(), repr=False)
+    """Keys that signed links which are still out."""
+
+    channels: tuple[Channel, ...] = ("email",)
+    """Channels that the preference page asks about."""
+
+    topics: Mapping[str, str] = field(default_factory=dict)
+    """Name and title of each topic that it asks about."""
+
     def __post_init__(self) -> None:
-        check_key(self.key, "the unsubscribe key")
+        for key in self.keys:
+            check_key(key, "the unsubscribe key")
+
+    @property
+    def keys(self) -> tuple[bytes, ...]:
+        """All keys whose links are good, the one that signs first."""
+        return (self.key, *self.previous)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +70,32 @@ class StripeWebhooks:
     def __post_init__(self) -> None:
         if not self.secrets or not all(self.secrets):
             raise Misconfigured("the Stripe webhook needs its signing secret, and none may be empty")
+
+
+@dataclass(frozen=True, slots=True)
+class Definitions:
+    """What the gateway knows of the workspace: it refuses what the engine would pass over.
+
+    ``consent_topics`` are names of topics, ``types`` the types of objects, ``lists`` the static segments with
+    whom they are of.
+    """
+
+    consent_topics: frozenset[str]
+    types: TypesPlan
+    lists: Mapping[str, SubjectType]
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """Switches the API on. ``definitions`` None: topics are not checked; objects and lists answer 501."""
+
+    keys: tuple[ApiKey, ...] = field(default=(), repr=False)
+    definitions: Definitions | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackSettings:
+    """Switches ``/v1/callbacks/{provider}`` on, for these providers."""
+
+    providers: tuple[Provider, ...]
+    public_url: str

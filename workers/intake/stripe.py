@@ -18,7 +18,6 @@ from workers.core import stripe_mapping
 from workers.core.ids import stable_id
 from workers.core.stripe_mapping import Ignored, Mapped
 from workers.core.stripe_objects import Event
-from workers.intake.body import read_body
 from workers.intake.problems import Problem, json_response, unavailable
 from workers.intake.publisher import KafkaUnavailable, Record
 from workers.intake.stripe_signature import verify
@@ -28,17 +27,13 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from workers.clock import Clock
-    from workers.intake.limits import Limits
-    from workers.intake.metrics import GatewayMetrics
-    from workers.intake.publisher import Publisher
-    from workers.intake.settings import StripeWebhooks, Topics
+    from workers.intake.parts import Parts
+    from workers.intake.settings import StripeWebhooks
 
 PATH: Final = "/v1/webhooks/stripe"
 LIBRARY: Final = {"name": "brimful-stripe", "version": "1"}
 
 _APP = "brimful-gateway"
-_ONE_REQUEST_S = 1.0
 _HEADERS = (("source", b"stripe"),)
 
 _decode = msgspec.json.Decoder(Event).decode
@@ -48,44 +43,23 @@ _encode = msgspec.json.Encoder().encode
 class StripeRoute:
     """The webhook's route. One per gateway."""
 
-    def __init__(
-        self,
-        settings: StripeWebhooks,
-        publisher: Publisher,
-        clock: Clock,
-        limits: Limits,
-        topics: Topics,
-        metrics: GatewayMetrics,
-    ) -> None:
+    def __init__(self, settings: StripeWebhooks, parts: Parts) -> None:
         self._settings = settings
-        self._publisher = publisher
-        self._clock = clock
-        self._limits = limits
-        self._topics = topics
-        self._metrics = metrics
-        self._in_work = 0
+        self._parts = parts
+        self._topics = parts.topics
 
     def routes(self) -> list[Route]:
         """The one path."""
         return [Route(PATH, self._answer, methods=["POST"])]
 
     async def _answer(self, request: Request) -> Response:
-        if self._in_work >= self._limits.concurrent_requests:
-            raise unavailable("too many requests at once", _ONE_REQUEST_S)
-        self._in_work += 1
-        try:
+        with self._parts.room.taken():
             return await self._take(request)
-        finally:
-            self._in_work -= 1
 
     async def _take(self, request: Request) -> Response:
         """Read, verify, map, publish, answer."""
-        limits = self._limits
-        body, wire_bytes = await read_body(
-            request, most_bytes=limits.batch_bytes, seconds=limits.body_seconds
-        )
-        self._metrics.received.inc(wire_bytes)
-        now_ms = self._clock.now_ms()
+        body = await self._parts.body(request)
+        now_ms = self._parts.clock.now_ms()
         try:
             verify(request.headers.get("stripe-signature"), body, self._settings.secrets, now_ms)
         except Problem:
@@ -94,7 +68,7 @@ class StripeRoute:
             raise
         kind, outcome, records = self._records(body, now_ms)
         try:
-            await self._publisher.publish(records)
+            await self._parts.publisher.publish(records)
         except KafkaUnavailable as error:
             self._count(kind, "unavailable")
             raise unavailable("the event could not be kept; send it again", error.retry_after_s) from error
@@ -180,4 +154,4 @@ class StripeRoute:
         return Record(self._topics.dead_letters, b"stripe", wire.encode(letter), _HEADERS)
 
     def _count(self, kind: str, outcome: str) -> None:
-        self._metrics.webhooks.labels("stripe", kind, outcome).inc()
+        self._parts.metrics.webhooks.labels("stripe", kind, outcome).inc()

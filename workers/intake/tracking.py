@@ -20,8 +20,7 @@ from starlette.routing import Route
 
 from schemas import wire
 from workers.core.ids import stable_id
-from workers.intake.auth import basic_user, unauthorized
-from workers.intake.body import read_body
+from workers.intake.auth import unauthorized
 from workers.intake.normalise import CALLS, Accepted, Arrival, Rejected, normalise
 from workers.intake.problems import Problem, json_response, unavailable
 from workers.intake.publisher import KafkaUnavailable, Record
@@ -31,12 +30,9 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from schemas.fields import DeadLetterReason
-    from workers.clock import Clock
-    from workers.intake.auth import WriteKeys
-    from workers.intake.limits import Limits
-    from workers.intake.metrics import GatewayMetrics
-    from workers.intake.publisher import Headers, Publisher
-    from workers.intake.settings import Topics
+    from workers.intake.callers import Caller
+    from workers.intake.parts import Parts
+    from workers.intake.publisher import Headers
 
 STRICT_HEADER = "x-brimful-strict"
 """A request with this header set to 1 or true is refused whole when any of its events is bad."""
@@ -47,9 +43,6 @@ _LISTED = 20
 
 _DEAD_PAYLOAD_BYTES = 64 * 1024
 """Bytes of a bad event that its dead letter keeps: whole events within the limit, the start of others."""
-
-_ONE_REQUEST_S = 1.0
-"""Retry-After when too many requests are in work: one of them is answered in far less."""
 
 
 class _Batch(msgspec.Struct, rename="camel"):
@@ -85,23 +78,12 @@ class _Bad:
 class Tracking:
     """The event routes. One per gateway."""
 
-    def __init__(
-        self,
-        *,
-        publisher: Publisher,
-        write_keys: WriteKeys,
-        clock: Clock,
-        limits: Limits,
-        topics: Topics,
-        metrics: GatewayMetrics,
-    ) -> None:
-        self._publisher = publisher
-        self._write_keys = write_keys
-        self._clock = clock
-        self._limits = limits
-        self._topics = topics
-        self._metrics = metrics
-        self._in_work = 0
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._callers = parts.callers
+        self._limits = parts.limits
+        self._topics = parts.topics
+        self._metrics = parts.metrics
 
     def routes(self) -> list[Route]:
         """``/v1/batch`` and one path per call type."""
@@ -109,56 +91,45 @@ class Tracking:
         return [Route(f"/v1/{name}", partial(self._answer, call), methods=["POST"]) for name, call in paths]
 
     async def _answer(self, call: str | None, request: Request) -> Response:
-        if self._in_work >= self._limits.concurrent_requests:
-            raise unavailable("too many requests at once", _ONE_REQUEST_S)
-        self._in_work += 1
-        self._metrics.in_work.inc()
-        try:
+        with self._parts.room.taken():
             return await self._take(call, request)
-        finally:
-            self._in_work -= 1
-            self._metrics.in_work.dec()
 
     async def _take(self, call: str | None, request: Request) -> Response:
-        """Authenticate, read, check every event, publish, answer."""
-        source = self._source(basic_user(request.headers.get("authorization")))
-        body, wire_bytes = await read_body(
-            request,
-            most_bytes=self._limits.batch_bytes,
-            seconds=self._limits.body_seconds,
-        )
-        self._metrics.received.inc(wire_bytes)
-        raws, arrival, body_key = self._open(call, body)
-        source = source or self._source(body_key)
-        if source is None:
-            raise unauthorized()
+        """Authenticate, read, open, keep."""
+        caller = self._callers.of_header(request.headers.get("authorization"))
+        if caller is not None:
+            self._callers.check(caller, "events:write")
+        raws, arrival, body_key = self._open(call, await self._parts.body(request))
+        if caller is None:
+            caller = self._callers.of_key(body_key)
+            if caller is None:
+                raise unauthorized()
+            self._callers.check(caller, "events:write")
+        return await self.keep(request, caller, raws, arrival, call)
+
+    async def keep(
+        self, request: Request, caller: Caller, raws: list[bytes], arrival: Arrival, call: str | None
+    ) -> Response:
+        """Check every event, publish, answer. ``call`` is the type of a request with a single event.
+
+        Raises:
+            Problem: 400 where nothing was taken, and why; 503 while Kafka is away.
+        """
+        self._callers.spend(caller, len(raws))
         good, bad = self._sort(call, raws, arrival)
         strict = self._limits.strict or request.headers.get(STRICT_HEADER, "").lower() in ("1", "true")
         if bad and (strict or call is not None):
             self._count(bad=bad)
             raise _refused(call, bad, len(raws))
-        await self._publish(good, bad, source, arrival.received_at_ms)
+        await self._publish(good, bad, caller.name, arrival.received_at_ms)
         answer: dict[str, Any] = {"success": True}
         if bad:
             answer |= {"rejected_count": len(bad), "rejected": [one.described() for one in bad[:_LISTED]]}
-        return json_response(answer)
-
-    def _source(self, write_key: str | None) -> str | None:
-        """The source of a write key; None without one.
-
-        Raises:
-            Problem: 401 for an unknown one.
-        """
-        if not write_key:
-            return None
-        source = self._write_keys.source(write_key)
-        if source is None:
-            raise unauthorized()
-        return source
+        return json_response(answer, headers=self._callers.told(caller))
 
     def _open(self, call: str | None, body: bytes) -> tuple[list[bytes], Arrival, str | None]:
         """The raw events of a body, what they have in common, and the write key that it names."""
-        received_at_ms = self._clock.now_ms()
+        received_at_ms = self._parts.clock.now_ms()
         try:
             if call is not None:
                 single = _decode_single(body)
@@ -196,7 +167,7 @@ class Tracking:
         records = [Record(self._topics.product_events, event.key, event.value, headers) for event in good]
         records += [self._dead_letter(one, source, at_ms, headers) for one in bad]
         try:
-            await self._publisher.publish(records)
+            await self._parts.publisher.publish(records)
         except KafkaUnavailable as error:
             for event in good:
                 self._metrics.events.labels(event.call, "unavailable").inc()

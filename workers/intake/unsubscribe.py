@@ -6,23 +6,19 @@ link scanners call it too: it shows a page with one button, which posts. Acting 
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from functools import lru_cache
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import msgspec
-from jinja2 import Environment, PackageLoader
-from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
 from schemas import wire
 from workers.core.ids import stable_id
+from workers.intake.html import render
 from workers.intake.problems import json_response, retry_after
 from workers.intake.publisher import KafkaUnavailable, Record
 from workers.intake.times import iso
-from workers.intake.tokens import read_unsubscribe_token
+from workers.intake.tokens import make_preferences_token, read_unsubscribe_token
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -32,15 +28,6 @@ if TYPE_CHECKING:
     from workers.intake.publisher import Publisher
     from workers.intake.settings import Topics, Unsubscribe
     from workers.intake.tokens import UnsubscribeClaim
-
-_STYLE = (
-    "body{font:1.05rem/1.5 system-ui,sans-serif;max-width:32rem;margin:12vh auto;padding:0 1rem;"
-    "color:#1c2024}"
-    "button{font:inherit;padding:.6rem 1.2rem;border:0;border-radius:.4rem;background:#1c2024;color:#fff;"
-    "cursor:pointer}button:focus-visible{outline:3px solid #5b8def;outline-offset:2px}"
-    "@media(prefers-color-scheme:dark){body{background:#16181b;color:#e8eaed}"
-    "button{background:#e8eaed;color:#16181b}}"
-)
 
 
 class UnsubscribePages:
@@ -60,9 +47,10 @@ class UnsubscribePages:
         ]
 
     async def _show(self, request: Request) -> Response:
-        if self._claim(request) is None:
+        claim = self._claim(request)
+        if claim is None:
             return self._page("unknown", 404)
-        return self._page("ask", 200)
+        return self._page("ask", 200, claim=claim)
 
     async def _act(self, request: Request) -> Response:
         claim = self._claim(request)
@@ -76,16 +64,26 @@ class UnsubscribePages:
         except KafkaUnavailable as error:
             return self._page("later", 503, {"retry-after": retry_after(error.retry_after_s)})
         if "text/html" in request.headers.get("accept", ""):
-            return self._page("done", 200)
+            return self._page("done", 200, claim=claim)
         return json_response({"success": True})
 
     def _claim(self, request: Request) -> UnsubscribeClaim | None:
-        return read_unsubscribe_token(self._config.key, request.path_params["token"])
+        return read_unsubscribe_token(self._config.keys, request.path_params["token"])
 
-    def _page(self, state: str, status: int, headers: dict[str, str] | None = None) -> Response:
-        template = _environment().get_template("unsubscribe.html")
-        html = template.render(state=state, style=_STYLE, sender=self._config.sender_name)
-        return HTMLResponse(html, status, {**_html_headers(), **(headers or {})})
+    def _page(
+        self,
+        state: str,
+        status: int,
+        headers: dict[str, str] | None = None,
+        claim: UnsubscribeClaim | None = None,
+    ) -> Response:
+        preferences = None
+        if claim is not None:
+            preferences = f"../p/{make_preferences_token(self._config.key, claim.person)}"
+        sender = self._config.sender_name
+        return render(
+            "unsubscribe.html", status, headers, state=state, sender=sender, preferences=preferences
+        )
 
 
 def _consent(claim: UnsubscribeClaim, at_ms: int, topics: Topics) -> Record:
@@ -117,25 +115,3 @@ def _engagement(claim: UnsubscribeClaim, at_ms: int, topics: Topics) -> Record:
         at_ms=at_ms,
     )
     return Record(topics.engagement, claim.person.encode(), wire.encode(record))
-
-
-@lru_cache(maxsize=1)
-def _environment() -> Environment:
-    return Environment(loader=PackageLoader("workers.intake"), autoescape=True, auto_reload=False)
-
-
-@lru_cache(maxsize=1)
-def _html_headers() -> dict[str, str]:
-    """Nothing may be loaded, framed, cached or told to others; the one style is allowed by its hash."""
-    style = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-    return {
-        "content-security-policy": (
-            f"default-src 'none'; style-src 'sha256-{style}'; form-action 'self'; "
-            "frame-ancestors 'none'; base-uri 'none'"
-        ),
-        "cache-control": "no-store",
-        "referrer-policy": "no-referrer",
-        "x-content-type-options": "nosniff",
-        "x-frame-options": "DENY",
-        "x-robots-tag": "noindex, nofollow",
-    }

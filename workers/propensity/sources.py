@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from schemas.wire import ProductEvent, decode_product_event
-from workers.errors import Misconfigured, Retryable
+from workers.errors import Misconfigured
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 ENDINGS: Final = (".ndjson", ".jsonl", ".ndjson.gz", ".jsonl.gz", ".parquet")
 _OBJECTS: Final = ("context", "properties", "traits")
 _READ: Final = frozenset(field.encode_name for field in msgspec.structs.fields(ProductEvent))
-_POLL_S: Final = 10.0
-_SILENCE_POLLS: Final = 6
 
 
 def read_files(paths: Iterable[Path]) -> Iterator[ProductEvent]:
@@ -100,46 +98,14 @@ def read_topic(settings: Settings, topic: str) -> Iterator[ProductEvent]:
         Misconfigured: there is no such topic.
         Retryable: Kafka stopped answering.
     """
-    from confluent_kafka import Consumer, KafkaException, TopicPartition  # noqa: PLC0415  only a topic needs it
+    from workers.topic_reader import read_topic as read  # noqa: PLC0415  only a topic needs Kafka's client
 
-    options = {
-        "bootstrap.servers": settings.kafka,
-        "group.id": "brimful-propensity",
-        "enable.auto.commit": False,
-        "isolation.level": "read_committed",
-        "enable.partition.eof": True,
-        **settings.librdkafka(),
-    }
-    consumer = Consumer(options)
-    try:
-        known = consumer.list_topics(topic, timeout=30).topics[topic]
-        if known.error is not None or not known.partitions:
-            raise Misconfigured(f"there is no topic {topic!r} on {settings.kafka}")
-        consumer.assign([TopicPartition(topic, number, 0) for number in known.partitions])
-        yield from _until_the_end(consumer, set(known.partitions))
-    except KafkaException as error:
-        raise Retryable(f"reading {topic} from {settings.kafka}: {error}") from error
-    finally:
-        consumer.close()
+    for found in read({"bootstrap.servers": settings.kafka, **settings.librdkafka()}, topic, None, _unheard):
+        try:
+            yield decode_product_event(found.value)
+        except msgspec.DecodeError:
+            continue
 
 
-def _until_the_end(consumer: Any, open_partitions: set[int]) -> Iterator[ProductEvent]:
-    from confluent_kafka import KafkaError, KafkaException  # noqa: PLC0415
-
-    silent = 0
-    while open_partitions:
-        messages = consumer.consume(10_000, timeout=_POLL_S)
-        silent = 0 if messages else silent + 1
-        if silent >= _SILENCE_POLLS:
-            raise Retryable(f"Kafka sent nothing for {_POLL_S * _SILENCE_POLLS:.0f} s")
-        for message in messages:
-            error = message.error()
-            if error is None and message.partition() in open_partitions and message.value() is not None:
-                try:
-                    yield decode_product_event(message.value())
-                except msgspec.DecodeError:
-                    continue
-            elif error is not None and error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  its public name
-                open_partitions.discard(message.partition())
-            elif error is not None:
-                raise KafkaException(error)
+def _unheard(_read: int, _total: int) -> None:
+    """Nobody watches how far it is."""

@@ -9,14 +9,19 @@ import msgspec
 from schemas import wire
 from workers.core.account_exits import AccountChanged, changed_of_account, exit_by_account
 from workers.core.consent import STATES, Said
+from workers.core.decisions import refused_decision
 from workers.core.entry import enroll
+from workers.core.held import HELD
 from workers.core.journeys import resume
 from workers.core.objects import object_key
+from workers.core.requested_exits import exit_on_request
 from workers.core.segments import due_segments
-from workers.core.sending import answer_request
+from workers.core.triggers import trigger
 from workers.identity.places import elsewhere, forward_record, move_member
-from workers.shell import SCORES, SEGMENTS, Subject, decode_payload
+from workers.scheduler import holds
+from workers.shell import Subject
 from workers.state import OBJECTS, TABLES, USERS
+from workers.timers import SCORES, SEGMENTS, decode_payload
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,6 +63,7 @@ class Scheduler:
             taken.append(Asked(record, asked))
             if isinstance(asked, wire.ObjectsChanged):
                 keys += [OBJECTS.key(object_key(one.object, one.object_id).encode()) for one in asked.objects]
+            if isinstance(asked, wire.ObjectsChanged | wire.EnrollSegment | wire.ExitBatch):
                 continue
             keys += TABLES[_kind(asked)].rows_of(asked.subject.encode())
         return taken, keys
@@ -75,11 +81,10 @@ class Scheduler:
                     subject.take(enroll(subject.plan, asked, facts, subject.progress, now_ms), now_ms)
                 case wire.AccountFacts():
                     self._learn(asked, view, now_ms)
-                case wire.MessageRequest():
-                    subject = Subject("user", asked.subject.encode(), view, self._parts)
-                    facts = subject.facts(now_ms, asked.context.event)
-                    answer = answer_request(self._parts.plan, asked, facts, subject.progress, now_ms)
-                    subject.take(answer, now_ms)
+                case wire.EnrollRequest():
+                    self._request(asked, view, now_ms)
+                case wire.ExitRequest():
+                    self._exit(asked, view, now_ms)
                 case wire.ListEntry():
                     subject = Subject(asked.subject_type, asked.subject.encode(), view, self._parts)
                     subject.enlist(asked.segment, now_ms, member=asked.member)
@@ -87,6 +92,8 @@ class Scheduler:
                     subject = Subject("user", asked.subject.encode(), view, self._parts)
                     said = Said(asked.channel, asked.topic if asked.channel else None, STATES[asked.state])
                     subject.note_consent((said,), asked.at_ms, asked.source, now_ms)
+                case _:
+                    holds.decide(asked, view, self._parts, now_ms)
 
     def _is_away(self, asked: Any, view: View, now_ms: int) -> bool:
         """Whether the user has no row because they were merged or erased; the account then hears of it."""
@@ -94,16 +101,41 @@ class Scheduler:
         if view.table(USERS.activity).get(key) is not None:
             return False
         # An account speaks of a membership from before the erasure, whenever it does so.
-        happened_ms = asked.trigger.at_ms if isinstance(asked, wire.Eligible) else 0
-        happened_ms = asked.at_ms if isinstance(asked, wire.ConsentChange) else happened_ms
+        happened_ms = 0
+        if isinstance(asked, wire.Eligible):
+            happened_ms = asked.trigger.at_ms
+        elif isinstance(asked, wire.EnrollRequest | wire.ExitRequest | wire.ConsentChange):
+            happened_ms = asked.at_ms
         away = elsewhere(view, self._parts, key, happened_ms, now_ms)
         if away is None:
             return False
         if away.into is not None:
             forward_record(view, self._parts, asked, away.into)
+        elif isinstance(asked, wire.SendAnswer):
+            holds.drop_member(asked, view, self._parts, now_ms)
         if isinstance(asked, wire.AccountFacts | wire.MessageRequest):
             move_member(view, self._parts, asked.account, asked.subject, away.into, now_ms)
         return True
+
+    def _request(self, asked: wire.EnrollRequest, view: View, now_ms: int) -> None:
+        """Someone asks that the subject enters a journey: the same rules as for any other trigger."""
+        subject = Subject(asked.subject_type, asked.subject.encode(), view, self._parts)
+        came = trigger("api", "api", (asked.id,), asked.at_ms, asked.properties)
+        journey = subject.plan.journeys.get(asked.journey)
+        if journey is None or asked.journey not in subject.plan.entering.on_request:
+            self._parts.metrics.entry(asked.journey if journey is not None else "unknown", "declined")
+            subject.execute(refused_decision(asked, came, journey, now_ms))
+            return
+        subject.propose((journey,), came, now_ms)
+
+    def _exit(self, asked: wire.ExitRequest, view: View, now_ms: int) -> None:
+        """Someone asks that the subject leaves a journey."""
+        subject = Subject(asked.subject_type, asked.subject.encode(), view, self._parts)
+        values = {"request": asked.id}
+        left = exit_on_request(subject.plan, asked.journey, asked.reason, values, subject.progress, now_ms)
+        journey = asked.journey if asked.journey in subject.plan.journeys else "unknown"
+        self._parts.metrics.exit_asked(journey, "ended" if left.commands else "not_inside")
+        subject.take(left, now_ms)
 
     def timer_keys(self, timers: Sequence[Timer]) -> list[bytes]:
         """The rows of the subjects whose timers are due."""
@@ -118,8 +150,13 @@ class Scheduler:
         for timer in timers:
             payload = decode_payload(timer.payload)
             subject = Subject(payload.subject_type, payload.subject.encode(), view, self._parts)
+            if payload.enrollment.startswith(HELD):
+                holds.release(
+                    payload.subject, payload.enrollment.removeprefix(HELD), view, self._parts, now_ms
+                )
+                continue
             if payload.enrollment == SCORES:
-                subject.rescore(now_ms)
+                subject.scores.look(now_ms)
                 subject.look(now_ms)
                 continue
             if payload.enrollment == SEGMENTS:
@@ -152,6 +189,9 @@ class Scheduler:
 
 def _kind(asked: wire.SchedulerRecord) -> SubjectType:
     """Whose partition a record is for."""
-    if isinstance(asked, wire.Eligible | wire.ListEntry):
+    if isinstance(
+        asked, wire.Eligible | wire.ListEntry | wire.Backfilled | wire.EnrollRequest | wire.ExitRequest
+    ):
         return asked.subject_type
-    return "account" if isinstance(asked, wire.MemberMoved) else "user"
+    of_accounts = wire.MemberMoved | wire.MemberScore | wire.SendAsk | wire.SendSettled
+    return "account" if isinstance(asked, of_accounts) else "user"

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, assert_never
 
 import msgspec
 
-from schemas.wire import Message  # noqa: TC001 - msgspec reads it at run time
-from workers.core.ids import bucket
+from schemas.wire import Delivery, Engagement, Message
+from workers.core.engaged import address_hash
+from workers.core.ids import bucket, stable_id
 from workers.senders.channels.base import (
     Accepted,
+    Bounce,
     DeliveryResult,
     Misconfigured,
     OnUnknown,
@@ -23,6 +25,7 @@ from workers.senders.channels.base import (
     RetryAfter,
     Unknown,
 )
+from workers.senders.limits import MISCONFIGURED_MS
 
 if TYPE_CHECKING:
     from schemas.fields import DeliveryOutcome
@@ -35,21 +38,30 @@ MESSAGE_AGE_MAX_MS = 86_400_000
 
 RETRY_MIN_MS = 1_000
 RETRY_MAX_MS = 3_600_000
-MISCONFIGURED_RETRY_MS = 60_000
-"""A person has to act; asking once a minute is soon enough to see that they did."""
 
 SENT_KEPT_MS = 35 * 86_400_000
 """How long the id of a message that ended is remembered, so that the same message is not sent again."""
 
 
+SENT_MARK = "sent"
+"""Stands among the marks of a message that goes to several devices, once one of them has it."""
+
+
 class Pending(msgspec.Struct, array_like=True):
-    """A message that was taken in and has not ended. ``attempt`` counts the calls begun, from 1."""
+    """A message that was taken in and has not ended. ``attempt`` counts the calls begun, from 1.
+
+    ``calling`` is True between the commit before a call and the commit of its result, ``queued`` while it
+    waits for its turn; where both are False a timer brings it back. ``connection`` is its way out. ``done``
+    are marks of the devices that are done with, where it goes to several.
+    """
 
     message: Message
     attempt: int
     taken_at_ms: int
     calling: bool
-    """True between the commit before a call and the commit of its result."""
+    connection: str = ""
+    queued: bool = False
+    done: list[str] = msgspec.field(default_factory=list)
 
 
 class Sent(msgspec.Struct, array_like=True):
@@ -66,6 +78,7 @@ class End:
     reason: str | None = None
     provider_message_id: str | None = None
     cost_micros: int | None = None
+    bounce: Bounce | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +99,12 @@ def next_step(pending: Pending, result: DeliveryResult, on_unknown: OnUnknown, n
         case Accepted(provider_message_id, cost_micros):
             return End("sent", None, provider_message_id, cost_micros)
         case Refused(reason, bounce):
-            return End("failed", f"{bounce}_bounce:{reason}")
-        case RetryAfter(delay_ms, reason):
-            return _again(pending, max(delay_ms, RETRY_MIN_MS), reason, now_ms, double=True)
+            return End("failed", f"{bounce}_bounce:{reason}", bounce=bounce)
+        case RetryAfter(delay_ms, reason, about):
+            # Told to slow down, as often as that may be: the message did nothing wrong.
+            return _again(pending, max(delay_ms, RETRY_MIN_MS), reason, now_ms, double=about != "rate")
         case Misconfigured(reason):
-            return _again(pending, MISCONFIGURED_RETRY_MS, reason, now_ms, double=False)
+            return _again(pending, MISCONFIGURED_MS, reason, now_ms, double=False)
         case Unknown(reason):
             if on_unknown == "at_least_once":
                 return _again(pending, RETRY_MIN_MS, reason, now_ms, double=True)
@@ -99,12 +113,60 @@ def next_step(pending: Pending, result: DeliveryResult, on_unknown: OnUnknown, n
             assert_never(result)
 
 
+def delivery_of(message: Message, end: End, provider: str, now_ms: int) -> Delivery:
+    """The record of what became of a message."""
+    return Delivery(
+        id=stable_id("delivery", message.id),
+        message_id=message.id,
+        channel=message.channel,
+        person=message.person,
+        account=message.account,
+        journey=message.journey,
+        version=message.version,
+        enrollment=message.enrollment,
+        step=message.step,
+        template=message.template,
+        outcome=end.outcome,
+        reason=end.reason,
+        provider=provider,
+        provider_message_id=end.provider_message_id,
+        cost_micros=end.cost_micros,
+        latency_ms=max(0, now_ms - message.requested_at_ms),
+        at_ms=now_ms,
+    )
+
+
+def bounce_of(message: Message, end: End, now_ms: int) -> Engagement | None:
+    """The record that closes the address of an e-mail that ended in a hard bounce; None for other ends."""
+    if message.channel != "email" or message.to is None or end.bounce != "hard":
+        return None
+    return Engagement(
+        id=stable_id("bounced", message.id),
+        type="bounced",
+        person=message.person,
+        message_id=message.id,
+        channel=message.channel,
+        journey=message.journey,
+        step=message.step,
+        reason=(end.reason or "").partition(":")[2] or None,
+        address=address_hash(message.to),
+        at_ms=now_ms,
+    )
+
+
+def is_too_old(pending: Pending, now_ms: int) -> bool:
+    """Whether the moment that a message was meant for is gone."""
+    return now_ms - pending.taken_at_ms >= MESSAGE_AGE_MAX_MS
+
+
 def _again(pending: Pending, delay_ms: int, reason: str, now_ms: int, *, double: bool) -> End | TryAgain:
-    if now_ms - pending.taken_at_ms >= MESSAGE_AGE_MAX_MS:
-        return End("failed", f"gave_up:{reason}")
+    # Where some of the person's devices have it, it is sent: giving up the others is no failure of it.
+    given_up = End("sent" if SENT_MARK in pending.done else "failed", f"gave_up:{reason}")
+    if is_too_old(pending, now_ms):
+        return given_up
     if double:
         if pending.attempt >= ATTEMPTS_MAX:
-            return End("failed", f"gave_up:{reason}")
+            return given_up
         delay_ms = max(delay_ms, min(delay_ms * 2 ** (pending.attempt - 1), RETRY_MAX_MS))
     jitter_ms = delay_ms * bucket(f"retry-{pending.attempt}", pending.message.id) // 20_000
     return TryAgain(delay_ms + jitter_ms, reason)

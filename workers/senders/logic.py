@@ -7,30 +7,46 @@ an in-app message has no provider and is written to the person's feed in the sam
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+import time
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Protocol, assert_never
 
 import msgspec
 import structlog
 from msgspec.structs import replace
 
 from schemas import wire
-from schemas.wire import Delivery, Feed, Message
+from schemas.wire import Feed, Message
 from workers.core.ids import stable_id
-from workers.core.render import RenderedEmail, RenderedInApp, RenderFailed, render_email, render_in_app
-from workers.core.templates import EmailTemplate, InAppTemplate
+from workers.core.render import RenderedEmail, RenderedInApp, RenderFailed, render
+from workers.core.templates import template_channel
+from workers.core.webhooks import WebhookTemplate
 from workers.errors import Refused
 from workers.senders.channels.base import DeliveryResult, OutgoingMessage, Unknown
 from workers.senders.channels.in_app import add_item, item_of
-from workers.senders.ledger import SENT_KEPT_MS, End, Pending, Sent, TryAgain, next_step
-from workers.senders.people import FEEDS, PENDING, Forget, People, retry_timer
+from workers.senders.lanes import Begin, Call, Gate, Gone, Lane, Outcome, Ready, Turn, first_in_line
+from workers.senders.ledger import (
+    SENT_KEPT_MS,
+    End,
+    Pending,
+    Sent,
+    TryAgain,
+    bounce_of,
+    delivery_of,
+    is_too_old,
+    next_step,
+)
+from workers.senders.news import region_of, tell
+from workers.senders.pace import domain_of
+from workers.senders.people import FEEDS, PENDING, WAITING, Forget, People, retry_timer
 from workers.stream.tables import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from schemas.fields import DeliveryOutcome
-    from workers.core.templates import Templates
+    from workers.core.render import RenderedContent
+    from workers.core.templates import CompiledTemplate
     from workers.senders.channels.base import Channel
     from workers.senders.metrics import SenderMetrics
     from workers.stream.batch import TP, Batch
@@ -42,41 +58,50 @@ log = structlog.get_logger(__name__)
 
 SENT = Table("sent", b"s", Sent)
 
-_RETRY = b"retry:"
-_FORGET = b"forget:"
+_RETRY, _FORGET, _LANE = b"retry", b"forget", b"lane"
+"""What a timer is for: the part of its payload before the colon."""
 
-CALLS_AT_ONCE = 64
-"""Deliveries of one partition under way at the same time, at most."""
+LANE_WAIT_MIN_MS = 200
+"""Least time between two looks at a lane that must wait: each look is a transaction."""
+
+
+class TemplateSource(Protocol):
+    """Gives the templates of the workspace that runs; another one may run for the next message."""
+
+    def get(self, name: str, /) -> CompiledTemplate | None:
+        """The template; None where there is none of that name."""
+        ...
+
+
+def _no_page(_: Message) -> str:
+    return ""
+
+
+def _untracked(_: Message, content: RenderedEmail, __: int) -> RenderedEmail:
+    return content
 
 
 @dataclass(frozen=True)
 class SenderParts:
-    """What the senders of all partitions share.
+    """What the senders of all partitions share. ``channels`` are by the name of their connection.
 
     ``unsubscribe_url`` gives a person's one-click address for a message; ``topics`` maps the plain names
-    of topics to their full names.
+    of topics to their full names. ``preferences_url`` gives the page of their choices; ``track`` puts
+    links that tell of clicks into an e-mail, as its template and the workspace want it.
     """
 
-    templates: Templates
+    templates: TemplateSource
     channels: Mapping[str, Channel]
     unsubscribe_url: Callable[[Message], str]
     topics: Callable[[str], str]
     metrics: SenderMetrics
+    preferences_url: Callable[[Message], str] = _no_page
+    track: Callable[[Message, RenderedEmail, int], RenderedEmail] = _untracked
+    gates: Mapping[str, Gate] = field(init=False)
 
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """An effect: deliver this message, whose intent is committed."""
-
-    outgoing: OutgoingMessage
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """A notice: what became of a call."""
-
-    message_id: str
-    result: DeliveryResult
+    def __post_init__(self) -> None:
+        gates = {connection: Gate(channel.limits) for connection, channel in self.channels.items()}
+        object.__setattr__(self, "gates", gates)
 
 
 class SenderLogic:
@@ -87,7 +112,14 @@ class SenderLogic:
         self._people = People(parts.topics)
         self._identity = parts.topics("identity")
         self._engagement = parts.topics("engagement")
-        self._slots = asyncio.Semaphore(CALLS_AT_ONCE)
+        self._lanes = {
+            connection: Lane(connection, channel.name, parts.gates[connection])
+            for connection, channel in parts.channels.items()
+        }
+        self._fed_by = {
+            parts.topics(f"messages.{name}"): [lane for lane in self._lanes.values() if lane.channel == name]
+            for name in {lane.channel for lane in self._lanes.values()}
+        }
         self._calls: set[asyncio.Task[None]] = set()
 
     @property
@@ -95,9 +127,9 @@ class SenderLogic:
         """Whether calls are under way whose results are worth waiting for."""
         return bool(self._calls)
 
-    def has_room(self) -> bool:
-        """Whether more messages may be taken in now."""
-        return len(self._calls) < CALLS_AT_ONCE * 4
+    def has_room(self, topic: str) -> bool:
+        """Whether more messages of a topic may be taken in now."""
+        return all(lane.has_room for lane in self._fed_by.get(topic, ()))
 
     def prepare(self, batch: Batch, view: View, now_ms: int) -> tuple[Sequence[Any], Sequence[bytes]]:
         """Decode messages, and what is told of people; what is neither is dead-lettered."""
@@ -145,36 +177,64 @@ class SenderLogic:
         return ()
 
     def fire(self, timers: Sequence[Timer], view: View, now_ms: int) -> None:
-        """Try again what was to be tried again; forget what may be forgotten."""
+        """Try again what was to be tried again; look at lanes that waited; forget what may be forgotten."""
+        turns: list[Turn] = []
         for timer in timers:
-            if timer.payload.startswith(_FORGET):
-                view.table(SENT).delete(timer.payload[len(_FORGET) :])
-                continue
-            key = timer.payload[len(_RETRY) :]
-            pending = view.table(PENDING).get(key)
-            if pending is not None:
-                pending.attempt += 1
-                self._call_again(pending, view, now_ms)
+            kind, _, key = timer.payload.partition(b":")
+            if kind == _FORGET:
+                view.table(SENT).delete(key)
+            elif kind == _LANE:
+                turns.append(Turn(key.decode()))
+            elif (pending := view.table(PENDING).get(key)) is not None:
+                turns += self._queue(pending, view, now_ms)
+        self._move(turns, view, now_ms)
 
-    def notices(self, notices: Sequence[Outcome], view: View, now_ms: int) -> None:
-        """Record what became of calls."""
+    def put_off(self, timer: Timer) -> None:
+        """The kernel's log and count are enough."""
+
+    def notices(self, notices: Sequence[Outcome | Begin], view: View, now_ms: int) -> None:
+        """Record what became of calls, and begin those whose turn it is by that."""
+        turns: list[Turn] = []
         for notice in notices:
+            if isinstance(notice, Begin):
+                turns += [Turn(connection) for connection in self._lanes]
+                continue
+            self._learn(notice, now_ms)
             pending = view.table(PENDING).get(notice.message_id.encode())
             # A new owner's word on a call is a guess; it counts for nothing once the result was recorded.
             if pending is not None and pending.calling:
-                self._follow(pending, notice.result, view, now_ms)
+                turns += [Turn(pending.connection), *self._follow(pending, notice.result, view, now_ms)]
+            elif pending is not None:
+                turns.append(Turn(pending.connection))
+        self._move(turns, view, now_ms)
 
-    def opened(self, store: PartitionStore) -> Sequence[Outcome]:
-        """Calls that a former owner began and whose results were never recorded."""
-        rows = (PENDING.decode(stored) for _, stored in store.scan(PENDING.prefix))
-        return [Outcome(row.message.id, Unknown("worker_stopped_during_call")) for row in rows if row.calling]
+    def opened(self, store: PartitionStore) -> Sequence[Outcome | Begin]:
+        """Calls that a former owner began and whose results were never recorded, and who waits for a turn."""
+        rows = {
+            row.message.id: row
+            for row in (PENDING.decode(stored) for _, stored in store.scan(PENDING.prefix))
+        }
+        waiting = (WAITING.decode(stored).messages for _, stored in store.scan(WAITING.prefix))
+        for row in sorted(first_in_line(rows, waiting), key=lambda row: row.taken_at_ms):
+            if row.connection in self._lanes:
+                self._lanes[row.connection].ready[row.message.id] = None
+        lost = Unknown("worker_stopped_during_call")
+        begun = [Outcome(row.message.id, lost) for row in rows.values() if row.calling]
+        return [*begun, Begin()] if rows else []
 
-    async def act(self, effects: Sequence[Call], notify: Notify) -> None:
-        """Start the calls."""
-        for call in effects:
-            task = asyncio.create_task(self._deliver(call.outgoing, notify))
-            self._calls.add(task)
-            task.add_done_callback(self._calls.discard)
+    async def act(self, effects: Sequence[Call | Ready | Gone], notify: Notify) -> None:
+        """Start the calls; note whose turn has come."""
+        for effect in effects:
+            match effect:
+                case Ready(connection, message_id):
+                    self._lanes[connection].ready[message_id] = None
+                case Gone(connection, message_id):
+                    self._lanes[connection].left(message_id)
+                case Call():
+                    self._lanes[effect.connection].started(effect.outgoing.id)
+                    task = asyncio.create_task(self._deliver(effect, notify))
+                    self._calls.add(task)
+                    task.add_done_callback(self._calls.discard)
 
     async def close(self) -> None:
         """Cancel calls under way; the next owner finds their rows."""
@@ -192,13 +252,15 @@ class SenderLogic:
         if view.table(SENT).get(key) is not None or view.table(PENDING).get(key) is not None:
             self._parts.metrics.repeated(message)
             return
-        match message.channel:
-            case "in_app":
-                self._show(message, view, now_ms)
-            case channel if channel in self._parts.channels:
-                self._call(Pending(message, 1, now_ms, calling=True), view, now_ms)
-            case channel:
-                raise Refused("invalid", f"no sender for the channel {channel!r} is configured")
+        if message.channel == "in_app":
+            self._show(message, view, now_ms)
+            return
+        connection = connection_of(self._template(message), message)
+        if connection not in self._lanes:
+            raise Refused("invalid", f"no sender for the {_way(message, connection)} is configured")
+        pending = Pending(message, 0, now_ms, calling=False, connection=connection)
+        self._people.waits(message, view)
+        self._move(self._queue(pending, view, now_ms), view, now_ms)
 
     def _show(self, message: Message, view: View, now_ms: int) -> None:
         home = self._people.home(message.person, view)
@@ -206,9 +268,9 @@ class SenderLogic:
             moved = replace(message, person=home)
             view.send(self._parts.topics("messages.in_app"), home.encode(), wire.encode(moved))
             return
-        content = self._render(message)
+        content = self._render(message, view, now_ms)
         if isinstance(content, RenderFailed):
-            self._end(message, End("failed", _render_reason(content)), view, now_ms)
+            self._record(message, End("failed", _render_reason(content)), "in_app", view, now_ms)
             return
         assert isinstance(content, RenderedInApp), "an in-app message renders an in-app template"
         feed = view.table(FEEDS).get(message.person.encode())
@@ -216,43 +278,115 @@ class SenderLogic:
         changed = add_item(feed, item_of(message, content, now_ms), now_ms)
         if changed is not feed:
             self._people.put_feed(changed, view)
-        self._end(message, End("sent"), view, now_ms)
+        self._record(message, End("sent"), "in_app", view, now_ms)
 
-    def _call_again(self, pending: Pending, view: View, now_ms: int) -> None:
-        """Another attempt; a message that the workspace cannot send any more ends, and stops no other."""
-        try:
-            self._call(pending, view, now_ms)
-        except Refused as refused:
-            self._end(pending.message, End("failed", refused.detail), view, now_ms)
-
-    def _call(self, pending: Pending, view: View, now_ms: int) -> None:
-        message = pending.message
-        url = self._parts.unsubscribe_url(message)
-        content = self._render(message, unsubscribe_url=url)
-        if isinstance(content, RenderFailed):
-            self._end(message, End("failed", _render_reason(content)), view, now_ms)
-            return
-        pending.calling = True
-        self._people.waits(message, view)
+    def _queue(self, pending: Pending, view: View, now_ms: int) -> Sequence[Turn]:
+        """Let a message wait for its turn, which has come unless an older one of the person is on its way."""
+        message, connection = pending.message, pending.connection
+        pending.queued = True
         view.table(PENDING).put(message.id.encode(), pending)
-        view.after_commit(
-            Call(
-                OutgoingMessage(
-                    id=message.id,
-                    channel=message.channel,
-                    person=message.person,
-                    content=content,
-                    to=message.to,
-                    journey=message.journey,
-                    step=message.step,
-                    tags=tuple(message.tags),
-                    unsubscribe_url=url,
-                ),
-            ),
+        if connection not in self._lanes:
+            # It was taken out of the settings while the message waited.
+            return self._end(pending, End("failed", "no_connection"), view, now_ms)
+        if not self._people.is_first(message, connection, view):
+            return ()
+        view.after_commit(Ready(connection, message.id))
+        return (Turn(connection, message.id),)
+
+    def _move(self, turns: Sequence[Turn], view: View, now_ms: int) -> None:
+        """Begin the calls whose turn has come, lane by lane."""
+        fresh: dict[str, list[str]] = {}
+        for turn in turns:
+            ids = fresh.setdefault(turn.connection, [])
+            ids += [turn.message_id] if turn.message_id is not None else []
+        for connection, ids in fresh.items():
+            if connection in self._lanes:
+                self._begin(self._lanes[connection], ids, view, now_ms)
+
+    def _begin(self, lane: Lane, fresh: list[str], view: View, now_ms: int) -> None:
+        """Begin what the lane's limits allow: who waits there, then ``fresh``, which grows meanwhile."""
+        closed: dict[str, int] = {}
+        for message_id in chain(lane.ready, fresh):
+            if lane.domains.get(message_id) in closed:
+                continue
+            wait_ms = lane.gate.wait_ms(now_ms)
+            if wait_ms > 0 or not lane.has_slot(now_ms):
+                if wait_ms > 0 or not lane.under_way:
+                    self._look_later(lane, wait_ms, view, now_ms)
+                return
+            pending = view.table(PENDING).get(message_id.encode())
+            if pending is None:
+                view.after_commit(Gone(lane.connection, message_id))
+            elif not pending.queued:
+                continue
+            elif (wait_ms := lane.gate.receiver_wait_ms(domain_of(pending.message.to), now_ms)) > 0:
+                lane.domains[message_id] = domain_of(pending.message.to)
+                closed[lane.domains[message_id]] = wait_ms
+            else:
+                fresh += [
+                    turn.message_id for turn in self._start(lane, pending, view, now_ms) if turn.message_id
+                ]
+        if closed:
+            self._look_later(lane, min(closed.values()), view, now_ms)
+
+    def _start(self, lane: Lane, pending: Pending, view: View, now_ms: int) -> Sequence[Turn]:
+        outgoing = self._outgoing(pending, view, now_ms)
+        if isinstance(outgoing, End):
+            return self._end(pending, outgoing, view, now_ms)
+        lane.gate.admit(now_ms, domain_of(pending.message.to))
+        lane.chosen[outgoing.id] = now_ms
+        pending.attempt += 1
+        pending.calling, pending.queued = True, False
+        view.table(PENDING).put(outgoing.id.encode(), pending)
+        view.after_commit(Call(lane.connection, outgoing))
+        return ()
+
+    def _look_later(self, lane: Lane, wait_ms: int, view: View, now_ms: int) -> None:
+        due_ms = now_ms + max(wait_ms, LANE_WAIT_MIN_MS)
+        name = lane.connection
+        view.set_timer(bytes.fromhex(stable_id("lane", name)), due_ms, _LANE + b":" + name.encode())
+
+    def _outgoing(self, pending: Pending, view: View, now_ms: int) -> OutgoingMessage | End:
+        """The message ready to leave, or why it ends here: stopping no other."""
+        message = pending.message
+        if is_too_old(pending, now_ms):
+            return End("failed", "gave_up:waited")
+        url = self._parts.unsubscribe_url(message)
+        try:
+            content = self._render(message, view, now_ms)
+        except Refused as refused:
+            return End("failed", refused.detail)
+        if isinstance(content, RenderFailed):
+            return End("failed", _render_reason(content))
+        if isinstance(content, RenderedEmail):
+            content = self._parts.track(message, content, now_ms)
+        return OutgoingMessage(
+            id=message.id,
+            channel=message.channel,
+            person=message.person,
+            content=content,
+            to=message.to,
+            journey=message.journey,
+            step=message.step,
+            tags=tuple(message.tags),
+            unsubscribe_url=url,
+            account=message.account,
+            attempt=pending.attempt + 1,
+            region=region_of(message),
+            done=tuple(pending.done),
         )
 
-    def _render(self, message: Message, **more: str) -> RenderedEmail | RenderedInApp | RenderFailed:
+    def _template(self, message: Message) -> CompiledTemplate:
         template = self._parts.templates.get(message.template)
+        if template is None or template_channel(template) != message.channel:
+            raise Refused("invalid", f"the workspace has no {message.channel} template {message.template!r}")
+        return template
+
+    def _render(self, message: Message, view: View, now_ms: int) -> RenderedContent | RenderFailed:
+        template = self._template(message)
+        owner = None
+        if isinstance(template, WebhookTemplate):
+            owner = self._people.owner(template, message, view, now_ms)
         context = {
             "user": message.context.user,
             "account": message.context.account,
@@ -268,71 +402,89 @@ class SenderLogic:
                 "tags": message.tags,
                 "variant": message.variant,
             },
-            **more,
+            "owner": dict(owner.fields) if owner is not None else {},
+            "unsubscribe_url": self._parts.unsubscribe_url(message) if message.channel == "email" else None,
+            "preferences_url": self._parts.preferences_url(message) if message.channel == "email" else None,
         }
-        match template, message.channel:
-            case EmailTemplate(), "email":
-                return render_email(template, context)
-            case InAppTemplate(), "in_app":
-                return render_in_app(template, context)
-        raise Refused("invalid", f"the workspace has no {message.channel} template {message.template!r}")
+        return render(template, context)
 
-    def _follow(self, pending: Pending, result: DeliveryResult, view: View, now_ms: int) -> None:
+    def _learn(self, notice: Outcome, now_ms: int) -> None:
+        """What a call of ours says of its provider; nothing where it was another worker's call."""
+        for lane in self._lanes.values():
+            if notice.message_id in lane.under_way:
+                lane.under_way.discard(notice.message_id)
+                opened = not notice.bug and lane.gate.learn(notice.result, now_ms)
+                self._parts.metrics.called(lane.connection, notice.result, opened=opened)
+
+    def _follow(self, pending: Pending, result: DeliveryResult, view: View, now_ms: int) -> Sequence[Turn]:
         message = pending.message
-        key = message.id.encode()
-        step = next_step(pending, result, self._parts.channels[message.channel].on_unknown, now_ms)
+        tell(message, result, self._parts.topics, view, now_ms)
+        pending.done = list(dict.fromkeys((*pending.done, *result.news.done)))
+        channel = self._parts.channels.get(pending.connection)
+        step = next_step(pending, result, channel.on_unknown if channel else "at_most_once", now_ms)
         match step:
             case End():
-                view.table(PENDING).delete(key)
-                self._end(message, step, view, now_ms)
+                return self._end(pending, step, view, now_ms)
             case TryAgain(delay_ms, reason):
                 pending.calling = False
+                key = message.id.encode()
                 view.table(PENDING).put(key, pending)
-                view.set_timer(retry_timer(message.id), now_ms + delay_ms, _RETRY + key)
+                view.set_timer(retry_timer(message.id), now_ms + delay_ms, _RETRY + b":" + key)
                 self._parts.metrics.retried(message, reason)
+                return ()
+            case _:
+                assert_never(step)
 
-    def _end(self, message: Message, end: End, view: View, now_ms: int) -> None:
-        key = message.id.encode()
-        view.table(PENDING).delete(key)
+    def _end(self, pending: Pending, end: End, view: View, now_ms: int) -> Sequence[Turn]:
+        """Record the end of a message; the turn of the person's next one has come by it."""
+        message, connection = pending.message, pending.connection
+        view.table(PENDING).delete(message.id.encode())
         self._people.ended(message, view)
+        channel = self._parts.channels.get(connection)
+        self._record(message, end, channel.provider if channel else connection, view, now_ms)
+        if connection not in self._lanes:
+            return ()
+        view.after_commit(Gone(connection, message.id))
+        following = self._people.next(message.person, connection, view)
+        if following is None:
+            return ()
+        view.after_commit(Ready(connection, following))
+        return (Turn(connection, following),)
+
+    def _record(self, message: Message, end: End, provider: str, view: View, now_ms: int) -> None:
+        key = message.id.encode()
         view.table(SENT).put(key, Sent(now_ms))
-        view.set_timer(bytes.fromhex(stable_id("forget", message.id)), now_ms + SENT_KEPT_MS, _FORGET + key)
-        outcome: DeliveryOutcome = end.outcome
-        delivery = Delivery(
-            id=stable_id("delivery", message.id),
-            message_id=message.id,
-            channel=message.channel,
-            person=message.person,
-            account=message.account,
-            journey=message.journey,
-            version=message.version,
-            enrollment=message.enrollment,
-            step=message.step,
-            template=message.template,
-            outcome=outcome,
-            reason=end.reason,
-            provider="in_app" if message.channel == "in_app" else "smtp",
-            provider_message_id=end.provider_message_id,
-            cost_micros=end.cost_micros,
-            latency_ms=max(0, now_ms - message.requested_at_ms),
-            at_ms=now_ms,
+        view.set_timer(
+            bytes.fromhex(stable_id("forget", message.id)), now_ms + SENT_KEPT_MS, _FORGET + b":" + key
         )
+        delivery = delivery_of(message, end, provider, now_ms)
         view.send(self._parts.topics("deliveries"), message.person.encode(), wire.encode(delivery))
         self._parts.metrics.ended(delivery)
+        if (bounced := bounce_of(message, end, now_ms)) is not None:
+            view.send(self._parts.topics("engagement"), message.person.encode(), wire.encode(bounced))
 
-    async def _deliver(self, outgoing: OutgoingMessage, notify: Notify) -> None:
-        async with self._slots:
+    async def _deliver(self, call: Call, notify: Notify) -> None:
+        channel, bug = self._parts.channels[call.connection], False
+        async with self._parts.gates[call.connection].slots:
+            began = time.monotonic()
             try:
-                result = await self._parts.channels[outgoing.channel].deliver(outgoing)
+                result = await channel.deliver(call.outgoing)
             except Exception as error:  # noqa: BLE001 - a bug in an adapter is an unknown outcome, not a stopped partition
-                log.error(
-                    "channel.bug",
-                    channel=outgoing.channel,
-                    message_id=outgoing.id,
-                    error=type(error).__name__,
-                )
-                result = Unknown(f"bug:{type(error).__name__}")
-        notify(Outcome(outgoing.id, result))
+                name = type(error).__name__
+                log.error("channel.bug", connection=call.connection, message_id=call.outgoing.id, error=name)
+                result, bug = Unknown(f"bug:{name}"), True
+            self._parts.metrics.took(call.connection, time.monotonic() - began)
+        notify(Outcome(call.outgoing.id, result, bug))
+
+
+def connection_of(template: CompiledTemplate, message: Message) -> str:
+    """The connection over which a message leaves: a webhook's own, else the channel's only one."""
+    return getattr(template, "connection", message.channel)
+
+
+def _way(message: Message, connection: str) -> str:
+    plain = connection == message.channel
+    return f"channel {connection!r}" if plain else f"connection {connection!r} of {message.template!r}"
 
 
 def _render_reason(failed: RenderFailed) -> str:

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from schemas import wire
 from workers.core.ids import stable_id
+from workers.core.owners import Owner, pick_owner
 from workers.senders.channels.in_app import add_item, settle, withdraw
 from workers.senders.ledger import Pending
 from workers.stream.tables import Table
@@ -20,6 +21,7 @@ from workers.stream.tables import Table
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from workers.core.webhooks import WebhookTemplate
     from workers.stream.view import View
 
 
@@ -38,6 +40,17 @@ class Moved(msgspec.Struct, array_like=True):
 PENDING = Table("pending", b"i", Pending)
 WAITING = Table("waiting", b"w", Waiting)
 FEEDS = Table("feeds", b"f", wire.Feed)
+
+
+class Owners(msgspec.Struct, array_like=True):
+    """State row of an account, or of a person without one: the owner that each list gave to it."""
+
+    by_list: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+OWNERS = Table("owners", b"o", Owners)
+"""Keys are ``a:ACCOUNT`` and ``p:PERSON``."""
+
 MOVED = Table("moved_feeds", b"v", Moved)
 
 
@@ -60,6 +73,24 @@ class People:
         if message.id not in row.messages:
             row.messages.append(message.id)
             view.table(WAITING).put(key, row)
+
+    def is_first(self, message: wire.Message, connection: str, view: View) -> bool:
+        """Whether no older message of the person is on its way over ``connection``."""
+        return self._oldest(message.person, connection, view) in {None, message.id}
+
+    def next(self, person: str, connection: str, view: View) -> str | None:
+        """The person's oldest message on ``connection``, where it waits for its turn; None without one."""
+        oldest = self._oldest(person, connection, view)
+        pending = view.table(PENDING).get(oldest.encode()) if oldest is not None else None
+        return oldest if pending is not None and pending.queued else None
+
+    def _oldest(self, person: str, connection: str, view: View) -> str | None:
+        row = view.table(WAITING).get(person.encode())
+        for message_id in row.messages if row is not None else ():
+            pending = view.table(PENDING).get(message_id.encode())
+            if pending is not None and pending.connection == connection:
+                return message_id
+        return None
 
     def ended(self, message: wire.Message, view: View) -> None:
         """Forget a message that ended."""
@@ -114,6 +145,24 @@ class People:
         if feed is not held:
             self.put_feed(feed, view)
 
+    def owner(
+        self, template: WebhookTemplate, message: wire.Message, view: View, now_ms: int
+    ) -> Owner | None:
+        """Who of the template's owners takes a message's account; None where the template has no owners.
+
+        Remembered for the account, so that it stays with them when the list changes.
+        """
+        if not template.owners:
+            return None
+        name = f"a:{message.account}" if message.account is not None else f"p:{message.person}"
+        row = view.table(OWNERS).get(name.encode()) or Owners()
+        kept = row.by_list.get(template.owners_name)
+        picked = pick_owner(template.owners, name, kept, now_ms)
+        if picked.remember != kept:
+            row.by_list[template.owners_name] = picked.remember
+            view.table(OWNERS).put(name.encode(), row)
+        return picked.owner
+
     def told(self, record: wire.IdentityRecord, view: View, now_ms: int) -> None:
         """Follow what is known of who is who."""
         match record:
@@ -135,6 +184,9 @@ class People:
         if waiting is not None:
             view.table(WAITING).delete(key)
         rows = len(messages) + self._drop_feed(key, view)
+        if view.table(OWNERS).get(b"p:" + key) is not None:
+            view.table(OWNERS).delete(b"p:" + key)
+            rows += 1
         erased = wire.PersonErased(
             id=stable_id("forgotten", topic, forget.person, str(now_ms)),
             subject=forget.person,

@@ -69,12 +69,15 @@ decode = msgspec.msgpack.Decoder(list[Item]).decode
 class Outbox:
     """Gathers what one transaction has for accounts, by their partitions.
 
+    ``stamp`` is the key of each record: it says by which plan its items were chosen.
+
     Occurrences that are only counted are joined by account and event; the order of all other items of an
     account is kept. Counting does not depend on order, so joining changes no window.
     """
 
-    def __init__(self, partitions: int) -> None:
+    def __init__(self, partitions: int, stamp: bytes) -> None:
         self._partitions = partitions
+        self._stamp = stamp
         self._counted: dict[str, dict[str, list[int]]] = {}
         self._items: dict[int, list[Item]] = {}
 
@@ -107,7 +110,7 @@ class Outbox:
         self._counted.clear()
         for partition, items in self._items.items():
             for packed in bundles(items):
-                view.send(topic, None, packed, partition)
+                view.send(topic, self._stamp, packed, partition)
 
     def _add(self, item: Item) -> None:
         partition = partition_of(item.account.encode(), self._partitions)

@@ -103,7 +103,7 @@ class AccountTraitSignals:
         return True
 
     def _learn(self, told: wire.AccountTraits, key: bytes, view: View, now_ms: int) -> None:
-        subject = Subject("account", key, view, self._parts)
+        subject = Subject("account", key, view, self._parts, told.at_ms)
         profile = subject.profile
         before = dict(profile.traits)
         changed = merge_traits(profile.traits, told.traits)

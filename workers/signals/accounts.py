@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -9,6 +11,7 @@ import msgspec
 from schemas import wire
 from workers.core import activity as windows
 from workers.core.activity import Activity
+from workers.core.backfill import stamp_of, unknown_to
 from workers.core.ids import stable_id
 from workers.core.journeys import Happened
 from workers.core.plan import EventPlan
@@ -16,10 +19,10 @@ from workers.shell import Subject
 from workers.signals.account_events import Counted, Departed, Described, Item, Occurred, decode
 from workers.signals.reactions import react, traits_changed
 from workers.signals.traits import merge_traits
-from workers.state import ACCOUNTS
+from workers.state import ACCOUNTS, BOOKS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from workers.core.plan import Slot
     from workers.shell import EngineParts
@@ -30,6 +33,7 @@ MEMBERS_MAX = 20_000
 """Members kept of one account; at some 30 bytes each the row stays below Kafka's message limit."""
 
 NOTHING = EventPlan()
+_NONE: frozenset[int] = frozenset()
 
 
 class Bundle(NamedTuple):
@@ -46,6 +50,7 @@ class AccountSignals:
         self._parts = parts
         self._plans = parts.plan.account.events
         self._segments = parts.plan.account.segments.by_event
+        self._stamp = stamp_of(parts.plan.account).encode()
 
     def prepare(self, batch: Batch, view: View, now_ms: int) -> tuple[list[Bundle], list[bytes]]:
         """The bundles, and their accounts' rows."""
@@ -73,8 +78,19 @@ class AccountSignals:
     def apply(self, tp: TP, items: Sequence[Bundle], view: View, now_ms: int) -> None:
         """Count, describe, decide; all items of an account together, in their order."""
         del tp
+        for missing, bundles in groupby(items, lambda bundle: self._missing(bundle.record.key, view)):
+            self._take(bundles, missing, view, now_ms)
+
+    def _missing(self, stamp: bytes | None, view: View) -> frozenset[int]:
+        """The slots that do not count items of a worker with an older plan: their past is brought apart."""
+        if stamp is None or stamp == self._stamp:
+            return _NONE
+        book = view.table(BOOKS).get(b"account")
+        return unknown_to(book, stamp.decode(errors="replace")) if book is not None else _NONE
+
+    def _take(self, bundles: Iterable[Bundle], missing: frozenset[int], view: View, now_ms: int) -> None:
         by_account: dict[str, list[Item]] = {}
-        for bundle in items:
+        for bundle in bundles:
             for item in bundle.items:
                 held = by_account.get(item.account)
                 if held is None:
@@ -82,24 +98,24 @@ class AccountSignals:
                 else:
                     held.append(item)
         for account, happened in by_account.items():
-            self._account(account.encode(), happened, view, now_ms)
+            self._account(account.encode(), happened, missing, view, now_ms)
 
     def _account(  # noqa: C901  one kind of item after the other
-        self, key: bytes, items: list[Item], view: View, now_ms: int
+        self, key: bytes, items: list[Item], missing: frozenset[int], view: View, now_ms: int
     ) -> None:
         """All of one account's items, in order; occurrences are gathered until something decides on them."""
         rows = view.table(ACCOUNTS.activity)
         known = rows.get(key)
         row = known or Activity()
         rows.put(key, row)
-        subject = Subject("account", key, view, self._parts)
+        subject = Subject("account", key, view, self._parts, _latest_ms(items))
         gathered: dict[Slot, list[int]] = {}
         concerned: frozenset[str] = frozenset()
         for item in items:
             if isinstance(item, Described | Departed):
                 self._describe(item, key, view, now_ms)
                 continue
-            plan = self._plans.get(item.event, NOTHING)
+            plan = _without(self._plans.get(item.event, NOTHING), missing)
             concerned |= self._segments.get(item.event, frozenset())
             if isinstance(item, Counted):
                 for slot in plan.slots:
@@ -111,7 +127,7 @@ class AccountSignals:
             if plan.measures:
                 windows.measure(row, plan.measures, item.at_ms, now_ms, _properties(item), item.user)
             if plan.scored:
-                subject.score(item.event, item.message_id, _properties(item), item.at_ms, now_ms)
+                subject.scores.record(item.event, item.message_id, _properties(item), item.at_ms, now_ms)
             if plan.fills:
                 subject.relate(plan.fills, _properties(item), item.at_ms)
             if plan.entries or plan.exits or plan.goals or plan.waits or plan.looks:
@@ -120,7 +136,7 @@ class AccountSignals:
                 subject.settle(now_ms, concerned)
                 concerned = frozenset()
                 happened = Happened(item.event, _properties(item), item.message_id, item.at_ms)
-                react(happened, plan, subject, self._parts, view, now_ms)
+                react(happened, plan, subject, now_ms)
                 subject.look(now_ms)
         _count(row, gathered, now_ms)
         subject.settle(now_ms, None if known is None and subject.plan.segments.ordered else concerned)
@@ -128,12 +144,14 @@ class AccountSignals:
             subject.look(now_ms)
 
     def _describe(self, item: Described | Departed, key: bytes, view: View, now_ms: int) -> None:
-        subject = Subject("account", key, view, self._parts)
-        profile = subject.profile
         if isinstance(item, Departed):
+            subject = Subject("account", key, view, self._parts)
+            profile = subject.profile
             if profile.members.pop(item.user, None) is not None:
                 subject.put_profile(profile)
             return
+        subject = Subject("account", key, view, self._parts, item.at_ms)
+        profile = subject.profile
         known = profile.members.get(item.user)
         if known is None and len(profile.members) >= MEMBERS_MAX:
             self._parts.metrics.members_refused()
@@ -149,6 +167,26 @@ class AccountSignals:
             subject.tell(profile.members, message_id, now_ms, changed)
         elif known is None:
             subject.tell((item.user,), message_id, now_ms)
+
+
+def _latest_ms(items: Iterable[Item]) -> int | None:
+    """When the last of what happened did; None where nobody says."""
+    times_ms = (
+        max(one.times_ms) if isinstance(one, Counted) else one.at_ms
+        for one in items
+        if not isinstance(one, Departed)
+    )
+    return max(times_ms, default=None)
+
+
+def _without(plan: EventPlan, missing: frozenset[int]) -> EventPlan:
+    if not missing:
+        return plan
+    return replace(
+        plan,
+        slots=tuple(slot for slot in plan.slots if slot.id not in missing),
+        measures=tuple(slot for slot in plan.measures if slot.id not in missing),
+    )
 
 
 def _count(row: Activity, gathered: dict[Slot, list[int]], now_ms: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -22,6 +22,12 @@ FUTURE_TOLERANCE_MS = 3_600_000
 Taken: TypeAlias = "tuple[Any, ProductEvent, bytes, int]"
 """One event that passed: its record, the event, its subject's key, and when it happened (ms). A plain tuple:
 one is made for every event, and a named one costs three times as much."""
+
+
+class Carried(NamedTuple):
+    """An event that came inside another record, as the signals read records."""
+
+    value: bytes
 
 
 def take(

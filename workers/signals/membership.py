@@ -70,4 +70,6 @@ class Memberships:
 
     def _follow(self, at_ms: int, now_ms: int) -> None:
         self._subject.follow(at_ms, now_ms)
+        if self._subject.plan.told_scores:
+            self._subject.scores.look(now_ms)
         self._subject.settle_all(now_ms)

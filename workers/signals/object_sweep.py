@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import structlog
 
 from workers.relations import tidy
-from workers.signals.sweep import CHUNK, SWEPT
-from workers.state import OBJECTS, TABLES
+from workers.signals.sweep import CHUNK
+from workers.state import OBJECTS, OBJECTS_SWEPT, TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,15 +25,14 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 KINDS: tuple[Literal["objects", "user", "account"], ...] = ("objects", "user", "account")
-_MARK = b"relations:"
-"""Keys in the table of sweeps begin so; those of segments are kinds of subjects."""
 
 
 class ObjectChunk(NamedTuple):
-    """The next rows to put right: of a kind, from a storage key on."""
+    """The next rows to put right: of a kind, from a storage key on, for a version of the definitions."""
 
     kind: Literal["objects", "user", "account"]
     start: bytes
+    version: str
 
 
 class ObjectSweep:
@@ -50,15 +49,17 @@ class ObjectSweep:
         self._store = store
         chunks = []
         for kind in KINDS:
-            stored = store.get(SWEPT.key(_MARK + kind.encode()))
-            if self._version != (SWEPT.decode(stored) if stored is not None else ""):
+            stored = store.get(OBJECTS_SWEPT.key(kind.encode()))
+            if self._version != (OBJECTS_SWEPT.decode(stored) if stored is not None else ""):
                 log.info("relations.sweep", kind=kind, version=self._version)
-                chunks.append(ObjectChunk(kind, _prefix(kind)))
+                chunks.append(ObjectChunk(kind, _prefix(kind), self._version))
         return chunks
 
     def take(self, chunks: Sequence[ObjectChunk], view: View, now_ms: int) -> None:
         """Put the rows of the chunks right, and ask for the next when that is committed."""
-        for kind, start in chunks:
+        for kind, start, version in chunks:
+            if version != self._version:
+                continue  # of the workspace before this one; its successor began anew
             assert self._store is not None, "the partition is open"
             prefix = _prefix(kind)
             found = self._store.scan(prefix, start, CHUNK)
@@ -68,9 +69,9 @@ class ObjectSweep:
                 for stored_key, _ in found:
                     tidy(kind, stored_key[len(prefix) :], view, self._parts)
             if len(found) == CHUNK:
-                view.after_commit(ObjectChunk(kind, found[-1][0] + b"\0"))
+                view.after_commit(ObjectChunk(kind, found[-1][0] + b"\0", version))
             else:
-                view.table(SWEPT).put(_MARK + kind.encode(), self._version)
+                view.table(OBJECTS_SWEPT).put(kind.encode(), self._version)
 
     def _spread(self, keys: Sequence[bytes], view: View, now_ms: int) -> None:
         values: list[Any] = []

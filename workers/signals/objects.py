@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 
 from schemas import wire
-from workers.core.entry import Declined, Eligible, decide_entry, declined_decision, eligible_record
 from workers.core.ids import stable_id
 from workers.core.object_values import declared_values, problem_of
 from workers.core.objects import Relations, object_key
+from workers.core.triggers import trigger
 from workers.errors import Refused
 from workers.relations import facts_of, followers_of, keep
 from workers.shell import Subject
@@ -269,24 +269,9 @@ def _enter(
         "old": old,
         "new": facts.known(plan.type, object_id)[change.attribute],
     }
-    trigger = wire.Trigger(
-        event=f"{plan.type} changed",
-        message_id=stable_id("changed", subject.kind, subject.id, plan.type, object_id, str(now_ms)),
-        at_ms=now_ms,
-        properties=properties,
-    )
-    verdict = decide_entry(journey, subject.facts(now_ms, properties), subject.progress, now_ms)
-    match verdict:
-        case Eligible():
-            record = eligible_record(journey, subject.id, subject.account, trigger, verdict, now_ms=now_ms)
-            view.send(parts.topics("scheduler"), subject.key, wire.encode(record))
-            parts.metrics.entry(journey.name, "eligible")
-        case Declined():
-            subject.execute(
-                declined_decision(
-                    journey, subject.id, subject.account, trigger.message_id, verdict, now_ms=now_ms
-                )
-            )
+    cause = (subject.kind, subject.id, object_id, str(now_ms))
+    came = trigger("object", f"{plan.type} changed", cause, now_ms, properties)
+    subject.propose((journey,), came, now_ms)
 
 
 def _is_news(row: ObjectRow, told: wire.ObjectAttributes) -> bool:

@@ -1,7 +1,8 @@
 """After a workspace with other segments came: every subject is looked at once, a thousand at a time.
 
-Events and timers keep memberships right from then on. How far the sweep is needs no row of its own: it is
-repeated after a crash, and looking twice changes nothing.
+Events and timers keep memberships right from then on. The sweep is repeated after a crash, and looking twice
+changes nothing. Who comes into a segment by it enters no journey (``Subject.sweep``); journeys that want
+those too look at them afterwards, at a rate of their own (:mod:`workers.signals.batches`).
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import structlog
 
 from workers.shell import Subject
-from workers.state import TABLES
-from workers.stream.tables import Table
+from workers.state import SWEPT, TABLES, Swept
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from schemas.fields import SubjectType
+    from workers.core.plan import SegmentsPlan
     from workers.shell import EngineParts
     from workers.stream.store import PartitionStore
     from workers.stream.view import View
@@ -27,15 +28,13 @@ log = structlog.get_logger(__name__)
 CHUNK = 1_000
 """Subjects of one transaction: some 50 ms, so that events and timers do not wait for long."""
 
-SWEPT = Table("segments_swept", b"v", str)
-"""The version of the segments that all subjects of a kind, the key, have been looked at under."""
-
 
 class Chunk(NamedTuple):
-    """The next subjects to look at: of a kind, from a storage key on."""
+    """The next subjects to look at: of a kind, from a storage key on, for a version of the segments."""
 
     kind: SubjectType
     start: bytes
+    version: str
 
 
 class Sweep:
@@ -43,9 +42,9 @@ class Sweep:
 
     def __init__(self, parts: EngineParts) -> None:
         self._parts = parts
-        self._versions: dict[SubjectType, str] = {
-            "user": parts.plan.user.segments.version,
-            "account": parts.plan.account.segments.version,
+        self._plans: dict[SubjectType, SegmentsPlan] = {
+            "user": parts.plan.user.segments,
+            "account": parts.plan.account.segments,
         }
         self._store: PartitionStore | None = None
 
@@ -53,22 +52,34 @@ class Sweep:
         """The first chunk of each kind whose segments are others than those it was swept for."""
         self._store = store
         chunks = []
-        for kind, version in self._versions.items():
+        for kind, plan in self._plans.items():
             stored = store.get(SWEPT.key(kind.encode()))
-            if version != (SWEPT.decode(stored) if stored is not None else ""):
-                log.info("segments.sweep", kind=kind, version=version)
-                chunks.append(Chunk(kind, TABLES[kind].activity.prefix))
+            swept = SWEPT.decode(stored) if stored is not None else Swept()
+            # One that was broken off has left some under its target, also where that is taken back.
+            if {swept.version, swept.target} - {plan.version}:
+                log.info("segments.sweep", kind=kind, version=plan.version)
+                chunks.append(Chunk(kind, TABLES[kind].activity.prefix, plan.version))
         return chunks
 
     def take(self, chunks: Sequence[Any], view: View, now_ms: int) -> None:
         """Look at the subjects of the chunks, and ask for the next when that is committed."""
         assert self._store is not None, "the partition is open"
-        for kind, start in chunks:
-            prefix = TABLES[kind].activity.prefix
+        table = view.table(SWEPT)
+        for kind, start, version in chunks:
+            plan, prefix = self._plans[kind], TABLES[kind].activity.prefix
+            if version != plan.version:
+                continue  # of the workspace before this one; its successor began anew
+            swept = table.get(kind.encode()) or Swept()
+            if swept.target != plan.version:
+                if swept.target != swept.version:
+                    swept.lineages = {}
+                swept.target, swept.cursor, swept.since_ms = plan.version, b"", now_ms
             found = self._store.scan(prefix, start, CHUNK)
             for stored_key, _ in found:
-                Subject(kind, stored_key[len(prefix) :], view, self._parts).settle(now_ms, None)
+                Subject(kind, stored_key[len(prefix) :], view, self._parts).sweep(now_ms)
             if len(found) == CHUNK:
-                view.after_commit(Chunk(kind, found[-1][0] + b"\0"))
+                swept.cursor = max(swept.cursor, found[-1][0] + b"\0")
+                view.after_commit(Chunk(kind, found[-1][0] + b"\0", version))
             else:
-                view.table(SWEPT).put(kind.encode(), self._versions[kind])
+                swept.version, swept.lineages, swept.cursor = plan.version, dict(plan.lineages), b""
+            table.put(kind.encode(), swept)

@@ -14,12 +14,14 @@ from schemas import wire
 from workers.core import activity as activities
 from workers.core import windows
 from workers.core.activity import Activity, measure
+from workers.core.backfill import stamp_of
 from workers.core.consent import of_trait
 from workers.core.journeys import Happened
 from workers.core.plan import EventPlan, Slot, SubjectPlan
 from workers.identity.places import elsewhere, forward_event, link
 from workers.shell import Subject
 from workers.signals.account_events import Described, Outbox
+from workers.signals.devices import note_device
 from workers.signals.intake import Taken, is_misplaced, source_of, take
 from workers.signals.membership import Memberships
 from workers.signals.reactions import react, traits_changed
@@ -79,6 +81,7 @@ class UserSignals:
         names = user.keys() | account.keys()
         plan = parts.plan
         self._uses = {name: _use(name, plan.user, plan.account) for name in names}
+        self._stamp = stamp_of(plan.account).encode()
         self._deciding = frozenset(name for name, use in self._uses.items() if use.reads)
 
     def prepare(self, batch: Batch, view: View, now_ms: int) -> tuple[list[Taken], list[bytes]]:
@@ -98,7 +101,7 @@ class UserSignals:
         table = view.table(USERS.activity)
         rows, dirty, load, use_of = table.rows, table.dirty, table.get, self._uses.get
         is_duplicate, add = activities.is_duplicate, windows.add
-        outbox = Outbox(self._parts.partitions)
+        outbox = Outbox(self._parts.partitions, self._stamp)
         fresh: list[bytes] = []
         duplicates = late = untracked = away = 0
         for source, event, key, at_ms in items:
@@ -186,9 +189,9 @@ class UserSignals:
         if event.type in DESCRIBING:
             self._describe(one, row, outbox, view, now_ms)
         name = event.event or event.type
-        subject = Subject("user", key, view, self._parts)
+        subject = Subject("user", key, view, self._parts, at_ms)
         if use.plan.scored:
-            subject.score(name, event.message_id, wire.values(event.properties), at_ms, now_ms)
+            subject.scores.record(name, event.message_id, wire.values(event.properties), at_ms, now_ms)
         account = wire.account(event) or (row.accounts[-1] if row.accounts else None)
         if use.for_accounts and account is not None:
             if use.account_decides:
@@ -204,7 +207,7 @@ class UserSignals:
             happened = Happened(
                 name, wire.values(event.properties), event.message_id, at_ms, wire.account(event)
             )
-            react(happened, use.plan, subject, self._parts, view, now_ms)
+            react(happened, use.plan, subject, now_ms)
         if use.reads:
             subject.look(now_ms)
 
@@ -216,6 +219,8 @@ class UserSignals:
             return
         if event.type == "identify" and event.user_id and event.anonymous_id:
             link(view, self._parts, key.decode(), event.anonymous_id, "identify", at_ms)
+        if event.type == "identify" and event.context is not None and event.context.device is not wire.ABSENT:
+            note_device(event.context.device, key, view, at_ms)
         traits = wire.values(event.traits)
         if event.type == "group":
             accounts = Memberships(key, row, outbox, view, self._parts)
@@ -233,7 +238,7 @@ class UserSignals:
         if "role" in changed and row.accounts and isinstance(profile.traits.get("role"), str):
             outbox.described(Described(row.accounts[-1], user, profile.traits["role"], at_ms, {}))
         if changed:
-            subject = Subject("user", key, view, self._parts)
+            subject = Subject("user", key, view, self._parts, at_ms)
             traits_changed(before, event.message_id, at_ms, subject, now_ms)
 
 

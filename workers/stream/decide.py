@@ -91,6 +91,7 @@ def fire_timers(logic: PartitionLogic, timers: Sequence[Timer], view: View, now_
         nonlocal put_off
         put_off += 1
         view.set_timer(timer.timer_id, now_ms + TIMER_RETRY_MS, timer.payload)
+        logic.put_off(timer)
 
     def fire(some: Sequence[Timer], child: View) -> None:
         for timer in some:

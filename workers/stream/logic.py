@@ -24,8 +24,8 @@ class PartitionLogic(Protocol):
         """Whether effects are under way whose results are worth waiting for before letting go."""
         ...
 
-    def has_room(self) -> bool:
-        """Whether more records may be taken in; False while too many effects are under way."""
+    def has_room(self, topic: str) -> bool:
+        """Whether more records of a topic may be taken in; False while too many effects wait for theirs."""
         ...
 
     def prepare(self, batch: Batch, view: View, now_ms: int) -> tuple[Sequence[Any], Sequence[bytes]]:
@@ -45,6 +45,10 @@ class PartitionLogic(Protocol):
 
     def fire(self, timers: Sequence[Timer], view: View, now_ms: int) -> None:
         """Decide timers that are due, in order of their due time. The kernel has removed them already."""
+        ...
+
+    def put_off(self, timer: Timer) -> None:
+        """Take note that deciding a timer raised; it is set again. Raises nothing."""
         ...
 
     def notices(self, notices: Sequence[Any], view: View, now_ms: int) -> None:
@@ -69,8 +73,9 @@ class Quiet:
 
     busy = False
 
-    def has_room(self) -> bool:
+    def has_room(self, topic: str) -> bool:
         """Always."""
+        del topic
         return True
 
     def timer_keys(self, timers: Sequence[Timer]) -> Sequence[bytes]:
@@ -80,6 +85,9 @@ class Quiet:
 
     def fire(self, timers: Sequence[Timer], view: View, now_ms: int) -> None:
         """It sets no timers."""
+
+    def put_off(self, timer: Timer) -> None:
+        """The kernel's log and count are enough."""
 
     def notices(self, notices: Sequence[Any], view: View, now_ms: int) -> None:
         """It starts no effects."""

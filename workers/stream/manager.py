@@ -86,6 +86,11 @@ class PartitionManager(TableManager):
             for tp, offset in partition.mailbox.expected.items()
         }
 
+    def renew(self) -> None:
+        """Let every partition decide by a new logic, each between two of its transactions."""
+        for partition in self.partitions.values():
+            partition.renew()
+
     # -- what the agents call
 
     async def submit(self, batch: Batch) -> None:

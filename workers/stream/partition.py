@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,14 +20,13 @@ from aiokafka import TopicPartition
 from workers.clock import SystemClock
 from workers.errors import Fenced, Retryable
 from workers.stream import changelog, deadletters
-from workers.stream.decide import apply_items, fire_timers, take_notices
 from workers.stream.mailbox import Mailbox
-from workers.stream.store import META, DiskFull, PartitionStore, StoreBroken, position_change
+from workers.stream.store import META, DiskFull, PartitionStore, StoreBroken
 from workers.stream.transaction import PartitionProducer, Step
-from workers.stream.view import View
+from workers.stream.turn import Turn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from concurrent.futures import Executor
     from pathlib import Path
 
@@ -128,7 +126,7 @@ class Partition:
         self._store: PartitionStore | None = None
         self._producer: PartitionProducer | None = None
         self._wake = asyncio.Event()
-        self._stopping = False
+        self._stopping = self._renew = False
         self._now_ms = 0
         self._next_due_ms: int | None = None
         self._last_turn = self._turn_s = 0.0
@@ -238,6 +236,8 @@ class Partition:
         """Turn what arrives into transactions until :meth:`stop_taking` is called or something fails."""
         try:
             while not self._stopping:
+                if self._renew:
+                    await self._take_new_logic()
                 await self._wait_for_work()
                 if not self._stopping:
                     await self._turn(self._config.batch_records)
@@ -260,9 +260,22 @@ class Partition:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), left_s)
 
+    def renew(self) -> None:
+        """Decide by a new logic from the next transaction on; the one under way ends with the old."""
+        self._renew = True
+        self._wake.set()
+
+    async def _take_new_logic(self) -> None:
+        self._renew = False
+        await self._logic.close()
+        self._logic = self._parts.new_logic(self.number)
+        for notice in self._logic.opened(self.store):
+            self.mailbox.notify(notice)
+
     def has_room(self, topic: str) -> bool:
         """Whether another batch of ``topic`` should be fetched."""
-        return self.running and not self._stopping and self.mailbox.has_room(topic) and self._logic.has_room()
+        takes = self.running and not self._stopping
+        return takes and self.mailbox.has_room(topic) and self._logic.has_room(topic)
 
     def submit(self, batch: Batch) -> bool:
         """Queue a batch; False where the kernel does not expect it."""
@@ -277,7 +290,7 @@ class Partition:
         self._wake.set()
 
     async def _wait_for_work(self) -> None:
-        while not self._stopping and not self.mailbox.waiting:
+        while not (self._stopping or self._renew or self.mailbox.waiting):
             wait_s = self._seconds_to_next_timer()
             if wait_s is not None and wait_s <= 0:
                 break
@@ -302,77 +315,41 @@ class Partition:
         timers = self._due(now_ms) if most else []
         if not (batches or notices or timers):
             return
-        view = View(self.store.get, self.store.decoded.take)
-        prepared = await self._read(batches, timers, view, now_ms)
+        turn = Turn(self._logic, self.store, batches, notices, timers, now_ms)
+        await self._read(turn)
         self._step(Step.READ)
-        self._decide(prepared, notices, timers, view, now_ms)
-        changes = view.changes()
-        positions = {batch.tp: batch.end for batch in batches}
-        changes.update(position_change(tp.topic, end) for tp, end in positions.items())
-        outputs = view.outputs + deadletters.outputs(
-            view.dead, self._config.dead_letters, self._config.app_id, now_ms
-        )
+        self._parts.metrics.put_off(turn.decide())
+        for topic, seen, dead in turn.seen_and_dead():
+            self._limits[topic].count(seen, dead)
+        changes = turn.changes()
+        outputs = turn.outputs(self._config.dead_letters, self._config.app_id)
         self._step(Step.DECIDE)
         await self._in_thread(self._commit, changes, outputs)
-        self.applied.update(positions)
+        self.applied.update(turn.positions)
         self.applied_ms.update((batch.tp, batch.records[-1].timestamp) for batch in batches)
         self._next_due_ms = self.store.next_due_ms()
-        if view.effects:
-            await self._logic.act(view.effects, self.notify)
-        for prefix, rows in view.loaded():
-            self.store.decoded.keep(prefix, rows)
-        view.close()
+        if turn.view.effects:
+            await self._logic.act(turn.view.effects, self.notify)
+        turn.keep()
         self._step(Step.ACK)
         self._turn_s = time.monotonic() - started
-        self._parts.metrics.turn(batches, timers, changes, view, self._turn_s)
+        self._parts.metrics.turn(batches, timers, changes, turn.view, self._turn_s)
 
     def _due(self, now_ms: int) -> list[Timer]:
         if self._next_due_ms is None or self._next_due_ms > now_ms:
             return []
         return self.store.due(now_ms, self._config.timers_per_turn)
 
-    async def _read(
-        self, batches: Sequence[Batch], timers: Sequence[Timer], view: View, now_ms: int
-    ) -> list[tuple[Batch, Sequence[Any]]]:
+    async def _read(self, turn: Turn) -> None:
         """Step 1."""
-        prepared = []
-        wanted: set[bytes] = set()
-        for batch in batches:
-            items, keys = self._logic.prepare(batch, view, now_ms)
-            prepared.append((batch, items))
-            wanted.update(keys)
-        wanted.update(self._logic.timer_keys(timers))
-        found, missing = self.store.cache.split(key for key in wanted if key not in self.store.decoded)
-        if missing:
-            if len(missing) < _READ_INLINE:
-                rows = self.store.read(missing)
-            else:
-                rows = await self._in_thread(self.store.read, missing)
-            found.update(zip(missing, rows, strict=True))
-        view.fill(found)
-        return prepared
-
-    def _decide(
-        self,
-        prepared: Sequence[tuple[Batch, Sequence[Any]]],
-        notices: Sequence[Any],
-        timers: Sequence[Timer],
-        view: View,
-        now_ms: int,
-    ) -> None:
-        """Step 2: notices, then timers, then records; so a timer due before a record acts before it."""
-        if notices:
-            take_notices(self._logic, notices, view, now_ms)
-        if timers:
-            self._parts.metrics.put_off(fire_timers(self._logic, timers, view, now_ms))
-        for batch, items in prepared:
-            apply_items(self._logic, batch.tp, items, view, now_ms)
-        seen: Counter[str] = Counter()
-        for batch, _ in prepared:
-            seen[batch.tp.topic] += len(batch.records)
-        dead = Counter(letter.tp.topic for letter in view.dead)
-        for topic, records in seen.items():
-            self._limits[topic].count(records, dead[topic])
+        missing = turn.prepare()
+        if not missing:
+            turn.fill({})
+        elif len(missing) < _READ_INLINE:
+            turn.fill(dict(zip(missing, self.store.read(missing), strict=True)))
+        else:
+            rows = await self._in_thread(self.store.read, missing)
+            turn.fill(dict(zip(missing, rows, strict=True)))
 
     def _commit(self, changes: dict[bytes, bytes | None], outputs: list[Any]) -> None:
         """Steps 3 to 7; blocks."""

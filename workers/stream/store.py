@@ -137,7 +137,10 @@ class DecodedRows:
     def take(self, key: bytes) -> Any:
         """The row of a storage key, which the caller owns from now on; None where it is not here."""
         row = self._new.pop(key, None)
-        return row if row is not None else self._old.pop(key, None)
+        # An older form may be there too: two parts of a transaction kept the row, and the generations changed
+        # in between. It must not come back when the row is asked for again.
+        older = self._old.pop(key, None)
+        return row if row is not None else older
 
     def clear(self) -> None:
         """Forget all rows: the changelog may hold newer ones, written by another owner."""

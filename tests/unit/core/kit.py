@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from schemas import wire
-from schemas.workspace import Journey, Workspace
+from schemas.workspace import Journey, MessageSettings, Workspace
 from workers.core import slots, windows
 from workers.core.commands import (
     CancelTimer,
@@ -16,6 +16,7 @@ from workers.core.commands import (
     SendMessage,
     SetTimer,
     SetTraits,
+    Tell,
     TellAccount,
     Transition,
 )
@@ -29,6 +30,7 @@ from workers.core.watching import hear, look
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from workers.core.devices import Devices
     from workers.core.plan import JourneyPlan, Plan, SubjectPlan
 
 SECOND = 1_000
@@ -54,10 +56,11 @@ def journey(name: str = "upsell", **fields: Any) -> dict[str, Any]:
     return plain | fields
 
 
-def plan_of(*journeys: Mapping[str, Any]) -> Plan:
-    """The plan of these journeys."""
+def plan_of(*journeys: Mapping[str, Any], timezone: str = "UTC", **messages: Any) -> Plan:
+    """The plan of these journeys; ``messages`` is the section of the settings with the gate's rules."""
     models = tuple(Journey.model_validate(dict(plain)) for plain in journeys)
-    return compile_workspace(Workspace(name="test", journeys=models))
+    settings = MessageSettings.model_validate(messages)
+    return compile_workspace(Workspace(name="test", timezone=timezone, journeys=models, messages=settings))
 
 
 def only(plan: Plan) -> JourneyPlan:
@@ -80,11 +83,12 @@ class World:
         self.timers: dict[str, SetTimer] = {}
         self.messages: list[wire.Message] = []
         self.requests: list[RequestMessage] = []
+        self.told: list[Any] = []
         self.decisions: list[wire.Decision] = []
         self.conversions: list[wire.Conversion] = []
-        self.told: list[wire.AccountTraits] = []
         self.asked: list[wire.Eligible] = []
         self.segments: frozenset[str] = frozenset()
+        self.devices: Devices | None = None
         self._count = 0
         self._updates: list[SetTraits] = []
 
@@ -101,6 +105,7 @@ class World:
             windows=self.windows,
             retentions_ms=self.plan.retentions_ms,
             segments=self.segments,
+            devices=lambda: self.devices,
         )
 
     def track(self, event: str, at_ms: int | None = None, **properties: Any) -> list[Eligible | Declined]:
@@ -170,7 +175,9 @@ class World:
 
     def look(self) -> None:
         """Something changed: whoever waits for it goes on."""
-        while (looked := look(self.plan, self.facts(), self.progress, self.now_ms)).commands:
+        while (looked := look(self.plan, self.facts(), self.progress, self.now_ms)) != Transition(
+            self.progress
+        ):
             self.take(looked)
 
     def _set(self, traits: Mapping[str, Any]) -> None:
@@ -210,6 +217,8 @@ class World:
                     self.messages.append(message)
                 case RequestMessage():
                     self.requests.append(command)
+                case Tell(record):
+                    self.told.append(record)
                 case RecordDecision(decision):
                     self.decisions.append(decision)
                 case RecordConversion(conversion):

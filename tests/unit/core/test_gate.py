@@ -9,9 +9,10 @@ from msgspec.structs import replace
 
 from schemas import wire
 from tests.unit.core.kit import BANNER, DAY, HOUR, MAIL, START, World, journey, plan_of
-from workers.core.commands import RecordDecision, SendMessage
+from workers.core import held
+from workers.core.commands import RecordDecision, SendMessage, Tell
 from workers.core.facts import SubjectFacts
-from workers.core.gate import REQUEST_MAX_AGE_MS, Send, SendRequest, Skip, decide_send, once_key
+from workers.core.gate import REQUEST_MAX_AGE_MS, Defer, Send, SendRequest, Skip, decide_send, once_key
 from workers.core.progress import MESSAGES_MAX, ONCE_MAX, Progress, SentMessage
 from workers.core.recipients import Member, choose, route
 from workers.core.sending import answer_request
@@ -55,6 +56,12 @@ def request(**fields: Any) -> SendRequest:
         ("email", {"email": ""}, "no_address"),
         ("email", {"email": 5}, "no_address"),
         ("email", {"email": "nobody"}, "no_address"),
+        ("sms", {"phone": "+1 415 555 2671", "consent": {"sms": True}}, None),
+        ("sms", {"phone": "+1 415 555 2671"}, "no_consent"),  # a text message needs a yes
+        ("sms", {"consent": {"sms": True}}, "no_address"),
+        ("sms", {"phone": "none", "consent": {"sms": True}}, "no_address"),
+        ("sms", {"phone": 5, "consent": {"sms": True}}, "no_address"),
+        ("push", {}, "no_address"),  # no device is registered
         ("in_app", {}, None),  # needs no address
         ("in_app", {"consent": {"email": False}}, None),
         ("in_app", {"consent": {"in_app": False}}, "no_consent"),
@@ -67,7 +74,7 @@ def test_consent_and_address_are_the_persons_own(
     verdict = decide_send(request(channel=channel), SubjectFacts(START, traits=traits), Progress("u1"), START)
     assert (verdict.reason if isinstance(verdict, Skip) else None) == reason
     if isinstance(verdict, Send):
-        assert verdict.to == (traits["email"] if channel == "email" else None)
+        assert verdict.to == traits.get({"email": "email", "sms": "phone"}.get(channel, ""))
 
 
 def test_no_decision_shows_an_address() -> None:
@@ -193,10 +200,29 @@ def test_an_account_without_recipients_is_recorded() -> None:
 
 
 def answer(record: wire.MessageRequest, progress: Progress, now_ms: int = START, **traits: Any) -> Any:
-    """What the person's partition makes of a request."""
+    """What the person's partition makes of a request, when the account says yes."""
     steps = [{"send": {"in_app": "banner", "once": "user"}}]
     plan = plan_of(journey(subject="account", steps=steps, tags=["expansion"]))
-    return answer_request(plan, record, SubjectFacts(now_ms, traits=traits), progress, now_ms)
+    facts = SubjectFacts(now_ms, traits=traits)
+    gated = answer_request(plan, record, facts, progress, now_ms)
+    if isinstance(gated.verdict, Defer):
+        (command,) = gated.transition.commands
+        assert isinstance(command, Tell)
+        assert isinstance(command.record, wire.SendAsk)
+        yes = wire.SendAnswer(
+            id="yes",
+            ask=command.record.id,
+            message=command.record.message,
+            subject=record.subject,
+            account="acme",
+            granted=True,
+            counted=False,
+            at_ms=now_ms,
+        )
+        heard = held.heard(gated.transition.progress, yes)
+        assert heard is not None
+        gated = answer_request(plan, record, facts, heard, now_ms)
+    return gated.transition
 
 
 def member_request() -> wire.MessageRequest:

@@ -324,6 +324,11 @@ def test_constants_are_not_folded_while_a_template_is_compiled() -> None:
 
 BAD_FIELDS = [
     ("email", {"subject": "x", "html": "<p>x</p>"}, "html: link to {{ unsubscribe_url }}"),
+    (
+        "email",
+        {"subject": "x", "html": "<p>{{ unsubscribe_url }}</p>", "tracking": "some"},
+        "tracking: this is one of",
+    ),
     ("email", {"html": "<p>{{ unsubscribe_url }}</p>"}, "subject: a template for email needs this field"),
     ("email", {"subject": "x", "html": " "}, "html: this is a text that is not blank"),
     ("email", {"subject": 3, "html": "x"}, "subject: this is a text"),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from workers.core.render import RenderedEmail, RenderedInApp, render_email, render_in_app
-from workers.core.templates import EmailTemplate, Templates, variables
+from workers.core.templates import EmailTemplate, InAppTemplate, Templates, variables
 from workers.template_files import load_templates
 
 FOLDER = Path(__file__).parents[3] / "deploy/workspaces/plan_limits/templates"
@@ -47,6 +47,7 @@ def test_the_bundled_templates_render_whatever_is_known(
         assert isinstance(mail, RenderedEmail), mail
         texts = [mail.subject, mail.text, mail.html]
     else:
+        assert isinstance(template, InAppTemplate)
         item = render_in_app(template, context)
         assert isinstance(item, RenderedInApp), item
         texts = [item.title, item.body]

@@ -16,13 +16,14 @@ from tests.unit.stream.kit import Rec
 from workers.core import windows
 from workers.engine import EngineLogic
 from workers.engine_metrics import SignalMetrics
-from workers.shell import EngineParts, TimerPayload, decode_payload
+from workers.shell import EngineParts
 from workers.state import ACCOUNTS, IDENTITIES, PERSONAL, USERS, Identity, Profile
 from workers.stream.batch import TP, Batch
 from workers.stream.decide import apply_items, fire_timers
 from workers.stream.partitioner import partition_of
 from workers.stream.store import TIMER, Timer
 from workers.stream.view import View
+from workers.timers import TimerPayload, decode_payload
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 NOW = 1_773_480_000_000
 HOUR = 3_600_000
 DAY = 24 * HOUR
-TOPICS = ("scheduler", "account-events", "engagement", "product-events")
+TOPICS = ("scheduler", "account-events", "account-traits", "engagement", "product-events")
 OF_MERGING = (wire.MergeRequest, wire.Merged, wire.Released)
 _DUE = Struct(">Q")
 
@@ -251,6 +252,8 @@ _DECODERS = {
     "segments": "segment_change",
     "scores": "score_crossed",
     "messages.email": "message",
+    "messages.sms": "message",
+    "messages.push": "message",
     "messages.in_app": "message",
     "decisions": "decision",
     "conversions": "conversion",

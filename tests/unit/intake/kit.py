@@ -30,6 +30,8 @@ class Gateway:
 
     limits: Limits = field(default_factory=Limits)
     cors_origins: tuple[str, ...] = ()
+    links: Unsubscribe | None = None
+    more: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.key = b"k" * 32
@@ -45,8 +47,9 @@ class Gateway:
             limits=self.limits,
             feed=self.feed,
             feed_key=self.key,
-            unsubscribe=Unsubscribe(self.key, "Acme"),
+            unsubscribe=self.links or Unsubscribe(self.key, "Acme"),
             cors_origins=self.cors_origins,
+            **self.more,
         )
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
         self.client = httpx.AsyncClient(transport=transport, base_url="http://gateway")

@@ -23,6 +23,10 @@ PAIRS: list[tuple[type[BaseModel], type[msgspec.Struct]]] = [
     (records.RequestedMessage, wire.RequestedMessage),
     (records.MessageContext, wire.MessageContext),
     (records.MessageRequest, wire.MessageRequest),
+    (records.SendAsk, wire.SendAsk),
+    (records.SendAnswer, wire.SendAnswer),
+    (records.SendSettled, wire.SendSettled),
+    (records.Suppress, wire.Suppress),
     (records.MergeRequest, wire.MergeRequest),
     (records.Merged, wire.Merged),
     (records.Released, wire.Released),
@@ -49,6 +53,13 @@ PAIRS: list[tuple[type[BaseModel], type[msgspec.Struct]]] = [
     (records.ObjectValues, wire.ObjectValues),
     (records.ObjectsChanged, wire.ObjectsChanged),
     (records.ImportCheckpoint, wire.ImportCheckpoint),
+    (records.OlderVersion, wire.OlderVersion),
+    (records.JourneyLine, wire.JourneyLine),
+    (records.Publication, wire.Publication),
+    (records.InForce, wire.InForce),
+    (records.PublishedVersion, wire.PublishedVersion),
+    (records.VersionPart, wire.VersionPart),
+    (records.JourneyState, wire.JourneyState),
 ]
 
 

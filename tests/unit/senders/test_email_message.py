@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from email.utils import parseaddr
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -114,7 +115,7 @@ def test_a_feedback_id_has_four_clean_parts() -> None:
         {"address": "plans@example.com", "unsubscribe_mailto": "x,y@example.com"},
     ],
 )
-def test_a_wrong_sender_is_refused_when_the_worker_starts(sender: dict[str, str]) -> None:
+def test_a_wrong_sender_is_refused_when_the_worker_starts(sender: dict[str, Any]) -> None:
     """Not when the first mail goes out."""
     with pytest.raises(Misconfigured):
         Sender(**sender)

@@ -19,7 +19,6 @@ from workers.senders.channels.base import (
 from workers.senders.ledger import (
     ATTEMPTS_MAX,
     MESSAGE_AGE_MAX_MS,
-    MISCONFIGURED_RETRY_MS,
     RETRY_MAX_MS,
     RETRY_MIN_MS,
     End,
@@ -27,6 +26,7 @@ from workers.senders.ledger import (
     TryAgain,
     next_step,
 )
+from workers.senders.limits import MISCONFIGURED_MS
 
 NOW = 1_773_480_000_000
 
@@ -64,14 +64,14 @@ ENDS: list[tuple[str, Pending, DeliveryResult, OnUnknown, End]] = [
         pending(),
         Refused("no_such_user", "hard"),
         "at_most_once",
-        End("failed", "hard_bounce:no_such_user"),
+        End("failed", "hard_bounce:no_such_user", bounce="hard"),
     ),
     (
         "this message was refused, another may pass",
         pending(),
         Refused("spam", "soft"),
         "at_least_once",
-        End("failed", "soft_bounce:spam"),
+        End("failed", "soft_bounce:spam", bounce="soft"),
     ),
     (
         "nobody knows whether it left, and twice is worse than never: left alone",
@@ -128,7 +128,7 @@ AGAIN: list[tuple[str, Pending, DeliveryResult, OnUnknown, int, str]] = [
         pending(),
         Misconfigured("x"),
         "at_most_once",
-        MISCONFIGURED_RETRY_MS,
+        MISCONFIGURED_MS,
         "x",
     ),
     (
@@ -136,7 +136,7 @@ AGAIN: list[tuple[str, Pending, DeliveryResult, OnUnknown, int, str]] = [
         pending(500),
         Misconfigured("x"),
         "at_most_once",
-        MISCONFIGURED_RETRY_MS,
+        MISCONFIGURED_MS,
         "x",
     ),
     (

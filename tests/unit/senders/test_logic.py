@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
@@ -13,6 +13,8 @@ from prometheus_client import CollectorRegistry
 from schemas import wire
 from schemas.wire import Delivery, Message, MessageContext
 from tests.unit.stream.kit import Rec
+from workers.core.engaged import address_hash
+from workers.core.render import RenderedEmail
 from workers.core.templates import TemplateSource, compile_templates
 from workers.senders.channels.base import (
     Accepted,
@@ -24,12 +26,15 @@ from workers.senders.channels.base import (
     RetryAfter,
     Unknown,
 )
+from workers.senders.channels.email import SMTP_LIMITS
+from workers.senders.lanes import Begin, Outcome
 from workers.senders.ledger import SENT_KEPT_MS
-from workers.senders.logic import SENT, Call, Outcome, SenderLogic, SenderParts
+from workers.senders.limits import Limits  # noqa: TC001 - a dataclass names it
+from workers.senders.logic import SENT, SenderLogic, SenderParts
 from workers.senders.metrics import SenderMetrics
 from workers.senders.people import FEEDS, PENDING
 from workers.stream.batch import TP, Batch
-from workers.stream.decide import apply_items
+from workers.stream.decide import apply_items, take_notices
 from workers.stream.store import PartitionStore
 from workers.stream.view import View
 
@@ -38,6 +43,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from schemas.fields import Channel as ChannelName
+    from workers.senders.channels.base import Channel
 
 NOW = 1_773_480_000_000
 MAILS = TP("messages.email", 0)
@@ -53,11 +59,13 @@ class Scripted:
     """A channel that answers what it is told to, in order, and remembers what it was given."""
 
     name: ClassVar[str] = "email"
+    provider: ClassVar[str] = "scripted"
     idempotent: ClassVar[bool] = False
     on_unknown: ClassVar[OnUnknown] = "at_most_once"
     results: list[DeliveryResult | Exception] = field(default_factory=list)
     calls: list[OutgoingMessage] = field(default_factory=list)
     held: asyncio.Event | None = None
+    limits: Limits = SMTP_LIMITS
 
     async def deliver(self, message: OutgoingMessage) -> DeliveryResult:
         """The next answer; the last one again and again."""
@@ -82,14 +90,15 @@ class Careless(Scripted):
 class Senders:
     """One partition's senders over a real store, a transaction at a time."""
 
-    def __init__(self, path: Path, channel: Scripted, *templates: TemplateSource) -> None:
+    def __init__(self, path: Path, channel: Scripted, *templates: TemplateSource, **more: Channel) -> None:
         self.channel = channel
+        self.channels: dict[str, Channel] = {"email": channel, **more}
         self.store = PartitionStore(path / "p0")
         self.now_ms = NOW
-        self.notices: list[Outcome] = []
+        self.notices: list[Outcome | Begin] = []
         self.registry = CollectorRegistry()
         self.metrics = SenderMetrics(self.registry)
-        self.effects: list[Call] = []
+        self.effects: list[Any] = []
         self.dead: list[tuple[int, str]] = []
         self.outputs: list[tuple[str, bytes]] = []
         self._next = 0
@@ -100,7 +109,7 @@ class Senders:
         self.logic = SenderLogic(
             SenderParts(
                 templates=compile_templates(templates),
-                channels={"email": self.channel},
+                channels=self.channels,
                 unsubscribe_url=lambda message: f"https://u/{message.id}",
                 topics=lambda name: name,
                 metrics=self.metrics,
@@ -129,13 +138,14 @@ class Senders:
         await self.commit(view)
 
     async def settle(self) -> None:
-        """Calls end, and what became of them is recorded."""
-        while self.logic.busy:  # noqa: ASYNC110 - the logic tells nobody
-            await asyncio.sleep(0)
-        notices, self.notices = self.notices, []
-        view = View(self.store.get)
-        self.logic.notices(notices, view, self.now_ms)
-        await self.commit(view)
+        """Calls end, what became of them is recorded, and those whose turn comes by that end as well."""
+        while self.logic.busy or self.notices:
+            while self.logic.busy:  # noqa: ASYNC110 - the logic tells nobody
+                await asyncio.sleep(0)
+            notices, self.notices = self.notices, []
+            view = View(self.store.get)
+            take_notices(self.logic, notices, view, self.now_ms)
+            await self.commit(view)
 
     async def commit(self, view: View) -> None:
         """The transaction commits, then its effects start."""
@@ -214,6 +224,30 @@ async def test_a_mail_leaves_after_its_intent_is_committed(senders: Senders) -> 
     assert (delivery.provider_message_id, delivery.cost_micros, delivery.latency_ms) == ("p1", 40, 500)
 
 
+async def test_links_that_tell_of_clicks_are_put_in_when_a_mail_leaves(senders: Senders) -> None:
+    """And the template may link to the page of the person's choices."""
+    html = "<a href='{{ unsubscribe_url }}'>Bye</a><a href='{{ preferences_url }}'>Choose</a>"
+    template = TemplateSource("mail", "email", {"subject": "Hi", "html": html, "tracking": "all"})
+    parts = SenderParts(
+        templates=compile_templates([template]),
+        channels={"email": senders.channel},
+        unsubscribe_url=lambda message: f"https://u/{message.id}",
+        topics=lambda name: name,
+        metrics=senders.metrics,
+        preferences_url=lambda message: f"https://p/{message.person}",
+        track=lambda message, content, now_ms: replace(
+            content, html=f"{content.html}<!--{message.id} {content.tracking} {now_ms}-->"
+        ),
+    )
+    senders.logic = SenderLogic(parts)
+    await senders.take(message())
+    await senders.settle()
+    content = senders.channel.calls[0].content
+    assert isinstance(content, RenderedEmail)
+    assert content.html.endswith(f"<!--m1 all {NOW}-->")
+    assert "https://p/u1" in content.html
+
+
 async def test_the_same_message_is_sent_once(senders: Senders) -> None:
     """Twice in a batch, while it is under way, and after it ended."""
     await senders.take(message(), message())
@@ -283,6 +317,36 @@ async def test_a_message_that_ends_otherwise_is_recorded(
     assert len(senders.channel.calls) == 1
 
 
+async def test_an_address_that_the_server_does_not_know_is_closed(senders: Senders) -> None:
+    """That very address; the record names no address, only its hash."""
+    senders.channel.results = [Refused("smtp_recipient_550_5.1.1", "hard")]
+    await senders.take(message(to="U1@example.com"))
+    await senders.settle()
+    (value,) = [value for topic, value in senders.outputs if topic == "engagement"]
+    told = wire.decode_engagement(value)
+    assert (told.type, told.person, told.message_id, told.journey) == ("bounced", "u1", "m1", "upsell")
+    assert told.reason == "smtp_recipient_550_5.1.1"
+    assert told.address == address_hash("u1@example.com")
+    assert b"example.com" not in value
+
+
+@pytest.mark.parametrize(
+    ("result", "to"),
+    [
+        (Refused("smtp_body_554_5.7.1", "soft"), "u1@example.com"),
+        (Refused("no_address", "hard"), None),
+        (Unknown("cut"), "u1@example.com"),
+        (Accepted("p"), "u1@example.com"),
+    ],
+)
+async def test_other_ends_close_no_address(senders: Senders, result: DeliveryResult, to: str | None) -> None:
+    """A full mailbox may have room tomorrow; who has no address yet may get one."""
+    senders.channel.results = [result]
+    await senders.take(message(to=to))
+    await senders.settle()
+    assert [topic for topic, _ in senders.outputs if topic == "engagement"] == []
+
+
 @pytest.mark.parametrize(("channel", "sent"), [(Scripted, 1), (Careless, 2)])
 async def test_a_worker_that_died_in_a_call_leaves_it_unknown(
     tmp_path: Path, channel: type[Scripted], sent: int
@@ -296,7 +360,7 @@ async def test_a_worker_that_died_in_a_call_leaves_it_unknown(
     assert not senders.logic.busy
     senders.channel.held = None
     senders.begin(MAIL, BANNER)
-    assert senders.notices == [Outcome("m1", Unknown("worker_stopped_during_call"))]
+    assert senders.notices == [Outcome("m1", Unknown("worker_stopped_during_call")), Begin()]
     await senders.settle()
     senders.now_ms = senders.store.next_due_ms() or senders.now_ms
     await senders.fire() if sent == 2 else None
@@ -313,7 +377,7 @@ async def test_messages_that_wait_for_a_retry_are_not_unknown_to_a_successor(sen
     await senders.take(message())
     await senders.settle()
     senders.begin(MAIL, BANNER)
-    assert senders.notices == []
+    assert senders.notices == [Begin()]
     senders.now_ms = senders.store.next_due_ms() or 0
     await senders.fire()
     await senders.settle()
@@ -393,15 +457,17 @@ async def test_an_in_app_message_is_in_the_feed_at_once(senders: Senders) -> Non
 async def test_too_many_calls_under_way_hold_back_more(senders: Senders) -> None:
     """The topic keeps what the provider does not take as fast."""
     senders.channel.held = asyncio.Event()
-    await senders.take(*(message(f"m{number}") for number in range(255)))
-    assert senders.logic.has_room()
-    await senders.take(message("last"))
-    assert not senders.logic.has_room()
+    most = SMTP_LIMITS.calls_at_once + SMTP_LIMITS.waiting_max
+    await senders.take(*(message(f"m{number}", person=f"u{number}") for number in range(most - 1)))
+    assert senders.logic.has_room("messages.email")
+    await senders.take(message("last", person="last"))
+    assert not senders.logic.has_room("messages.email")
+    assert senders.logic.has_room("messages.in_app")
     assert senders.logic.busy
     senders.channel.held.set()
     await senders.settle()
-    assert senders.logic.has_room()
-    assert len(senders.deliveries()) == 256
+    assert senders.logic.has_room("messages.email")
+    assert len(senders.deliveries()) == most
 
 
 def test_a_pending_row_survives_storage() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -14,8 +14,8 @@ from workers.senders.channels.smtp_pool import SmtpSettings
 MEANINGS: list[tuple[Phase, int, str, DeliveryResult]] = [
     # the server will not talk to us
     ("connect", 554, "no service for 10.0.0.1", Misconfigured("smtp_connect_554")),
-    ("connect", 421, "4.7.0 too many connections", RetryAfter(60_000, "smtp_connect_421_4.7.0")),
-    ("tls", 454, "4.7.0 tls not available", RetryAfter(60_000, "smtp_tls_454_4.7.0")),
+    ("connect", 421, "4.7.0 too many connections", RetryAfter(60_000, "smtp_connect_421_4.7.0", "provider")),
+    ("tls", 454, "4.7.0 tls not available", RetryAfter(60_000, "smtp_tls_454_4.7.0", "provider")),
     ("tls", 501, "no", Misconfigured("smtp_tls_501")),
     ("auth", 535, "5.7.8 bad credentials", Misconfigured("smtp_auth_535_5.7.8")),
     # the sender
@@ -54,8 +54,11 @@ def test_an_answer_means_one_thing(phase: Phase, code: int, text: str, expected:
 def test_only_after_the_mail_went_out_is_a_lost_connection_unknown() -> None:
     """Everything before is certainly not sent and tried again."""
     phases: list[Phase] = ["connect", "tls", "auth", "sender", "recipient", "data"]
-    for phase in phases:
-        assert lost(phase, "disconnected") == RetryAfter(60_000, f"smtp_{phase}_disconnected")
+    for number, phase in enumerate(phases):
+        # Up to the login it is the server's fault, then perhaps this mail's.
+        about: Literal["message", "provider"] = "provider" if number <= 2 else "message"
+        assert lost(phase, "disconnected") == RetryAfter(60_000, f"smtp_{phase}_disconnected", about)
+        assert lost(phase, "timeout") == RetryAfter(60_000, f"smtp_{phase}_timeout", "provider")
     assert lost("body", "timeout") == Unknown("smtp_body_timeout")
 
 

@@ -22,6 +22,7 @@ from workers.signals.account_events import (
     encode,
 )
 from workers.signals.engagement import Engagements
+from workers.signals.users import UserSignals
 from workers.state import ENGAGEMENT
 from workers.stream.batch import TP, Batch
 from workers.stream.partitioner import partition_of
@@ -45,7 +46,7 @@ def handed_over(outbox: Outbox) -> list[tuple[int | None, list[Item]]]:
     """Partition and items of each record."""
     view = View(EMPTY.get)
     outbox.send("account-events", view)
-    assert {(output.topic, output.key) for output in view.outputs} <= {("account-events", None)}
+    assert {(output.topic, output.key) for output in view.outputs} <= {("account-events", b"stamp")}
     return [(output.partition, decode(output.value or b"")) for output in view.outputs]
 
 
@@ -54,7 +55,7 @@ def handed_over(outbox: Outbox) -> list[tuple[int | None, list[Item]]]:
 
 def test_counted_occurrences_are_joined_by_account_and_event() -> None:
     """One item for many events."""
-    outbox = Outbox(1)
+    outbox = Outbox(1, b"stamp")
     outbox.times("limit").setdefault("acme", []).extend([1, 2])
     outbox.times("limit").setdefault("acme", []).append(3)
     outbox.times("seen").setdefault("acme", []).append(4)
@@ -63,7 +64,7 @@ def test_counted_occurrences_are_joined_by_account_and_event() -> None:
 
 def test_what_was_counted_before_a_deciding_event_goes_before_it() -> None:
     """The decision sees all that happened earlier, and nothing that happened later."""
-    outbox = Outbox(1)
+    outbox = Outbox(1, b"stamp")
     outbox.times("limit").setdefault("acme", []).append(1)
     outbox.times("limit").setdefault("other", []).append(1)
     outbox.occurred("acme", product_event(), NOW)
@@ -76,7 +77,7 @@ def test_what_was_counted_before_a_deciding_event_goes_before_it() -> None:
 
 def test_accounts_go_to_their_partitions() -> None:
     """One record per partition that has anything."""
-    outbox = Outbox(8)
+    outbox = Outbox(8, b"stamp")
     accounts = [f"account-{number}" for number in range(40)]
     for account in accounts:
         outbox.described(Described(account, "u1", "", NOW, {}))
@@ -86,7 +87,7 @@ def test_accounts_go_to_their_partitions() -> None:
 
 def test_an_outbox_is_empty_after_it_was_sent() -> None:
     """Nothing to send, no record."""
-    assert handed_over(Outbox(4)) == []
+    assert handed_over(Outbox(4, b"stamp")) == []
 
 
 def test_large_bundles_are_split_in_order() -> None:
@@ -159,7 +160,7 @@ def test_a_changed_trait_ends_what_it_ends() -> None:
 
 def test_engagement_is_kept_by_channel_and_kind() -> None:
     """The latest moment, in whatever order they come, and how often."""
-    handler, view = Engagements(Engine().parts), View(EMPTY.get)
+    handler, view = Engagements(0, parts := Engine().parts, UserSignals(0, parts)), View(EMPTY.get)
 
     def engaged(offset: int, at_ms: int) -> Rec:
         one = wire.Engagement(

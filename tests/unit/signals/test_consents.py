@@ -84,7 +84,7 @@ def test_a_late_record_undoes_no_newer_choice() -> None:
     assert not gets_mail(cluster)
     cluster.now_ms += 2 * HOUR
     says(cluster, {"email": True}, NOW + HOUR)
-    did(cluster, "complained", at_ms=NOW + HOUR - 1)
+    did(cluster, "unsubscribed", at_ms=NOW + HOUR - 1)
     assert gets_mail(cluster)
     assert choices(cluster) == {"email": Choice(True, NOW + HOUR, "identify")}
 

@@ -260,6 +260,8 @@ def test_a_segment_that_is_gone_is_left_by_all(tmp_path: Path) -> None:
     assert engine.told[1:] == [("u1", "limited", "left", NOW)]
     engine.publish(PAYING)
     engine.publish(LIMITED)
+    assert engine.told[2:] == []
+    engine.events(event(), event())
     assert engine.told[2:] == [("u1", "limited", "entered", NOW)]
 
 

@@ -120,6 +120,13 @@ def test_a_broken_disk_is_no_fault_of_a_record(failure: Exception, alone: bool) 
 class Fragile(Quiet):
     """Sets a row per timer; those whose payload is ``bad`` raise."""
 
+    def __init__(self) -> None:
+        self.told: list[Timer] = []
+
+    def put_off(self, timer: Timer) -> None:
+        """Remember it."""
+        self.told.append(timer)
+
     def fire(self, timers: Sequence[Timer], view: View, now_ms: int) -> None:
         """Write down each timer."""
         for timer in timers:
@@ -136,9 +143,11 @@ def test_a_timer_that_cannot_be_decided_is_put_off_alone() -> None:
         stored[b"t" + timer.timer_id] = timer_row(timer.due_ms, timer.payload)
     view = View(stored.get)
 
-    put_off = fire_timers(cast("PartitionLogic", Fragile()), timers, view, 5_000)
+    logic = Fragile()
+    put_off = fire_timers(cast("PartitionLogic", logic), timers, view, 5_000)
 
     assert put_off == 1
+    assert logic.told == [timers[1]]
     assert [output.key for output in view.outputs] == [timers[0].timer_id, timers[2].timer_id]
     changes = view.changes()
     assert changes[b"t" + timers[0].timer_id] is None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.unit.stream.kit import COUNTS, NOW, TP0, Bench, FakeProducer, batch
+from tests.unit.stream.kit import COUNTS, NOW, TP0, Bench, CountLogic, FakeProducer, batch
 from workers.errors import Misconfigured, Retryable, TooManyDead
 from workers.stream.batch import TP
 from workers.stream.deadletters import PANE_RECORDS
@@ -202,3 +203,29 @@ async def test_metrics_tell_what_was_committed(bench: Bench) -> None:
     assert value("brimful_dead_letters_total", labels | {"topic": "events", "reason": "invalid"}) == 1
     assert value("brimful_timers_fired_total", labels) == 1
     assert value("brimful_timer_lateness_seconds_sum", labels) == 3.0
+
+
+async def test_a_new_logic_takes_over_between_two_transactions(bench: Bench) -> None:
+    """Never inside one: what was read by the old logic is decided and committed by it."""
+    old = bench.logic
+    seen: list[object] = []
+
+    def in_the_middle(step: Step, _: int) -> None:
+        if step is Step.READ and not seen:
+            seen.append(bench.partition._logic)
+            bench.partition.renew()
+
+    bench.partition._parts = replace(bench.partition._parts, on_step=in_the_middle)
+    bench.logic = CountLogic("new")
+    running = asyncio.create_task(bench.partition.run())
+    assert bench.partition.submit(batch(0, b"a"))
+    while bench.producer.transactions < 1:  # noqa: ASYNC110 - the loop tells nobody
+        await asyncio.sleep(0)
+    assert bench.partition.submit(batch(1, b"b"))
+    while bench.producer.transactions < 2:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    bench.partition.stop_taking()
+    await running
+    assert (bench.outputs("echo"), bench.outputs("new")) == ([b"a"], [b"b"])
+    assert seen == [old]
+    assert old.closed == 1

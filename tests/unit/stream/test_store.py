@@ -238,6 +238,15 @@ def test_decoded_rows_are_bounded_and_taken_once() -> None:
     assert b"c198" not in decoded
 
 
+def test_a_decoded_row_that_two_parts_of_a_transaction_kept_leaves_no_older_form_behind() -> None:
+    """Timers and records of one transaction may keep the same row, and the generations change in between."""
+    decoded = DecodedRows(4 * 1024)
+    decoded.keep(b"c", {b"k": "older", b"a": 1, b"b": 2})
+    decoded.keep(b"c", {b"k": "newer"})
+    assert decoded.take(b"ck") == "newer"
+    assert decoded.take(b"ck") is None
+
+
 # -- a bad disk
 
 

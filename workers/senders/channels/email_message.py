@@ -6,7 +6,7 @@ Every value that comes from people or configuration is checked before it becomes
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import format_datetime
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from workers.core.render import RenderedEmail
 from workers.core.template_values import has_control
 from workers.errors import Misconfigured
+from workers.mail.claims import HEADER, MailClaim, make_return_path, make_token
 from workers.senders.channels.mime import BadHeader, header, mailbox, text_part, unstructured
 
 if TYPE_CHECKING:
@@ -76,18 +77,24 @@ def _ascii_domain(domain: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who the mail is from. ``unsubscribe_mailto`` is an address that a program of ours reads."""
+    """Who the mail is from. ``unsubscribe_mailto`` is an address that a program of ours reads.
+
+    Bounces go to ``return_path``, by default to ``address``. With a ``key``, each mail carries a signed claim
+    to its message, so that a report of it finds back.
+    """
 
     address: str
     name: str = ""
     reply_to: str | None = None
     unsubscribe_mailto: str | None = None
+    return_path: str | None = None
+    key: bytes | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        for field in ("address", "reply_to", "unsubscribe_mailto"):
-            address = getattr(self, field)
+        for name in ("address", "reply_to", "unsubscribe_mailto", "return_path"):
+            address = getattr(self, name)
             if address is not None and not _is_ascii_address(address):
-                raise Misconfigured(f"the e-mail sender's {field} {address!r} is not an address in ASCII")
+                raise Misconfigured(f"the e-mail sender's {name} {address!r} is not an address in ASCII")
         if has_control(self.name):
             raise Misconfigured("the e-mail sender's name has a line break or another control character")
 
@@ -108,6 +115,19 @@ def message_id(message: str, sender: Sender) -> str:
     """The Message-ID for an idempotency key: the same at every attempt, so that receivers see repeats."""
     local = message if _PLAIN_ID.fullmatch(message) else blake2b(message.encode(), digest_size=16).hexdigest()
     return f"<{local}@{sender.domain}>"
+
+
+def envelope_from(message: OutgoingMessage, sender: Sender) -> str:
+    """The address that bounces of a message go to, with its claim where there is room for it."""
+    if sender.return_path is None:
+        return sender.address
+    if sender.key is None:
+        return sender.return_path
+    return make_return_path(sender.key, sender.return_path, _claim(message))
+
+
+def _claim(message: OutgoingMessage) -> MailClaim:
+    return MailClaim(message.person, message.id, message.journey or None, message.step or None)
 
 
 def build_email(message: OutgoingMessage, sender: Sender, to: str, at: datetime) -> bytes:
@@ -133,6 +153,9 @@ def build_email(message: OutgoingMessage, sender: Sender, to: str, at: datetime)
     ]
     if sender.reply_to:
         headers.insert(2, header("Reply-To", sender.reply_to))
+    token = make_token(sender.key, _claim(message)) if sender.key is not None else None
+    if token is not None:
+        headers.insert(-2, header(HEADER, token))
     if not content.transactional:
         headers[-2:-2] = _unsubscribe_headers(message, sender)
     start = f"--{boundary}\r\n".encode()

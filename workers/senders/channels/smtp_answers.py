@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final, Literal, TypeAlias
 
+from workers.mail.codes import is_no_address
 from workers.senders.channels.base import DeliveryResult, Misconfigured, Refused, RetryAfter, Unknown
 
 Phase: TypeAlias = Literal["connect", "tls", "auth", "sender", "recipient", "data", "body"]
@@ -21,11 +22,8 @@ GREYLIST_RETRY_MS: Final = 300_000
 """First wait after 450 or 451 for a recipient: greylisting lets a second attempt pass after minutes."""
 
 _ENHANCED = re.compile(r"^\s*([245])\.(\d{1,3})\.(\d{1,3})\b")
-_NO_SUCH_ADDRESS: Final = frozenset({"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1", "5.4.4"})
-"""RFC 3463 and 7505: bad mailbox, bad system, bad syntax, moved, null MX, disabled, no route."""
-
-_ADDRESS_CODES: Final = frozenset({550, 551, 553})
-"""Without an enhanced code, these name the address (RFC 5321, 4.2.3)."""
+_BEFORE_ANY_MAIL: Final = frozenset({"connect", "tls", "auth"})
+"""What goes wrong here is the server's, whatever the mail."""
 
 _TOO_LARGE = 552
 _BAD_SEQUENCE_OR_AUTH: Final = frozenset({503, 530, 534, 535, 538})
@@ -38,16 +36,16 @@ def meaning(phase: Phase, code: int, text: str) -> DeliveryResult:
     reason = f"smtp_{phase}_{code}" + (f"_{enhanced}" if enhanced else "")
     if 400 <= code < 500:  # noqa: PLR2004 - SMTP's passing refusals
         greylisted = phase == "recipient" and code in (450, 451)
-        return RetryAfter(GREYLIST_RETRY_MS if greylisted else RETRY_MS, reason)
+        about: Literal["message", "provider"] = "provider" if phase in _BEFORE_ANY_MAIL else "message"
+        return RetryAfter(GREYLIST_RETRY_MS if greylisted else RETRY_MS, reason, about)
     if not 500 <= code < 600:  # noqa: PLR2004 - neither yes nor no: the server breaks the protocol
         return Unknown(reason) if phase == "body" else RetryAfter(RETRY_MS, reason)
-    if phase in ("connect", "tls", "auth") or code in _BAD_SEQUENCE_OR_AUTH:
+    if phase in _BEFORE_ANY_MAIL or code in _BAD_SEQUENCE_OR_AUTH:
         return Misconfigured(reason)
     if phase == "sender":
         return Refused(reason, "soft") if code == _TOO_LARGE else Misconfigured(reason)
     if phase == "recipient":
-        no_address = enhanced in _NO_SUCH_ADDRESS if enhanced else code in _ADDRESS_CODES
-        return Refused(reason, "hard" if no_address else "soft")
+        return Refused(reason, "hard" if is_no_address(enhanced, code) else "soft")
     return Refused(reason, "soft")
 
 
@@ -57,4 +55,7 @@ def lost(phase: Phase, how: Literal["disconnected", "timeout", "unreachable"]) -
     Before the mail itself went out it is certainly not sent. Afterwards the server may have taken it.
     """
     reason = f"smtp_{phase}_{how}"
-    return Unknown(reason) if phase == "body" else RetryAfter(RETRY_MS, reason)
+    if phase == "body":
+        return Unknown(reason)
+    server = phase in _BEFORE_ANY_MAIL or how != "disconnected"
+    return RetryAfter(RETRY_MS, reason, "provider" if server else "message")

@@ -1,0 +1,84 @@
+"""``brimful enrollments`` and ``brimful timers`` over a changelog on a real broker."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from typer.testing import CliRunner
+
+from schemas.topics import DEFAULT_PARTITIONS, load_topics
+from tests.bench.people import CHANGELOG, DAY_MS, standing_rows
+from workers.cli import cli
+from workers.state import USERS
+from workers.stream.admin import apply_topics
+from workers.stream.partition import SEAL
+from workers.stream.partitioner import partition_of
+from workers.stream.transaction import PartitionProducer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PEOPLE = 20
+
+
+def write(kafka: str, prefix: str, number: int, rows: Mapping[bytes, bytes | None], *, commit: bool) -> None:
+    """One transaction of a partition's owner, committed or aborted."""
+    producer = PartitionProducer(kafka, f"{prefix}brimful-engine", number, {})
+    producer.fence()
+    producer.begin()
+    producer.produce(f"{prefix}{CHANGELOG}", number, rows.items(), (SEAL, b""), ())
+    producer.flush()
+    if commit:
+        producer.commit()
+    else:
+        # Whoever owns the partition next ends what its former owner left open.
+        PartitionProducer(kafka, f"{prefix}brimful-engine", number, {}).fence()
+        return
+    producer.close()
+
+
+def call(*words: str) -> list[dict[str, object]]:
+    """The objects that a command prints."""
+    result = CliRunner().invoke(cli, words)
+    assert result.exit_code == 0, result.output
+    return [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
+
+
+@pytest.mark.kafka
+def test_what_is_committed_is_found_and_nothing_else(
+    kafka: str, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newest row of each person counts; one that is deleted, or was aborted, is not there."""
+    monkeypatch.setenv("BRIMFUL_KAFKA", kafka)
+    monkeypatch.setenv("BRIMFUL_TOPIC_PREFIX", topic_prefix)
+    monkeypatch.delenv("BRIMFUL_WORKSPACE", raising=False)
+    apply_topics(kafka, load_topics(), prefix=topic_prefix, partitions=DEFAULT_PARTITIONS)
+    rng, now_ms = random.Random(7), int(time.time() * 1000)  # noqa: S311 - repeatable rows, not a secret
+    rows = {number: standing_rows(number, 2, now_ms, rng) for number in range(PEOPLE)}
+    keys = {number: f"user-{number:07d}".encode() for number in rows}
+    by_partition: dict[int, dict[bytes, bytes | None]] = {}
+    for number, one in rows.items():
+        by_partition.setdefault(partition_of(keys[number], DEFAULT_PARTITIONS), {}).update(one)
+    for partition, some in by_partition.items():
+        write(kafka, topic_prefix, partition, some, commit=True)
+    gone: dict[bytes, bytes | None] = {USERS.progress.key(keys[0]): None}
+    write(kafka, topic_prefix, partition_of(keys[0], DEFAULT_PARTITIONS), gone, commit=True)
+    kept: dict[bytes, bytes | None] = {USERS.progress.key(keys[1]): None}
+    write(kafka, topic_prefix, partition_of(keys[1], DEFAULT_PARTITIONS), kept, commit=False)
+
+    found = call("enrollments", "list", "--journey", "w1", "--limit", "0", "--json")
+    assert {one["subject"] for one in found} == {key.decode() for key in keys.values()} - {"user-0000000"}
+    soon = call("timers", "--due-before", "29d", "--json")
+    later = call("timers", "--due-before", "31d", "--journey", "w0", "--json")
+    assert soon == []
+    assert {one["subject"] for one in later} == {one["subject"] for one in found}
+    assert {one["kind"] for one in later} == {"enrollment"}
+    shown = CliRunner().invoke(cli, ["enrollments", "show", "user-0000001", "--decisions", "1d", "--json"])
+    item = json.loads(shown.stdout)
+    assert [one["journey"] for one in item["enrollments"]] in (["w0", "w1"], ["w1", "w0"])
+    assert all(one["due_ms"] == one["entered_at_ms"] + 30 * DAY_MS for one in item["enrollments"])
+    assert item["decisions"] == []

@@ -1,0 +1,104 @@
+"""What a gateway is told: from the settings of its process, and from the workspace where it has one."""
+
+from __future__ import annotations
+
+from email.utils import parseaddr
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from workers.core.object_plan import compile_types
+from workers.core.token_bucket import Rate
+from workers.errors import Misconfigured
+from workers.intake.callers import Rates
+from workers.intake.engagement_callback import EngagementCallback, read_secret
+from workers.intake.keys import read_key, read_keys
+from workers.intake.settings import ApiSettings, CallbackSettings, Definitions, Topics, Unsubscribe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from schemas.fields import Channel
+    from schemas.workspace import Workspace
+    from workers.settings import Settings
+
+BURST_S: Final = 10
+"""A caller may send at once what they may send in so many seconds: clients send in batches."""
+
+ASKED: Final[tuple[Channel, ...]] = ("email", "sms", "push", "in_app")
+"""Channels that the preference page may ask about, in its order; nobody reads a webhook."""
+
+
+def gateway_topics(topic: Callable[[str], str]) -> Topics:
+    """The full names of the topics that the gateway writes."""
+    return Topics(
+        product_events=topic("product-events"),
+        account_traits=topic("account-traits"),
+        engagement=topic("engagement"),
+        dead_letters=topic("dead-letters"),
+        scheduler=topic("scheduler"),
+        objects=topic("objects"),
+    )
+
+
+def message_links(settings: Settings, workspace: Workspace | None) -> Unsubscribe:
+    """The links of messages. The preference page asks about the channels of the workspace's templates.
+
+    Raises:
+        Misconfigured: there is no secret, or one is too short.
+    """
+    used = {"email"}
+    if workspace is not None:
+        used |= {str(template["channel"]) for template in workspace.templates.values()}
+    return Unsubscribe(
+        settings.secret_bytes(),
+        parseaddr(settings.mail_from)[0],
+        previous=tuple(secret.get_secret_value().encode() for secret in settings.previous_secrets),
+        channels=tuple(channel for channel in ASKED if channel in used),
+        topics=workspace.consent.topics if workspace is not None else {},
+    )
+
+
+def api_settings(settings: Settings, workspace: Workspace | None) -> ApiSettings | None:
+    """The API; None where no key is configured.
+
+    Raises:
+        Misconfigured: a key is configured wrongly, or the file cannot be read.
+    """
+    keys = [read_key(line) for line in settings.api_keys]
+    if settings.api_keys_file is not None:
+        path = settings.api_keys_file
+        try:
+            keys += read_keys(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise Misconfigured(f"BRIMFUL_API_KEYS_FILE {path}: {error}") from error
+        except Misconfigured as error:
+            raise Misconfigured(f"BRIMFUL_API_KEYS_FILE {path}: {error}") from None
+    return ApiSettings(tuple(keys), definitions(workspace)) if keys else None
+
+
+def definitions(workspace: Workspace | None) -> Definitions | None:
+    """What the API checks against; None without a workspace."""
+    if workspace is None:
+        return None
+    lists = {one.segment: one.subject for one in workspace.segments if one.static}
+    return Definitions(frozenset(workspace.consent.topics), compile_types(workspace), cast("Any", lists))
+
+
+def callback_settings(settings: Settings) -> CallbackSettings | None:
+    """The callbacks of providers; None where none is configured.
+
+    Raises:
+        Misconfigured: a secret is none.
+    """
+    secrets = [read_secret(secret.get_secret_value()) for secret in settings.callback_secrets]
+    if not secrets:
+        return None
+    return CallbackSettings((EngagementCallback(secrets),), settings.public_url)
+
+
+def rates(settings: Settings) -> Rates:
+    """How much callers may send."""
+    return Rates(_rate(settings.write_key_rate), _rate(settings.api_key_rate))
+
+
+def _rate(per_second: float) -> Rate | None:
+    return Rate(per_second, max(1.0, per_second * BURST_S)) if per_second else None

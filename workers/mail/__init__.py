@@ -1,0 +1,1 @@
+"""What Brimful knows of mail beside sending it: signatures, reports of what became of a mail, the set-up."""

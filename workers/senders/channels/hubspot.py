@@ -1,0 +1,266 @@
+"""HubSpot: contact, company, deal, task and note, written and associated so that a repeat changes nothing.
+
+A deal, task or note is one per message: it is found by a property with unique values that holds the message's
+id, which a person creates once (``docs/channels.md``). What was written before a call failed stays, and is
+found again by the next attempt.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+from urllib.parse import quote
+
+import msgspec
+
+from workers.core.chart import bar_chart
+from workers.core.ids import stable_id
+from workers.core.webhook_shapes import HubSpotChart, HubSpotDocument, HubSpotTask
+from workers.senders.channels.base import (
+    Accepted,
+    DeliveryResult,
+    Misconfigured,
+    OnUnknown,
+    OutgoingMessage,
+    Refused,
+    RetryAfter,
+    Unknown,
+)
+from workers.senders.channels.webhook import document_of
+from workers.senders.http.answers import (
+    RATE_MS,
+    RETRY_AFTER_MAX_MS,
+    RETRY_MS,
+    by_status,
+    no_answer,
+    retry_after_ms,
+)
+from workers.senders.http.client import Answer, NoAnswer, Request
+
+if TYPE_CHECKING:
+    from workers.clock import Clock
+    from workers.senders.connections import HubSpotConnection
+    from workers.senders.http.client import HttpClient
+
+_TOO_MANY: Final = 429
+_CONFLICT: Final = 409
+_SECOND_MS: Final = 1_000
+_HOUR_MS: Final = 3_600_000
+_SETTINGS: Final = (
+    "PROPERTY_DOESNT_EXIST",
+    "INVALID_OPTION",
+    "INVALID_OWNER_ID",
+    "not a unique property",
+    "hasUniqueValue",
+)
+"""Words of refusals that other messages of the template meet too: a person has to act."""
+
+
+class Stopped(Exception):
+    """A call that ends the delivery, with its result."""
+
+    def __init__(self, result: DeliveryResult) -> None:
+        super().__init__()
+        self.result = result
+
+    def __reduce__(self) -> tuple[type[Stopped], tuple[DeliveryResult]]:
+        return (Stopped, (self.result,))
+
+
+def meaning(answer: Answer, now_ms: int) -> DeliveryResult:
+    """What an answer that is no success means: by its status, and the category or policy that it names."""
+    said = answer.json()
+    said = said if isinstance(said, dict) else {}
+    if answer.status == _TOO_MANY:
+        policy = str(said.get("policyName", ""))
+        default_ms = {"DAILY": RETRY_AFTER_MAX_MS, "SECONDLY": _SECOND_MS, "TEN_SECONDLY_ROLLING": 10_000}
+        wait_ms = retry_after_ms(answer.headers, now_ms, default_ms.get(policy, RATE_MS))
+        named = policy.lower() if policy in default_ms else "rate"
+        return RetryAfter(wait_ms, f"hubspot_429_{named}", "rate")
+    if answer.status == _CONFLICT:
+        return RetryAfter(RETRY_MS, "hubspot_409", "message")
+    if answer.status == 400:  # noqa: PLR2004 - RFC 9110
+        text = answer.body[:20_000].decode("utf-8", "replace")
+        if any(word in text for word in _SETTINGS):
+            return Misconfigured("hubspot_property", "message")
+        return Refused("hubspot_invalid", "soft")
+    return by_status(answer.status, answer.headers, now_ms)
+
+
+class HubSpot:
+    """Writes what a document names. A repeat finds what is there."""
+
+    name: ClassVar[str] = "webhook"
+    provider = "hubspot"
+    idempotent = True
+    on_unknown: OnUnknown = "at_least_once"
+
+    def __init__(self, connection: HubSpotConnection, client: HttpClient, clock: Clock) -> None:
+        self.limits = connection.limits
+        self._connection = connection
+        self._client = client
+        self._clock = clock
+
+    async def deliver(self, message: OutgoingMessage) -> DeliveryResult:
+        """Try once: several calls, each of which a repeat may make again."""
+        document = msgspec.convert(document_of(message).document, HubSpotDocument)
+        try:
+            written = await self._write(document, message.id)
+        except Stopped as stopped:
+            return stopped.result
+        last = written[-1]
+        return Accepted(f"{last[0]}:{last[1]}")
+
+    async def _write(self, document: HubSpotDocument, message_id: str) -> list[tuple[str, str]]:
+        written: list[tuple[str, str]] = []
+        if document.contact is not None:
+            contact = document.contact
+            written.append(
+                ("contacts", await self._upsert("contacts", "email", contact.email, contact.properties))
+            )
+        if document.company is not None:
+            company = document.company
+            written.append(("companies", await self._company(company.domain, company.properties)))
+        if document.deal is not None:
+            deal = document.deal
+            name = await self._upsert("deals", deal.id_property, message_id, deal.properties)
+            await self._add("deals", name, written)
+        if document.task is not None:
+            task = document.task
+            name = await self._upsert("tasks", task.id_property, message_id, self._task(task))
+            await self._add("tasks", name, written)
+        if document.note is not None:
+            note = document.note
+            properties = {"hs_note_body": note.body, "hs_timestamp": str(self._clock.now_ms())}
+            if note.chart is not None:
+                properties["hs_attachment_ids"] = await self._draw(note.chart, message_id)
+            name = await self._upsert("notes", note.id_property, message_id, properties)
+            await self._add("notes", name, written)
+        if document.contact is not None and document.company is not None:
+            await self._associate(*written[0], *written[1])
+        return written
+
+    def _task(self, task: HubSpotTask) -> dict[str, Any]:
+        try:
+            due_ms = self._clock.now_ms() + int(float(task.due_in_hours) * _HOUR_MS)
+        except (ValueError, OverflowError):
+            raise Stopped(Refused("hubspot_due_in_hours", "soft")) from None
+        properties = {
+            "hs_task_subject": task.subject,
+            "hs_task_body": task.body,
+            "hs_task_priority": task.priority,
+            "hs_task_status": "NOT_STARTED",
+            "hs_task_type": task.type,
+            "hs_timestamp": str(due_ms),
+        }
+        return {**properties, "hubspot_owner_id": task.owner} if task.owner else properties
+
+    async def _draw(self, chart: HubSpotChart, message_id: str) -> str:
+        """Upload the chart as a private file named after the message, which a repeat overwrites; its id."""
+        try:
+            values = [float(value) for value in chart.values]
+            limit = float(chart.limit) if chart.limit is not None else None
+            svg = bar_chart(chart.title, values, limit)
+        except (TypeError, ValueError):
+            raise Stopped(Refused("hubspot_chart", "soft")) from None
+        name = f"usage-{message_id}.svg"
+        options = '{"access":"PRIVATE","overwrite":true,"duplicateValidationStrategy":"NONE"}'
+        fields = {"options": options, "folderPath": "/brimful", "fileName": name}
+        body, kind = multipart(fields, name, "image/svg+xml", svg.encode(), message_id)
+        return _id_of(await self._call("POST", "/files/v3/files", body, kind))
+
+    async def _upsert(self, kind: str, id_property: str, value: str, properties: dict[str, Any]) -> str:
+        one = {"idProperty": id_property, "id": value, "properties": _texts(properties)}
+        said = await self._call("POST", f"/crm/v3/objects/{kind}/batch/upsert", {"inputs": [one]})
+        return _id_of((said.get("results") or [None])[0])
+
+    async def _company(self, domain: str, properties: dict[str, Any]) -> str:
+        """``domain`` has no unique values in HubSpot: a company is searched for, and made where none is."""
+        search = {
+            "filterGroups": [{"filters": [{"propertyName": "domain", "operator": "EQ", "value": domain}]}],
+            "properties": ["domain"],
+            "sorts": ["hs_object_id"],
+            "limit": 1,
+        }
+        found = (await self._call("POST", "/crm/v3/objects/companies/search", search)).get("results") or []
+        written = {"properties": _texts({**properties, "domain": domain})}
+        if not found:
+            return _id_of(await self._call("POST", "/crm/v3/objects/companies", written))
+        name = _id_of(found[0])
+        await self._call("PATCH", f"/crm/v3/objects/companies/{quote(name, safe='')}", written)
+        return name
+
+    async def _add(self, kind: str, name: str, written: list[tuple[str, str]]) -> None:
+        for other, its in written:
+            await self._associate(kind, name, other, its)
+        written.append((kind, name))
+
+    async def _associate(self, kind: str, name: str, other: str, its: str) -> None:
+        ends = f"{kind}/{quote(name, safe='')}/associations/default/{other}/{quote(its, safe='')}"
+        await self._call("PUT", f"/crm/v4/objects/{ends}", None)
+
+    async def _call(
+        self, method: str, path: str, body: Any, kind: str = "application/json"
+    ) -> dict[str, Any]:
+        connection = self._connection
+        request = Request(
+            method,
+            connection.api.rstrip("/") + path,
+            {
+                "Authorization": f"Bearer {connection.token.get_secret_value()}",
+                "Content-Type": kind,
+            },
+            body if isinstance(body, bytes) else msgspec.json.encode(body) if body is not None else b"",
+            0,
+            connection.deadline_s,
+        )
+        try:
+            answer = await self._client.call(request)
+        except NoAnswer as failure:
+            raise Stopped(no_answer(failure)) from None
+        if not 200 <= answer.status < 300:  # noqa: PLR2004 - RFC 9110
+            raise Stopped(meaning(answer, self._clock.now_ms()))
+        said = answer.json()
+        if not isinstance(said, dict) or said.get("errors"):
+            # 207: of several; ours is the only one, so it failed, and the answer says why.
+            raise Stopped(Unknown("hubspot_answer") if not isinstance(said, dict) else _partial(answer))
+        return said
+
+    async def close(self) -> None:
+        """The client is closed by who made it."""
+
+
+def multipart(fields: dict[str, str], name: str, kind: str, content: bytes, seed: str) -> tuple[bytes, str]:
+    """A form with one file (RFC 7578), and its content type; the boundary is a hash, which nothing has."""
+    boundary = stable_id("multipart", seed, name)
+    head = "".join(
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'
+        for key, value in fields.items()
+    )
+    file = (
+        f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
+        f"Content-Type: {kind}\r\n\r\n"
+    )
+    body = head.encode() + file.encode() + content + f"\r\n--{boundary}--\r\n".encode()
+    return body, f"multipart/form-data; boundary={boundary}"
+
+
+def _partial(answer: Answer) -> DeliveryResult:
+    return meaning(Answer(400, answer.headers, answer.body, answer.whole), 0)
+
+
+def _texts(properties: dict[str, Any]) -> dict[str, Any]:
+    """HubSpot takes values of all types as texts; lists are joined as its checkboxes are."""
+    return {name: _text(value) for name, value in properties.items()}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return ";".join(map(_text, value)) if isinstance(value, list) else str(value)
+
+
+def _id_of(said: Any) -> str:
+    name = said.get("id") if isinstance(said, dict) else None
+    if not name:
+        raise Stopped(Unknown("hubspot_answer"))
+    return str(name)

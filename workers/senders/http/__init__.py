@@ -1,0 +1,1 @@
+"""HTTP to the outside: one guarded client for every provider."""

@@ -1,0 +1,1 @@
+"""Published workspaces: bundled, written to the topic ``workspace``, taken up by workers as they run."""
