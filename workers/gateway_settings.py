@@ -12,12 +12,14 @@ from workers.intake.callers import Rates
 from workers.intake.engagement_callback import EngagementCallback, read_secret
 from workers.intake.keys import read_key, read_keys
 from workers.intake.settings import ApiSettings, CallbackSettings, Definitions, Topics, Unsubscribe
+from workers.intake.twilio import Replies, TwilioCallback
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from schemas.fields import Channel
     from schemas.workspace import Workspace
+    from workers.intake.callbacks import Provider
     from workers.settings import Settings
 
 BURST_S: Final = 10
@@ -89,10 +91,15 @@ def callback_settings(settings: Settings) -> CallbackSettings | None:
     Raises:
         Misconfigured: a secret is none.
     """
+    providers: list[Provider] = []
     secrets = [read_secret(secret.get_secret_value()) for secret in settings.callback_secrets]
-    if not secrets:
-        return None
-    return CallbackSettings((EngagementCallback(secrets),), settings.public_url)
+    if secrets:
+        providers.append(EngagementCallback(secrets))
+    tokens = [token.get_secret_value() for token in settings.twilio_auth_tokens]
+    if tokens:
+        replies = Replies(settings.sms_reply_stop, settings.sms_reply_start, settings.sms_reply_help)
+        providers.append(TwilioCallback(tokens, replies))
+    return CallbackSettings(tuple(providers), settings.public_url) if providers else None
 
 
 def rates(settings: Settings) -> Rates:

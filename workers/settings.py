@@ -106,6 +106,14 @@ class Settings(BaseModel):
         (), description="whsec_ secrets of /v1/callbacks/engagement, separated by commas; none: no such path."
     )
 
+    twilio_auth_tokens: tuple[SecretStr, ...] = Field(
+        (),
+        description="Auth tokens that sign /v1/callbacks/twilio, separated by commas; none: no such path.",
+    )
+    sms_reply_stop: str | None = Field(None, description="Answer to STOP; none where Twilio answers itself.")
+    sms_reply_start: str | None = Field(None, description="Answer to START.")
+    sms_reply_help: str | None = Field(None, description="Answer to HELP.")
+
     stripe_webhook_secrets: tuple[SecretStr, ...] = Field(
         (), description="Signing secrets of the Stripe webhook, separated by commas; none: no webhook."
     )
@@ -184,6 +192,7 @@ class Settings(BaseModel):
         "previous_secrets",
         "stripe_webhook_secrets",
         "stripe_account_from",
+        "twilio_auth_tokens",
         mode="before",
     )
     @classmethod

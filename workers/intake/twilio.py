@@ -1,4 +1,4 @@
-"""What comes back over SMS: Twilio's word on messages, and what people answer, as records. Pure.
+"""The provider ``twilio``: what comes back over SMS, Twilio's word on messages and what people answer.
 
 A number is an id of its person (:func:`number_id`): the senders say so by an ``alias`` once a message went to
 it, so that an answer finds the person as anything that an anonymous id does. What was answered before, such
@@ -9,23 +9,24 @@ from __future__ import annotations
 
 import base64
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha1
 from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import parse_qs, urlsplit
 from xml.sax.saxutils import escape
 
-from schemas import wire
 from workers.core.addresses import number_id
 from workers.core.ids import stable_id
 from workers.core.sms_words import word_of
+from workers.intake.callbacks import Read, Reply, Told, Unreadable, Word
+from workers.intake.problems import Problem
+from workers.intake.tokens import MessageClaim
 
 if TYPE_CHECKING:
-    from schemas.fields import ConsentState
+    from workers.intake.callbacks import Callback
 
 SIGNATURE_HEADER: Final = "x-twilio-signature"
-SOURCE: Final = "sms"
 
 Params: TypeAlias = Sequence[tuple[str, str]]
 """The fields of the form, in any order."""
@@ -37,7 +38,7 @@ UNSUBSCRIBED: Final = 21610
 
 _DELIVERED: Final = frozenset({"delivered", "read"})
 _FAILED: Final = frozenset({"undelivered", "failed"})
-_EMPTY_TWIML: Final = '<?xml version="1.0" encoding="UTF-8"?><Response></Response>'
+_MAX_FIELDS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,21 +53,37 @@ class Replies:
     help: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
-    """What a callback says: records, each keyed by its person or number, and the TwiML to answer with."""
+class TwilioCallback:
+    """See :class:`workers.intake.callbacks.Provider`. ``tokens``: several while they are rolled."""
 
-    consents: tuple[wire.ConsentChange, ...] = ()
-    engagements: tuple[wire.Engagement, ...] = ()
-    twiml: str = _EMPTY_TWIML
+    name = "twilio"
 
+    def __init__(self, tokens: Iterable[str], replies: Replies) -> None:
+        self._tokens = tuple(tokens)
+        self._replies = replies
 
-@dataclass(frozen=True, slots=True)
-class NotTaken:
-    """A callback that is not taken: 403 where its signature does not verify, 400 where it cannot be read."""
+    def verify(self, callback: Callback) -> None:
+        """By the header ``X-Twilio-Signature``, over the public address and the form."""
+        given = callback.headers.get(SIGNATURE_HEADER)
+        if not given:
+            raise Problem(401, "unsigned", f"{SIGNATURE_HEADER} is missing")
+        try:
+            params = _params(callback.body)
+        except ValueError:
+            raise Problem(403, "bad_signature", "the body is no form, so no signature fits it") from None
+        if not any(verify(callback.url, params, token, given) for token in self._tokens):
+            raise Problem(
+                403, "bad_signature", "the signature does not fit: check auth token and public address"
+            )
 
-    status: int
-    reason: str
+    def read(self, callback: Callback) -> Read:
+        """The status of a message, or a message of somebody's."""
+        form = dict(_params(callback.body))
+        if "MessageStatus" in form:
+            return _status(form, callback)
+        if "Body" in form and form.get("From"):
+            return _inbound(form, self._replies, callback.now_ms)
+        raise Unreadable("neither a status (MessageStatus) nor a message (From, Body)")
 
 
 def signature(url: str, params: Params, token: str) -> str:
@@ -81,94 +98,53 @@ def verify(url: str, params: Params, token: str, given: str) -> bool:
     Twilio signs some addresses with the port and some without (RequestValidator): both are tried.
     """
     return any(
-        hmac.compare_digest(signature(one, params, token).encode(), given.encode()) for one in _urls(url)
+        hmac.compare_digest(signature(one, params, token).encode(), given.encode("utf-8", "surrogatepass"))
+        for one in _urls(url)
     )
 
 
-def take_callback(
-    headers: Mapping[str, str], url: str, body: bytes, token: str, replies: Replies, now_ms: int
-) -> Received | NotTaken:
-    """A request of Twilio's, as records. ``headers`` by small letters; ``url`` public, as Twilio has it."""
-    try:
-        params = [
-            (name, value)
-            for name, values in parse_qs(
-                body.decode(), keep_blank_values=True, strict_parsing=bool(body), max_num_fields=200
-            ).items()
-            for value in values
-        ]
-    except ValueError:
-        return NotTaken(400, "the body is no form")
-    if not verify(url, params, token, headers.get(SIGNATURE_HEADER, "")):
-        return NotTaken(403, "the signature does not verify: check the auth token and the public address")
-    form = dict(params)
-    if "MessageStatus" in form:
-        return _status(form, url, now_ms)
-    if "Body" in form and form.get("From"):
-        return _inbound(form, replies, now_ms)
-    return NotTaken(400, "this is neither a status nor a message")
+def _params(body: bytes) -> Params:
+    """The form. A ValueError where it is none."""
+    fields = parse_qs(
+        body.decode(), keep_blank_values=True, strict_parsing=bool(body), max_num_fields=_MAX_FIELDS
+    )
+    return [(name, value) for name, values in fields.items() for value in values]
 
 
-def _status(form: Mapping[str, str], url: str, now_ms: int) -> Received | NotTaken:
-    query = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
-    message, person = query.get("message"), query.get("person")
+def _status(form: Mapping[str, str], callback: Callback) -> Read:
+    message, person = callback.query.get("message"), callback.query.get("person")
     if not message or not person:
-        return NotTaken(400, "the address does not say whose message it is about")
+        raise Unreadable("the address does not say whose message it is about")
     status, code = form["MessageStatus"], form.get("ErrorCode", "")
     number = int(code) if code.isdecimal() and code.isascii() else None
-    kind = "delivered" if status in _DELIVERED else "bounced" if _is_dead(status, number) else None
-    engagements: tuple[wire.Engagement, ...] = ()
-    consents: tuple[wire.ConsentChange, ...] = ()
-    if kind is not None:
-        engagements = (
-            wire.Engagement(
-                id=stable_id("twilio", message, kind),
-                type=kind,  # type: ignore[arg-type]  # one of two kinds of engagement
-                person=person,
-                message_id=message,
-                channel="sms",
-                journey=query.get("journey"),
-                step=query.get("step"),
-                at_ms=now_ms,
-            ),
-        )
+    claim = MessageClaim(person, message, callback.query.get("journey"), callback.query.get("step"))
+    if status in _DELIVERED:
+        return Read([Told(message, "delivered", claim, "sms", callback.now_ms)])
+    if status in _FAILED and number in DEAD_CODES:
+        return Read([Told(message, "bounced", claim, "sms", callback.now_ms)])
     if status in _FAILED and number == UNSUBSCRIBED:
-        consents = (_consent(stable_id("opted_out", message), person, "opted_out", now_ms),)
-    return Received(consents, engagements)
+        return Read([Word(f"opted_out {message}", person, "sms", "opted_out", callback.now_ms)])
+    return Read()
 
 
-def _is_dead(status: str, code: int | None) -> bool:
-    return status in _FAILED and code in DEAD_CODES
-
-
-def _inbound(form: Mapping[str, str], replies: Replies, now_ms: int) -> Received:
+def _inbound(form: Mapping[str, str], replies: Replies, now_ms: int) -> Read:
     person, text = number_id(form["From"]), form["Body"]
     name = form.get("MessageSid") or stable_id("inbound", form["From"], text, str(now_ms))
     match word_of(text):
         case "stop":
-            change = _consent(stable_id("sms", name), person, "opted_out", now_ms)
-            return Received((change,), twiml=_twiml(replies.stop))
+            return Read([Word(name, person, "sms", "opted_out", now_ms)], _twiml(replies.stop))
         case "start":
-            change = _consent(stable_id("sms", name), person, "opted_in", now_ms)
-            return Received((change,), twiml=_twiml(replies.start))
+            return Read([Word(name, person, "sms", "opted_in", now_ms)], _twiml(replies.start))
         case "help":
-            return Received(twiml=_twiml(replies.help))
-    replied = wire.Engagement(
-        id=stable_id("sms", name), type="replied", person=person, message_id=name, channel="sms", at_ms=now_ms
-    )
-    return Received(engagements=(replied,))
+            return Read(reply=_twiml(replies.help))
+    replied = Told(name, "replied", MessageClaim(person, name, None, None), "sms", now_ms)
+    return Read([replied], _twiml(None))
 
 
-def _consent(name: str, person: str, state: ConsentState, now_ms: int) -> wire.ConsentChange:
-    return wire.ConsentChange(
-        id=name, subject=person, channel="sms", state=state, source=SOURCE, at_ms=now_ms
-    )
-
-
-def _twiml(text: str | None) -> str:
-    if text is None:
-        return _EMPTY_TWIML
-    return f'<?xml version="1.0" encoding="UTF-8"?><Response><Message>{escape(text)}</Message></Response>'
+def _twiml(text: str | None) -> Reply:
+    said = "" if text is None else f"<Message>{escape(text)}</Message>"
+    twiml = f'<?xml version="1.0" encoding="UTF-8"?><Response>{said}</Response>'
+    return Reply(twiml.encode(), "text/xml")
 
 
 def _urls(url: str) -> tuple[str, ...]:

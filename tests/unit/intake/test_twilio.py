@@ -2,35 +2,55 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import pytest
 
+from schemas import wire
+from tests.unit.intake.kit import Gateway
 from workers.core.addresses import number_id
-from workers.intake.twilio import (
-    SIGNATURE_HEADER,
-    NotTaken,
-    Received,
-    Replies,
-    signature,
-    take_callback,
-    verify,
-)
+from workers.gateway_settings import callback_settings
+from workers.intake.settings import CallbackSettings
+from workers.intake.twilio import SIGNATURE_HEADER, Replies, TwilioCallback, signature, verify
+from workers.settings import from_env
 
-NOW = 1_773_480_000_000
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 TOKEN = "12345"
-URL = "https://example.com/v1/callbacks/twilio"
-OF_MESSAGE = f"{URL}?message=m1&person=u1&journey=upsell&step=0"
+PATH = "/v1/callbacks/twilio"
+OF_MESSAGE = f"{PATH}?message=m1&person=u1&journey=upsell&step=0"
 NUMBER = "+14155552671"
 REPLIES = Replies(stop="You get no more texts.", start="Welcome <back>.", help="Call us.")
+EMPTY = '<?xml version="1.0" encoding="UTF-8"?><Response></Response>'
 
 
-def posted(fields: dict[str, str], url: str = URL, token: str = TOKEN, **more: Any) -> Received | NotTaken:
-    """A signed callback."""
-    headers = {SIGNATURE_HEADER: signature(url, list(fields.items()), token)}
-    values = {"headers": headers, "url": url, "body": urlencode(fields).encode(), "token": TOKEN, **more}
-    return take_callback(**values, replies=REPLIES, now_ms=NOW)
+@pytest.fixture
+def gateway() -> Gateway:
+    """Twilio alone, with a former token."""
+    twilio = TwilioCallback(("former", TOKEN), REPLIES)
+    return Gateway(more={"callbacks": CallbackSettings((twilio,), "https://example.com")})
+
+
+async def posted(
+    gateway: Gateway, fields: Mapping[str, str], path: str = PATH, token: str = TOKEN, **changed: Any
+) -> Any:
+    """A callback, signed over its public address."""
+    signed = signature(f"https://example.com{path}", list(fields.items()), token)
+    request = {"content": urlencode(fields).encode(), "headers": {SIGNATURE_HEADER: signed}, **changed}
+    return await gateway.client.post(path, **request)
+
+
+def consents(gateway: Gateway) -> list[tuple[str, str | None, str]]:
+    """What people said."""
+    told = [wire.decode_scheduler(record.value) for record in gateway.publisher.of("scheduler")]
+    return [(one.subject, one.channel, one.state) for one in told if isinstance(one, wire.ConsentChange)]
+
+
+def engagements(gateway: Gateway) -> list[wire.Engagement]:
+    """What became of messages."""
+    return [wire.decode_engagement(record.value) for record in gateway.publisher.of("engagement")]
 
 
 def test_the_signature_is_twilios() -> None:
@@ -53,23 +73,26 @@ def test_the_signature_is_twilios() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "status"),
+    ("token", "changed", "status"),
     [
-        ({"token": "other"}, 403),
-        ({"headers": {}}, 403),
-        ({"body": b"From=%2B1&Body=STOP"}, 403),
-        ({"body": b"\xff"}, 400),
+        ("other", {}, 403),
+        (TOKEN, {"headers": {}}, 401),
+        (TOKEN, {"headers": {SIGNATURE_HEADER: "é".encode()}}, 403),
+        (TOKEN, {"content": b"From=%2B1&Body=STOP"}, 403),
+        (TOKEN, {"content": b"\xff"}, 403),
     ],
 )
-def test_what_is_not_signed_by_twilio_is_refused(changed: dict[str, Any], status: int) -> None:
+async def test_what_is_not_signed_by_twilio_is_refused(
+    gateway: Gateway, token: str, changed: dict[str, Any], status: int
+) -> None:
     """And leaves no record."""
-    result = posted({"From": NUMBER, "Body": "STOP"}, **changed)
-    assert isinstance(result, NotTaken)
-    assert result.status == status
+    answer = await posted(gateway, {"From": NUMBER, "Body": "STOP"}, token=token, **changed)
+    assert answer.status_code == status
+    assert gateway.publisher.records == []
 
 
 @pytest.mark.parametrize(
-    ("text", "state", "answer"),
+    ("text", "state", "said"),
     [
         ("STOP", "opted_out", "You get no more texts."),
         (" unsubscribe ", "opted_out", "You get no more texts."),
@@ -77,25 +100,26 @@ def test_what_is_not_signed_by_twilio_is_refused(changed: dict[str, Any], status
         ("help", None, "Call us."),
     ],
 )
-def test_commands_are_answered_and_recorded(text: str, state: str | None, answer: str) -> None:
+async def test_commands_are_answered_and_recorded(
+    gateway: Gateway, text: str, state: str | None, said: str
+) -> None:
     """As the word of the number's id, which finds the person."""
-    result = posted({"From": NUMBER, "Body": text, "MessageSid": "SM1"})
-    assert isinstance(result, Received)
-    assert f"<Response><Message>{answer}</Message></Response>" in result.twiml
-    assert [(one.subject, one.channel, one.state) for one in result.consents] == (
-        [(number_id(NUMBER), "sms", state)] if state else []
-    )
-    assert result.engagements == ()
+    answer = await posted(gateway, {"From": NUMBER, "Body": text, "MessageSid": "SM1"})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/xml; charset=utf-8")
+    assert f"<Response><Message>{said}</Message></Response>" in answer.text
+    assert consents(gateway) == ([(number_id(NUMBER), "sms", state)] if state else [])
+    assert engagements(gateway) == []
 
 
-def test_an_answer_to_read_is_a_reply() -> None:
+async def test_an_answer_to_read_is_a_reply(gateway: Gateway) -> None:
     """Non-stop is no stop; the text itself is not kept."""
-    result = posted({"From": NUMBER, "Body": "non-stop fun, STOP IT", "MessageSid": "SM1"})
-    assert isinstance(result, Received)
-    assert result.consents == ()
-    (reply,) = result.engagements
+    fields = {"From": NUMBER, "Body": "non-stop fun, STOP IT", "MessageSid": "SM1"}
+    answer = await posted(gateway, fields)
+    assert answer.text == EMPTY
+    (reply,) = engagements(gateway)
     assert (reply.type, reply.person, reply.message_id) == ("replied", number_id(NUMBER), "SM1")
-    assert "<Message>" not in result.twiml
+    assert consents(gateway) == []
+    assert all(b"non-stop" not in record.value for record in gateway.publisher.records)
 
 
 @pytest.mark.parametrize(
@@ -113,26 +137,40 @@ def test_an_answer_to_read_is_a_reply() -> None:
         ("failed", "", None, False),
     ],
 )
-def test_a_status_says_what_became_of_the_message(
-    status: str, code: str, engagement: str | None, refused: bool
+async def test_a_status_says_what_became_of_the_message(
+    gateway: Gateway, status: str, code: str, engagement: str | None, refused: bool
 ) -> None:
-    """Only what lasts closes a number; the same word twice is one record."""
+    """Only what lasts closes a number; the same word twice has one id."""
     fields = {"MessageSid": "SM1", "MessageStatus": status, "ErrorCode": code, "To": NUMBER}
-    result = posted(fields, OF_MESSAGE)
-    assert isinstance(result, Received)
-    assert result == posted(fields, OF_MESSAGE)
-    told = [(one.type, one.person, one.message_id, one.journey, one.step) for one in result.engagements]
-    assert told == ([(engagement, "u1", "m1", "upsell", "0")] if engagement else [])
-    assert [(one.subject, one.state) for one in result.consents] == ([("u1", "opted_out")] if refused else [])
+    for _ in range(2):
+        assert (await posted(gateway, fields, OF_MESSAGE)).status_code == 200
+    told = engagements(gateway)
+    assert len({one.id for one in told}) == (1 if engagement else 0)
+    assert {(one.type, one.person, one.message_id, one.journey, one.step) for one in told} == (
+        {(engagement, "u1", "m1", "upsell", "0")} if engagement else set()
+    )
+    assert set(consents(gateway)) == ({("u1", "sms", "opted_out")} if refused else set())
 
 
-def test_a_status_of_nobodys_message_is_refused() -> None:
-    """Its address was not made by the senders."""
-    result = posted({"MessageSid": "SM1", "MessageStatus": "delivered"})
-    assert isinstance(result, NotTaken)
-    assert result.status == 400
+@pytest.mark.parametrize(
+    "fields",
+    [{"MessageSid": "SM1", "MessageStatus": "delivered"}, {"From": NUMBER}],
+    ids=["nobody's", "nothing"],
+)
+async def test_what_is_signed_and_says_nothing_is_a_dead_letter(
+    gateway: Gateway, fields: dict[str, str]
+) -> None:
+    """Its address was not made by the senders, or it is neither a status nor a message."""
+    answer = await posted(gateway, fields)
+    assert answer.status_code == 200
+    (letter,) = gateway.publisher.of("dead-letters")
+    assert wire.decode_dead_letter(letter.value).detail.startswith("callback of twilio: ")
+    assert len(gateway.publisher.records) == 1
 
 
-def test_what_says_nothing_is_refused() -> None:
-    """Neither a status nor a message."""
-    assert isinstance(posted({"From": NUMBER}), NotTaken)
+def test_the_gateway_has_it_where_a_token_is_set() -> None:
+    """``BRIMFUL_TWILIO_AUTH_TOKENS``; without any there is no such path."""
+    found = callback_settings(from_env({"BRIMFUL_TWILIO_AUTH_TOKENS": "a,b"}))
+    assert found is not None
+    assert [one.name for one in found.providers] == ["twilio"]
+    assert callback_settings(from_env({})) is None
