@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 WAIT_MS = 15_000
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """A headless browser for the session."""
+    """A headless browser, closed with the module: while it is there, this thread can run no event loop."""
     found = find_browser(os.environ)
     if isinstance(found, str):
         if required(os.environ):
