@@ -13,7 +13,7 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-ver
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test clients check simulate lint format bench schemas lock clean
+.PHONY: help setup run test check simulate lint format bench schemas lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,9 +28,6 @@ test: check ## Check the code, then run all tests. ARGS="tests/unit -k windows"
 
 simulate: setup ## Run the real applications under faults, by seeds, over all cores. ARGS="--seed 174"
 	$(BIN)/python -m tests.simulation $(ARGS)
-
-clients: ## Install the JavaScript clients that contract tests post with; needs Node 20 or newer
-	cd tests/contract/clients && npm install --no-audit --no-fund --ignore-scripts --no-package-lock --omit=optional
 
 check: lint ## Lint, types, and whether generated files and ready-made journeys are in order
 	$(BIN)/mypy

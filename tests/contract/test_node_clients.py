@@ -1,35 +1,49 @@
 """The official Segment and RudderStack clients for Node, unchanged, against our gateway on a real port.
 
-They need Node, and ``make clients`` once; without, these tests are skipped.
+They need Node and npm, by which the clients are installed once per checkout. Without, they are skipped,
+and in CI they fail.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
+import subprocess
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from tests.contract.test_segment_clients import running
 from tests.house.code import ROOT
+from tests.support.kafka import REQUIRE_VARIABLE, required
 
 if TYPE_CHECKING:
     from tests.contract.test_segment_clients import Running
 
 CLIENTS: Final = ROOT / "tests" / "contract" / "clients"
-NODE: Final = shutil.which("node")
+INSTALL: Final = (
+    "npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--no-package-lock", "--omit=optional",
+)  # fmt: skip
+INSTALL_S: Final = 300
 
-pytestmark = pytest.mark.skipif(
-    NODE is None or not (CLIENTS / "node_modules").is_dir(), reason="needs Node, and `make clients` once"
-)
+
+@pytest.fixture(scope="module", autouse=True)
+def clients() -> None:
+    """The clients, installed once per checkout at the versions of ``clients/package.json``."""
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        reason = "the JavaScript clients need node and npm"
+        if required(os.environ):
+            pytest.fail(f"{REQUIRE_VARIABLE} or CI asks for them: {reason}", pytrace=False)
+        pytest.skip(reason)
+    if not (CLIENTS / "node_modules").is_dir():
+        subprocess.run(INSTALL, cwd=CLIENTS, check=True, capture_output=True, timeout=INSTALL_S)
 
 
 async def send(name: str, gateway: Running, write_key: str) -> tuple[int | None, str]:
     """Exit code and what the client printed."""
-    assert NODE is not None
     process = await asyncio.create_subprocess_exec(
-        NODE,
+        "node",
         "send.mjs",
         name,
         gateway.url,
