@@ -11,6 +11,7 @@ from workers.errors import Misconfigured
 from workers.intake.callers import Rates
 from workers.intake.engagement_callback import EngagementCallback, read_secret
 from workers.intake.keys import read_key, read_keys
+from workers.intake.ses import SesCallback
 from workers.intake.settings import ApiSettings, CallbackSettings, Definitions, Topics, Unsubscribe
 from workers.intake.twilio import Replies, TwilioCallback
 
@@ -50,10 +51,11 @@ def message_links(settings: Settings, workspace: Workspace | None) -> Unsubscrib
     used = {"email"}
     if workspace is not None:
         used |= {str(template["channel"]) for template in workspace.templates.values()}
+    key, *previous = settings.signing_keys()
     return Unsubscribe(
-        settings.secret_bytes(),
+        key,
         parseaddr(settings.mail_from)[0],
-        previous=tuple(secret.get_secret_value().encode() for secret in settings.previous_secrets),
+        previous=tuple(previous),
         channels=tuple(channel for channel in ASKED if channel in used),
         topics=workspace.consent.topics if workspace is not None else {},
     )
@@ -99,6 +101,8 @@ def callback_settings(settings: Settings) -> CallbackSettings | None:
     if tokens:
         replies = Replies(settings.sms_reply_stop, settings.sms_reply_start, settings.sms_reply_help)
         providers.append(TwilioCallback(tokens, replies))
+    if settings.ses_topics:
+        providers.append(SesCallback(settings.ses_topics, settings.signing_keys()))
     return CallbackSettings(tuple(providers), settings.public_url) if providers else None
 
 

@@ -61,7 +61,7 @@ def bounces(folder: From = None, every: Every = None) -> None:
     while True:
         box = _box(settings, folder)
         try:
-            told = collect(box, (settings.secret_bytes(),), keep, SystemClock().now_ms())
+            told = collect(box, settings.signing_keys(), keep, SystemClock().now_ms())
         finally:
             box.close()
         counts = ", ".join(f"{count} {kind}" for kind, count in sorted(told.items()))

@@ -106,6 +106,9 @@ class Settings(BaseModel):
         (), description="whsec_ secrets of /v1/callbacks/engagement, separated by commas; none: no such path."
     )
 
+    ses_topics: tuple[str, ...] = Field(
+        (), description="ARNs of SNS topics that /v1/callbacks/ses takes; none: no such path."
+    )
     twilio_auth_tokens: tuple[SecretStr, ...] = Field(
         (),
         description="Auth tokens that sign /v1/callbacks/twilio, separated by commas; none: no such path.",
@@ -190,6 +193,7 @@ class Settings(BaseModel):
         "cors_origins",
         "outgoing_networks",
         "previous_secrets",
+        "ses_topics",
         "stripe_webhook_secrets",
         "stripe_account_from",
         "twilio_auth_tokens",
@@ -260,6 +264,13 @@ class Settings(BaseModel):
                 "BRIMFUL_SECRET is not set: links cannot be signed. Set at least 32 random bytes."
             )
         return self.secret.get_secret_value().encode()
+
+    def signing_keys(self) -> tuple[bytes, ...]:
+        """The signing key, then the former ones, whose signatures stay good; raises as `secret_bytes`."""
+        return (
+            self.secret_bytes(),
+            *(secret.get_secret_value().encode() for secret in self.previous_secrets),
+        )
 
     def ssl_context(self) -> ssl.SSLContext | None:
         """TLS for Kafka's asyncio client; None without TLS."""

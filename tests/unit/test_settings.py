@@ -138,6 +138,12 @@ def test_links_cannot_be_signed_without_a_secret() -> None:
         Settings().secret_bytes()
 
 
+def test_former_secrets_come_after_the_present_one() -> None:
+    """The first signs; all are read by."""
+    settings = from_env({"BRIMFUL_SECRET": SECRET, "BRIMFUL_PREVIOUS_SECRETS": f"{'a' * 32},{'b' * 32}"})
+    assert settings.signing_keys() == (SECRET.encode(), b"a" * 32, b"b" * 32)
+
+
 def test_topics_carry_the_prefix() -> None:
     """So that several installations share a cluster."""
     assert from_env({"BRIMFUL_TOPIC_PREFIX": "eu."}).topic("product-events") == "eu.product-events"

@@ -56,7 +56,9 @@ class Callback:
 class Told:
     """Something that happened to a message. ``key`` is the provider's id of the event, unique within it.
 
-    ``at_ms`` is when it happened, by the provider; what lies ahead of our clock happened now.
+    ``at_ms`` is when it happened, by the provider; what lies ahead of our clock happened now. ``reason`` is
+    the provider's code, ``address`` the hash of the address that it is about
+    (:func:`workers.core.engaged.address_hash`).
     """
 
     key: str
@@ -65,6 +67,8 @@ class Told:
     channel: Channel
     at_ms: int
     url: str | None = None
+    reason: str | None = None
+    address: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +219,8 @@ class Callbacks:
             journey=message.journey,
             step=message.step,
             url=one.url,
+            reason=one.reason,
+            address=one.address,
             at_ms=at_ms,
         )
         return Record(topics.engagement, message.person.encode(), wire.encode(record))

@@ -36,6 +36,9 @@ Certificates: TypeAlias = "Callable[[str], bytes | None]"
 """The PEM certificate at a URL that :func:`is_certificate_url` allows; None: it is not at hand yet."""
 
 _CERTIFICATE = re.compile(r"https://sns\.[a-z0-9-]{1,30}\.amazonaws\.com(\.cn)?/[A-Za-z0-9_-]{1,200}\.pem")
+_CONFIRMATION = re.compile(
+    r"https://sns\.[a-z0-9-]{1,30}\.amazonaws\.com(\.cn)?/\?Action=ConfirmSubscription&[!-~]{1,2000}\Z"
+)
 _SIGNED: Final = {
     "Notification": ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"),
     "SubscriptionConfirmation": (
@@ -80,6 +83,11 @@ class Notice:
 def is_certificate_url(url: str) -> bool:
     """Whether a certificate may be fetched there: SNS's own host, by https."""
     return _CERTIFICATE.fullmatch(url) is not None
+
+
+def is_confirmation_url(url: str) -> bool:
+    """Whether a subscription may be confirmed there: SNS's own host, by https."""
+    return _CONFIRMATION.match(url) is not None
 
 
 def read_notice(

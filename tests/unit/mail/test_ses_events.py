@@ -28,6 +28,9 @@ from workers.mail.ses_events import (
 
 TOPIC = "arn:aws:sns:eu-central-1:123456789012:ses-events"
 URL = "https://sns.eu-central-1.amazonaws.com/SimpleNotificationService-abc123.pem"
+ORDER = ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type")
+"""In which SNS signs fields, all but the names of their own (SNS: verifying signatures)."""
+
 NOW_MS = 1_773_486_000_000
 SIGNING = rsa.generate_private_key(65537, 2048)
 NAME = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sns.amazonaws.com")])
@@ -62,10 +65,14 @@ def envelope(message: Any, version: str = "2", **changes: str) -> bytes:
         "SignatureVersion": version,
         "SigningCertURL": URL,
     }
-    text = "".join(
-        f"{name}\n{fields[name]}\n" for name in ("Message", "MessageId", "Timestamp", "TopicArn", "Type")
-    )
-    signature = SIGNING.sign(text.encode(), PKCS1v15(), SHA256() if version == "2" else SHA1())  # noqa: S303
+    return sign(fields, **changes)
+
+
+def sign(fields: dict[str, str], **changes: str) -> bytes:
+    """A request of SNS's, signed; ``changes`` come after the signature."""
+    text = "".join(f"{name}\n{fields[name]}\n" for name in ORDER if name in fields)
+    digest = SHA256() if fields["SignatureVersion"] == "2" else SHA1()  # noqa: S303 - SNS's first version
+    signature = SIGNING.sign(text.encode(), PKCS1v15(), digest)
     return json.dumps({**fields, "Signature": base64.b64encode(signature).decode(), **changes}).encode()
 
 
