@@ -179,8 +179,9 @@ class Cluster:
         return [None if record.value is None else decode(record.value) for record in found]
 
     def messages(self) -> list[wire.Message]:
-        """All messages over all channels."""
-        return [one for topic in ("messages.email", "messages.in_app") for one in self.of(topic) if one]
+        """All messages over all channels; what takes messages back is none."""
+        found = [one for topic in ("messages.email", "messages.in_app") for one in self.of(topic) if one]
+        return [one for one in found if one.withdrawn is None]
 
     def row(self, table: Table[Any], key: str) -> Any:
         """A row in the partition of its key."""
