@@ -82,6 +82,7 @@ class World:
         self.progress = Progress(subject)
         self.timers: dict[str, SetTimer] = {}
         self.messages: list[wire.Message] = []
+        self.taken_back: list[wire.Message] = []
         self.requests: list[RequestMessage] = []
         self.told: list[Any] = []
         self.decisions: list[wire.Decision] = []
@@ -214,7 +215,7 @@ class World:
                 case CancelTimer(timer_id):
                     self.timers.pop(timer_id, None)
                 case SendMessage(message):
-                    self.messages.append(message)
+                    (self.messages if message.withdrawn is None else self.taken_back).append(message)
                 case RequestMessage():
                     self.requests.append(command)
                 case Tell(record):
@@ -238,11 +239,11 @@ class World:
 
     def sent(self) -> list[str]:
         """The templates sent, in order."""
-        return [message.template for message in self.messages if message.withdrawn is None]
+        return [message.template for message in self.messages]
 
     def withdrawn(self) -> list[str]:
         """Why messages were taken back, in order."""
-        return [message.withdrawn for message in self.messages if message.withdrawn is not None]
+        return [message.withdrawn for message in self.taken_back if message.withdrawn is not None]
 
     def outcomes(self, kind: str) -> list[tuple[str, str | None]]:
         """Outcome and reason of the decisions of one kind, in order."""

@@ -22,7 +22,7 @@ def test_an_upgrade_takes_the_banner_back_also_when_the_journey_is_over() -> Non
     assert world.withdrawn() == []
     world.track("plan_upgraded", mrr_delta=30)
     assert world.withdrawn() == ["goal:plan_upgraded"]
-    (back,) = (one for one in world.messages if one.withdrawn is not None)
+    (back,) = world.taken_back
     assert back.enrollment == world.messages[0].enrollment
     assert (back.channel, back.person) == ("in_app", world.messages[0].person)
 
