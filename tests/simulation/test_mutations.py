@@ -13,8 +13,8 @@ from tests.simulation.shrink import problems_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SEEDS_MAX = 60
-"""A mistake is found within so many seeds: a few seconds, and a small part of those that run in any case."""
+SEEDS_MAX = 120
+"""A mistake is found within so many seeds: some seconds, and a small part of those that run in any case."""
 
 
 @pytest.mark.parametrize("mutate", MUTATIONS, ids=lambda mutate: mutate.__name__)
