@@ -21,6 +21,7 @@ from workers.mail.ses_events import (
     CertificateMissing,
     NotFromSns,
     Unreadable,
+    fields_of,
     is_confirmation_url,
     read_notice,
     verified,
@@ -78,9 +79,7 @@ class SesCallback:
     def read(self, callback: Callback) -> Read:
         """What became of a mail; nothing of mails that are not ours."""
         try:
-            notice = read_notice(
-                callback.body, self._topics, self._certificates.get, self._keys, callback.now_ms
-            )
+            notice = read_notice(fields_of(callback.body), self._keys, callback.now_ms)
         except Unreadable as error:
             raise UnreadableCallback(str(error)) from None
         url = notice.confirm

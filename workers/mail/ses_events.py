@@ -28,7 +28,7 @@ from workers.mail.claims import HEADER, read_token
 from workers.mail.codes import is_no_address
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from schemas.fields import EngagementType
 
@@ -90,35 +90,17 @@ def is_confirmation_url(url: str) -> bool:
     return _CONFIRMATION.match(url) is not None
 
 
-def read_notice(
-    body: bytes, topics: Collection[str], certificates: Certificates, keys: Sequence[bytes], now_ms: int
-) -> Notice:
-    """What a request of SNS says. ``topics`` are the ARNs that may tell, ``keys`` those that sign our mails.
+def verified(body: bytes, topics: Collection[str], certificates: Certificates) -> dict[str, str]:
+    """The fields of a request that SNS signed. ``topics`` are the ARNs that may tell.
 
     Raises:
         NotFromSns: the signature does not fit, or the topic is another.
         CertificateMissing: it cannot be verified yet.
-        Unreadable: it is verified, and not of SES.
     """
-    envelope = verified(body, topics, certificates)
-    if envelope["Type"] == "SubscriptionConfirmation":
-        return Notice(confirm=envelope.get("SubscribeURL"))
-    if envelope["Type"] != "Notification":
-        return Notice()
-    event = _object(envelope["Message"].encode(), "Message")
     try:
-        return _notice(event, envelope["MessageId"], keys, now_ms)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise Unreadable(f"Message is no event of SES: {type(error).__name__}") from None
-
-
-def verified(body: bytes, topics: Collection[str], certificates: Certificates) -> dict[str, str]:
-    """The fields of a request that SNS signed; raises as :func:`read_notice`."""
-    try:
-        given = _object(body, "body")
+        fields = fields_of(body)
     except Unreadable as error:
         raise NotFromSns(str(error)) from None
-    fields = {name: value for name, value in given.items() if isinstance(value, str)}
     names, url = _SIGNED.get(fields.get("Type", "")), fields.get("SigningCertURL", "")
     if names is None or fields.get("TopicArn") not in topics:
         raise NotFromSns("the type or the topic is another")
@@ -138,6 +120,32 @@ def verified(body: bytes, topics: Collection[str], certificates: Certificates) -
     except (InvalidSignature, binascii.Error, ValueError):
         raise NotFromSns("the signature does not fit") from None
     return fields
+
+
+def fields_of(body: bytes) -> dict[str, str]:
+    """The texts of a request, verified or not.
+
+    Raises:
+        Unreadable: the body is no JSON object.
+    """
+    return {name: value for name, value in _object(body, "body").items() if isinstance(value, str)}
+
+
+def read_notice(fields: Mapping[str, str], keys: Sequence[bytes], now_ms: int) -> Notice:
+    """What the fields of a :func:`verified` request say. ``keys`` are those that sign our mails.
+
+    Raises:
+        Unreadable: it is not of SES.
+    """
+    if fields["Type"] == "SubscriptionConfirmation":
+        return Notice(confirm=fields.get("SubscribeURL"))
+    if fields["Type"] != "Notification":
+        return Notice()
+    event = _object(fields["Message"].encode(), "Message")
+    try:
+        return _notice(event, fields["MessageId"], keys, now_ms)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise Unreadable(f"Message is no event of SES: {type(error).__name__}") from None
 
 
 def _certificate(pem: bytes) -> Certificate:

@@ -24,6 +24,7 @@ from workers.mail.ses_events import (
     Unreadable,
     is_certificate_url,
     read_notice,
+    verified,
 )
 
 TOPIC = "arn:aws:sns:eu-central-1:123456789012:ses-events"
@@ -78,7 +79,7 @@ def sign(fields: dict[str, str], **changes: str) -> bytes:
 
 def read(body: bytes, pem: bytes | None = PEM) -> Any:
     """With our topic and keys."""
-    return read_notice(body, {TOPIC}, lambda _: pem, (b"o" * 32, KEY), NOW_MS)
+    return read_notice(verified(body, {TOPIC}, lambda _: pem), (b"o" * 32, KEY), NOW_MS)
 
 
 AT = {"timestamp": "2026-03-14T10:00:00.000Z"}
