@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its list of names is incomplete
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from confluent_kafka import Message
 
+Answer = TypeVar("Answer")
+
 FETCH_RECORDS: Final = 2_000
 FETCH_SECONDS: Final = 0.5
 FIRST_ANSWER_SECONDS: Final = 10.0
@@ -32,7 +34,26 @@ TIMEOUT_SECONDS: Final = 30.0
 """How long the brokers may say nothing before reading gives up."""
 
 AGAIN_SECONDS: Final = 0.2
-"""Partitions change their leader, also just after they were created: then the brokers are asked again."""
+"""How long to wait until the brokers are asked again."""
+
+_PASSING: Final = frozenset(
+    {
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.BROKER_NOT_AVAILABLE,
+        KafkaError.REPLICA_NOT_AVAILABLE,
+        KafkaError.KAFKA_STORAGE_ERROR,
+        KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
+        KafkaError.OFFSET_NOT_AVAILABLE,
+    }
+)
+"""What Kafka's protocol calls retriable of what partitions answer: https://kafka.apache.org/protocol#protocol_error_codes.
+
+librdkafka's own flag ``retriable()`` is set for errors of transactions only.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,24 +169,39 @@ def _bounds(
     if since_ms is None:
         return _offsets(admin, partitions, earliest), ends
     wanted = [TopicPartition(topic, number, since_ms) for number in numbers]
-    starts = consumer.offsets_for_times(wanted, timeout=TIMEOUT_SECONDS)
+    starts = asked(lambda: consumer.offsets_for_times(wanted, timeout=TIMEOUT_SECONDS))
     # A negative offset: nothing is that new.
     return {one.partition: one.offset if one.offset >= 0 else ends[one.partition] for one in starts}, ends
 
 
 def _offsets(admin: AdminClient, partitions: list[TopicPartition], spec: OffsetSpec) -> dict[int, int]:
     """Offsets as readers of committed records see them: an open transaction is beyond the end."""
-    deadline_s = time.monotonic() + TIMEOUT_SECONDS
-    while True:
+
+    def ask() -> dict[int, int]:
         futures = admin.list_offsets(
             dict.fromkeys(partitions, spec),
             isolation_level=IsolationLevel.READ_COMMITTED,
             request_timeout=TIMEOUT_SECONDS,
         )
+        return {partition.partition: future.result().offset for partition, future in futures.items()}
+
+    return asked(ask)
+
+
+def asked(ask: Callable[[], Answer]) -> Answer:
+    """What the brokers answer, asked again for ``TIMEOUT_SECONDS`` while a partition has no leader yet.
+
+    Partitions change their leader, and have none for a moment after they were created.
+
+    Raises:
+        KafkaException: another error, or it did not pass.
+    """
+    deadline_s = time.monotonic() + TIMEOUT_SECONDS
+    while True:
         try:
-            return {partition.partition: future.result().offset for partition, future in futures.items()}
+            return ask()
         except KafkaException as error:
-            if not error.args[0].retriable() or time.monotonic() > deadline_s:
+            if error.args[0].code() not in _PASSING or time.monotonic() > deadline_s:
                 raise
             time.sleep(AGAIN_SECONDS)
 
@@ -188,7 +224,7 @@ class _Reading:
         if error is not None:
             if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  the client's name for it
                 self._end(number)
-            elif error.fatal() or (not error.retriable() and error.code() > 0):
+            elif error.fatal() or (error.code() > 0 and error.code() not in _PASSING):
                 raise KafkaException(error)
             return None
         end, value = self._ends[number], message.value()
