@@ -11,7 +11,7 @@ import structlog
 from schemas.topics import load_topics
 from workers import telemetry
 from workers.clock import parse_clock
-from workers.core.stripe_mapping import StripeOptions
+from workers.core.stripe.mapping import StripeOptions
 from workers.email_settings import email_channel
 from workers.engine import EngineLogic
 from workers.engine_metrics import SignalMetrics
@@ -46,7 +46,7 @@ from workers.versions.active import Loader, from_folder, name_of
 from workers.versions.follower import WorkspaceFollower
 from workers.versions.metrics import WorkspaceMetrics
 from workers.versions.topic import WorkspaceReader
-from workers.workspace import load_workspace
+from workers.workspace.files import load_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from workers.clock import Clock
-    from workers.core.templates import CompiledTemplate
+    from workers.core.templates.compile import CompiledTemplate
     from workers.runner import Part
     from workers.senders.channels.base import Channel
     from workers.settings import Settings
@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from workers.stream.logic import PartitionLogic
     from workers.stream.transaction import Step
     from workers.versions.active import Active
-    from workers.workspace import LoadedWorkspace
+    from workers.workspace.files import LoadedWorkspace
 
 log = structlog.get_logger(__name__)
 

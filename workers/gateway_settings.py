@@ -5,7 +5,7 @@ from __future__ import annotations
 from email.utils import parseaddr
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from workers.core.object_plan import compile_types
+from workers.core.objects.plan import compile_types
 from workers.core.token_bucket import Rate
 from workers.errors import Misconfigured
 from workers.intake.callers import Rates

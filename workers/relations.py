@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from workers.core.object_facts import ObjectFacts
-from workers.core.objects import Relations, fill, merge_relations, object_key
+from workers.core.objects.facts import ObjectFacts
+from workers.core.objects.row import Relations, fill, merge_relations, object_key
 from workers.state import FOLLOWERS, OBJECTS, TABLES, Follower, ObjectRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from schemas.fields import SubjectType
-    from workers.core.objects import FillPlan
+    from workers.core.objects.row import FillPlan
     from workers.shell import EngineParts
     from workers.stream.view import View
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from schemas import wire
 from schemas.fields import SubjectType  # noqa: TC001  msgspec reads it at run time
-from workers.core import consent, segments, triggers
-from workers.core.activity import Activity
+from workers.core import consent, segments
+from workers.core.activity.row import Activity
+from workers.core.activity.slots import follow
 from workers.core.commands import (
     CancelTimer,
     Enroll,
@@ -27,16 +28,16 @@ from workers.core.commands import (
     Transition,
 )
 from workers.core.engaged import NOTHING
-from workers.core.entry import Declined, Eligible, decide_entry, declined_decision, eligible_record
 from workers.core.facts import Moment, SubjectFacts
 from workers.core.ids import stable_id
-from workers.core.journeys import Changed, changed_traits, observe, resume
-from workers.core.progress import Progress
-from workers.core.recipients import Member, route
+from workers.core.journeys import triggers
+from workers.core.journeys.entry import Declined, Eligible, decide_entry, declined_decision, eligible_record
+from workers.core.journeys.inside import Changed, changed_traits, observe, resume
+from workers.core.journeys.progress import Progress
+from workers.core.journeys.recipients import Member, route
+from workers.core.journeys.triggers import segment_trigger
+from workers.core.journeys.watching import look
 from workers.core.segments import Memberships
-from workers.core.slots import follow
-from workers.core.triggers import segment_trigger
-from workers.core.watching import look
 from workers.relations import facts_of, relate
 from workers.state import CONSENTS, DEVICES, ENGAGEMENT, TABLES, Profile, is_by_definition
 from workers.subject_scores import SubjectScores
@@ -49,9 +50,9 @@ if TYPE_CHECKING:
     from workers.core.consent import Consents, Said
     from workers.core.devices import Devices
     from workers.core.engaged import EngagementRow
-    from workers.core.objects import FillPlan
+    from workers.core.objects.row import FillPlan
     from workers.core.plan import JourneyPlan, Plan, SubjectPlan
-    from workers.core.scores import Scores
+    from workers.core.scoring.row import Scores
     from workers.core.segments import Crossing
     from workers.engine_metrics import SignalMetrics
     from workers.state import SubjectTables

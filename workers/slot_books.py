@@ -1,7 +1,7 @@
 """The engine's slots when a workspace with others comes: noted, handed over, filled, forgotten.
 
-See :mod:`workers.core.backfill`. A partition notes its position before it counts anything by the new plan,
-and then looks at every row once, a thousand to a transaction, while events go on.
+See :mod:`workers.core.activity.backfill`. A partition notes its position before it counts anything by the
+new plan, and then looks at every row once, a thousand to a transaction, while events go on.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import structlog
 from msgspec.structs import replace
 
 from schemas import wire
-from workers.core import backfill
-from workers.core.activity import Activity
-from workers.core.backfill import Book, Position
+from workers.core.activity import backfill
+from workers.core.activity.backfill import Book, Position
+from workers.core.activity.row import Activity
 from workers.identity.places import elsewhere, erasure_hash
 from workers.shell import Subject
 from workers.state import BOOKS, ERASED, TABLES

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from workers.core.step_plans import SendStepPlan, WaitForStepPlan, WaitStepPlan, WaitUntilStepPlan
+from workers.core.journeys.step_plans import SendStepPlan, WaitForStepPlan, WaitStepPlan, WaitUntilStepPlan
 
 if TYPE_CHECKING:
     from schemas.fields import SubjectType
+    from workers.core.journeys.progress import Enrollment, Position, Progress, SentMessage, Waiting
+    from workers.core.journeys.step_plans import StepPlan
     from workers.core.plan import JourneyPlan, SubjectPlan
-    from workers.core.progress import Enrollment, Position, Progress, SentMessage, Waiting
-    from workers.core.step_plans import StepPlan
 
 RECEIVED_MOST: Final = 50
 """Messages that are shown of a subject: the latest."""

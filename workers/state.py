@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from schemas.fields import SubjectType  # noqa: TC001  msgspec reads it at run time
-from workers.core.activity import Activity
-from workers.core.backfill import Book
+from workers.core.activity.backfill import Book
+from workers.core.activity.row import Activity
 from workers.core.consent import Consents
 from workers.core.devices import Devices
 from workers.core.engaged import EngagementRow
-from workers.core.grants import Grants
-from workers.core.held import HeldRequests
-from workers.core.objects import Relations
-from workers.core.progress import Progress
-from workers.core.recipients import MemberScores
-from workers.core.scores import Scores
+from workers.core.gate.grants import Grants
+from workers.core.gate.held import HeldRequests
+from workers.core.journeys.progress import Progress
+from workers.core.journeys.recipients import MemberScores
+from workers.core.objects.row import Relations
+from workers.core.scoring.row import Scores
 from workers.core.segments import Memberships
 from workers.stream.tables import Table
 

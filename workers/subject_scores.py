@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from schemas import wire
-from workers.core import scores
 from workers.core.commands import CancelTimer, SetTimer
 from workers.core.ids import stable_id
-from workers.core.recipients import points_of
-from workers.core.scores import Scored, Scores
-from workers.core.triggers import trigger
+from workers.core.journeys.recipients import points_of
+from workers.core.journeys.triggers import trigger
+from workers.core.scoring import row as scores
+from workers.core.scoring.row import Scored, Scores
 from workers.state import MEMBER_SCORES, TABLES
 from workers.timers import SCORES
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from workers.core.links import track
+from workers.core.templates.links import track
 from workers.intake.tokens import (
     LinkClaim,
     MessageClaim,
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from schemas.wire import Message
     from schemas.workspace.tracking import LinkTracking
-    from workers.core.render import RenderedEmail
+    from workers.core.templates.render import RenderedEmail
 
 LINKS_VALID_MS: Final = 365 * 86_400_000
 """How long clicks and opens of a message count: a year."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from prometheus_client import Counter
 
-from workers.core.tracking_plan import compile_tracking_plan, is_refused, producer_of, sentence
+from workers.core.tracking.plan import compile_tracking_plan, is_refused, producer_of, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from schemas.wire import ProductEvent
     from schemas.workspace.tracking_plan import TrackingPlan
-    from workers.core.tracking_rules import Violation
+    from workers.core.tracking.rules import Violation
 
 OTHER: Final = "other"
 """The label of events that are not planned, and of all that is beyond a limit."""

@@ -35,14 +35,14 @@ from tests.bench.model import BenchError, Context, Figure
 from tests.bench.people import CHANGELOG, all_held, all_standing, fill
 from tests.bench.process import Worker, worker
 from tests.bench.spread import percentile, verdict
+from workers.cli.exits import RATE
 from workers.core.compile import compile_workspace
 from workers.core.ids import stable_id
-from workers.exit_commands import RATE
 from workers.local.ports import free_port
+from workers.reading.topics import ends_of
 from workers.state import SWEPT
 from workers.stream.admin import apply_topics
-from workers.topic_reader import ends_of
-from workers.workspace import load_workspace
+from workers.workspace.files import load_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

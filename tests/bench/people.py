@@ -6,9 +6,9 @@ import random
 from typing import TYPE_CHECKING
 
 from schemas.topics import DEFAULT_PARTITIONS
-from workers.core.activity import Activity
+from workers.core.activity.row import Activity
 from workers.core.ids import stable_id
-from workers.core.progress import Enrollment, Position, Progress, TriggerFacts, Waiting
+from workers.core.journeys.progress import Enrollment, Position, Progress, TriggerFacts, Waiting
 from workers.state import USERS, Profile
 from workers.stream.partition import SEAL
 from workers.stream.partitioner import partition_of

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.smtp import SmtpServer, smtp_server
 from workers.clock import FixedClock
-from workers.core.render import RenderedEmail
+from workers.core.templates.render import RenderedEmail
 from workers.senders.channels.base import (
     Accepted,
     Channel,

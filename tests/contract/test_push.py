@@ -20,8 +20,8 @@ from tests.unit.senders.test_lanes import pass_time
 from tests.unit.senders.test_logic import NOW, Scripted, Senders, message
 from workers.clock import FixedClock
 from workers.core.devices import mark_of
-from workers.core.template_mobile import RenderedPush
-from workers.core.templates import TemplateSource
+from workers.core.templates.compile import TemplateSource
+from workers.core.templates.mobile import RenderedPush
 from workers.senders.channels.base import (
     Accepted,
     DeliveryResult,

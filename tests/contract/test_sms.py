@@ -18,9 +18,9 @@ from tests.support.providers import answer
 from tests.unit.senders.test_lanes import pass_time
 from tests.unit.senders.test_logic import NOW, Scripted, Senders, message
 from workers.clock import FixedClock
-from workers.core.template_mobile import RenderedSms
-from workers.core.templates import TemplateSource
-from workers.core.text_messages import size_of
+from workers.core.templates.compile import TemplateSource
+from workers.core.templates.mobile import RenderedSms
+from workers.core.templates.text_messages import size_of
 from workers.senders.channels.base import (
     Accepted,
     DeliveryResult,

@@ -22,7 +22,7 @@ from tests.support.providers import (
     now_ms,
 )
 from workers.clock import FixedClock
-from workers.core.webhooks import RenderedWebhook
+from workers.core.templates.webhooks import RenderedWebhook
 from workers.senders.channels.base import (
     Accepted,
     Channel,

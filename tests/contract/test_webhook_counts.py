@@ -12,7 +12,7 @@ from tests.contract.test_webhook_channels import serving
 from tests.support.providers import HubSpotServer, Receiver, SalesforceServer, SlackServer, answer
 from tests.unit.senders.test_lanes import pass_time
 from tests.unit.senders.test_logic import NOW, Scripted, Senders, message
-from workers.core.templates import TemplateSource
+from workers.core.templates.compile import TemplateSource
 from workers.senders.channels.base import Accepted
 
 if TYPE_CHECKING:

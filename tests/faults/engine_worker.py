@@ -19,11 +19,11 @@ import msgspec
 from schemas.workspace import Workspace
 from workers import runner, telemetry
 from workers.assemble import Assembly
-from workers.core.templates import compile_templates
+from workers.core.templates.compile import compile_templates
 from workers.parts import KernelPart
 from workers.settings import Settings
 from workers.stream.transaction import Step
-from workers.workspace import LoadedWorkspace
+from workers.workspace.files import LoadedWorkspace
 
 if TYPE_CHECKING:
     from workers.stream.app import KernelApp

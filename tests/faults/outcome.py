@@ -10,7 +10,7 @@ from typing import Any
 from confluent_kafka import Consumer, TopicPartition
 
 from tests.faults.engine_worker import workspace
-from workers.core import windows
+from workers.core.activity import windows
 from workers.core.compile import compile_workspace
 from workers.signals.account_events import Counted, Departed, Item, Occurred, decode
 from workers.state import ACCOUNTS, USERS

@@ -96,7 +96,7 @@ def test_imports_point_inwards() -> None:
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("schemas.wire", "from workers.core import windows"),
+        ("schemas.wire", "from workers.core.activity import windows"),
         ("workers.core.plan", "from workers.clock import Clock"),
         ("workers.core.plan", "import workers.stream.store"),
         ("workers.signals.users", "from workers.scheduler.gate import decide"),
@@ -119,7 +119,10 @@ def test_the_rule_finds_what_it_forbids(name: str, text: str) -> None:
     ("name", "text"),
     [
         ("workers.core.plan", "from schemas.fields import Channel"),
-        ("workers.signals.users", "from workers.core import windows\nfrom workers.stream.view import View"),
+        (
+            "workers.signals.users",
+            "from workers.core import zones\nfrom workers.stream.view import View",
+        ),
         ("workers.signals.users", "from workers.signals.intake import take"),
         ("workers.signals.users", "from workers.shell import Subject\nfrom workers.errors import Refused"),
         ("workers.assemble", "from workers.signals.users import UserSignals"),

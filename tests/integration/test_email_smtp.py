@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 
 from tests.support.smtp import SmtpServer, smtp_server
 from workers.clock import FixedClock
-from workers.core.render import RenderedEmail
+from workers.core.templates.render import RenderedEmail
 from workers.mail.claims import HEADER, MailClaim, read_return_path, read_token
 from workers.mail.dkim import Signer
 from workers.senders.channels.base import (

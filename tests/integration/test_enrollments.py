@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from schemas.topics import DEFAULT_PARTITIONS, load_topics
 from tests.bench.people import CHANGELOG, DAY_MS, standing_rows
-from workers.cli import cli
+from workers.cli.main import cli
 from workers.state import USERS
 from workers.stream.admin import apply_topics
 from workers.stream.partition import SEAL

@@ -11,9 +11,9 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # an incomplete list
 from typer.testing import CliRunner, Result
 
+from workers.cli.plan import cli
 from workers.errors import Misconfigured
-from workers.plan_commands import cli
-from workers.topic_reader import Found, read_topic
+from workers.reading.topics import Found, read_topic
 
 pytestmark = pytest.mark.kafka
 

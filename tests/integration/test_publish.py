@@ -18,11 +18,11 @@ from typer.testing import CliRunner
 
 from schemas import wire
 from schemas.topics import load_topics
-from workers.cli import cli
+from workers.cli.main import cli
 from workers.local.ports import free_port
+from workers.reading.topics import read_topic
 from workers.settings import from_env
 from workers.stream.admin import apply_topics
-from workers.topic_reader import read_topic
 from workers.versions.bundle import Bundle
 from workers.versions.published import version_records
 from workers.versions.topic import WorkspaceWriter, read

@@ -16,7 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from schemas.topics import load_topics
-from workers.cli import cli
+from workers.cli.main import cli
 from workers.local.ports import free_port
 from workers.stream.admin import apply_topics
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.workspace import Journey, Workspace
-from tests.unit.backfill_kit import Changing
+from tests.unit.cli.backfill_kit import Changing
 from tests.unit.core.kit import journey
 from tests.unit.identity.kit import HOUR, _moment
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from schemas.workspace import Journey, Workspace
 from tests.properties import reference
 from tests.properties.reference import Event, History
-from workers.core import slots, windows
+from workers.core.activity import slots, windows
 from workers.core.compile import compile_workspace
+from workers.core.conditions.outcome import Outcome
 from workers.core.facts import Moment, SubjectFacts
-from workers.core.outcome import Outcome
-from workers.core.progress import Progress, SentMessage
+from workers.core.journeys.progress import Progress, SentMessage
 
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn, SearchStrategy

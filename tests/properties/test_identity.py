@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from schemas import wire
 from tests.unit.core.kit import journey
 from tests.unit.identity.kit import DAY, HOUR, TOPICS, Cluster
+from workers.core.journeys.progress import Progress
 from workers.core.merge import MERGED
-from workers.core.progress import Progress
 from workers.state import ACCOUNTS
 
 if TYPE_CHECKING:

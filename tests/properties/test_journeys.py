@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from tests.unit.core.kit import DAY, HOUR, START, World, journey, plan_of
-from workers.core.entry import is_held_out
-from workers.core.progress import Position, Progress
+from workers.core.journeys.entry import is_held_out
+from workers.core.journeys.progress import Position, Progress
 
 if TYPE_CHECKING:
     from workers.core.commands import SetTimer

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.properties.test_windows import RETENTIONS, Arrival, histories, replay, truth
-from workers.core import activity as activities
-from workers.core.activity import DUPLICATE_HORIZON_MS, Activity
+from workers.core.activity import row as activities
+from workers.core.activity.row import DUPLICATE_HORIZON_MS, Activity
+from workers.core.activity.windows import EXACT_OCCURRENCES, add_all, count, decode
+from workers.core.journeys.progress import ACTIVE_MAX, Enrollment, Progress, SentMessage, TriggerFacts
 from workers.core.merge import merge_activity, merge_progress, merge_traits, merge_windows
-from workers.core.progress import ACTIVE_MAX, Enrollment, Progress, SentMessage, TriggerFacts
-from workers.core.windows import EXACT_OCCURRENCES, add_all, count, decode
 
 NOW = 1_773_480_000_000
 HOUR = 3_600_000

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.core import distinct, lifetime, series
+from workers.core.activity import distinct, lifetime, series
 
 if TYPE_CHECKING:
-    from workers.core.series import Fold
+    from workers.core.activity.series import Fold
 
 NOW = 1_800_000_000_000
 DAY = 86_400_000

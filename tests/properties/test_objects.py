@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.workspace import Fill
-from workers.core.object_plan import fill_plan
-from workers.core.objects import LINES_MAX, Relations, RelationshipPlan, fill, held, merge_relations
+from workers.core.objects.plan import fill_plan
+from workers.core.objects.row import LINES_MAX, Relations, RelationshipPlan, fill, held, merge_relations
 
 PURCHASED = RelationshipPlan("product", "purchased", counted=True, keep=100, single=False)
 SUBSCRIBED = RelationshipPlan("plan", "subscribed_to", counted=False, keep=100, single=False)

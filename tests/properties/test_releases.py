@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from schemas.workspace import Journey
 from tests.unit.core.kit import journey
 from tests.unit.core.releases_kit import BANNER, DAY, HOUR, MAIL, OFFER, Publisher
-from workers.core.alignment import align, paths
-from workers.core.releases import Wishes
+from workers.core.journeys.alignment import align, paths
+from workers.core.journeys.releases import Wishes
 
 WAITS: list[dict[str, Any]] = [{"wait": "1d"}, {"wait": "2d"}, {"wait": "5d"}]
 PLAIN = st.sampled_from([BANNER, MAIL, OFFER, *WAITS])

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.workspace.scores import Score
-from workers.core import scores
-from workers.core.score_plan import compile_scores
-from workers.core.scores import Scores
+from workers.core.scoring import row as scores
+from workers.core.scoring.plan import compile_scores
+from workers.core.scoring.row import Scores
 
 DAY_MS = 86_400_000
 HALF_LIFE_MS = 7 * DAY_MS

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workers.core import distinct, series
-from workers.core.series import EXACT_OCCURRENCES, QUARTER_MS
+from workers.core.activity import distinct, series
+from workers.core.activity.series import EXACT_OCCURRENCES, QUARTER_MS
 
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.workspace import TrackingPlan
-from workers.core.tracking_inference import StreamSeen
-from workers.core.tracking_plan import compile_tracking_plan
-from workers.core.tracking_proposal import proposal
-from workers.core.tracking_rules import compile_object
-from workers.core.tracking_shapes import compile_shape
-from workers.workspace_yaml import read_document
+from workers.core.tracking.inference import StreamSeen
+from workers.core.tracking.plan import compile_tracking_plan
+from workers.core.tracking.proposal import proposal
+from workers.core.tracking.rules import compile_object
+from workers.core.tracking.shapes import compile_shape
+from workers.workspace.yaml_text import read_document
 
 NAMES = st.sampled_from(["a", "b", "c d", "true", "é", "x: y", "#", "- z", "\x85", "\U0001f600", "a'\"\\"])
 TEXTS = st.one_of(NAMES, st.text(max_size=5), st.just("2026-03-14T10:02:00Z"))

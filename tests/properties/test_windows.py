@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.core.windows import (
+from workers.core.activity.windows import (
     BUCKETS_PER_RETENTION,
     EXACT_OCCURRENCES,
     add,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from schemas import wire
 from tests.simulation.actions import HOUR
 from tests.simulation.evidence import APPS, SLACK_MS, live
-from workers.core import windows
+from workers.core.activity import windows
 from workers.core.compile import compile_workspace
 from workers.erasure.proof import Names
 from workers.insights.logic import SIZES, TALLIES

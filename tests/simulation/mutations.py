@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace as with_fields
 
-from workers.core import actions, activity, entry, journeys, sending
+from workers.core.activity import row as activity
 from workers.core.commands import CancelTimer
+from workers.core.gate import sending
+from workers.core.journeys import actions, entry
+from workers.core.journeys import inside as journeys
 from workers.identity import merging, places
 from workers.scheduler import agent
 from workers.senders import ledger
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from workers.core.progress import Enrollment, Progress
+    from workers.core.journeys.progress import Enrollment, Progress
     from workers.stream.store import Timer
 
 

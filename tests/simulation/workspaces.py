@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from schemas.workspace import Workspace
-from workers.core.templates import Templates, TemplateSource, compile_templates
-from workers.workspace import LoadedWorkspace, load_workspace
+from workers.core.templates.compile import Templates, TemplateSource, compile_templates
+from workers.workspace.files import LoadedWorkspace, load_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from workers.simulate.log import MemoryLog, Record
     from workers.simulate.owner import Owner
     from workers.stream.app import AppSpec
-    from workers.workspace import LoadedWorkspace
+    from workers.workspace.files import LoadedWorkspace
 
 SETTLE_MS = 40 * DAY
 """Time after the last action in which everything has to come to its end; no journey takes half of it."""

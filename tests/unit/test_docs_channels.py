@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from workers.core.owners import read_owners
-from workers.core.templates import TemplateSource, compile_template
+from workers.core.templates.compile import TemplateSource, compile_template
+from workers.core.templates.owners import read_owners
 from workers.senders.connections import read_connections
 
 PAGE = (Path(__file__).parents[2] / "docs" / "channels.md").read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ from schemas.workspace.conditions import CONDITION_KEYS
 from schemas.workspace.spans import NAMES
 from tests.house.code import ROOT
 from tests.unit.core.condition_kit import Someone, compiled, moment
-from workers.core.outcome import Outcome
+from workers.core.conditions.outcome import Outcome
 
 PAGE = (ROOT / "docs" / "conditions.md").read_text(encoding="utf-8")
 

@@ -11,7 +11,7 @@ from schemas.workspace import Workspace
 from schemas.workspace.entries import TRIGGER_KEYS
 from tests.house.code import ROOT
 from workers.core.compile import compile_workspace
-from workers.core.lint import lint
+from workers.core.lint.workspace import lint
 
 PAGE = (ROOT / "docs" / "entry.md").read_text(encoding="utf-8")
 NAMED: dict[str, Any] = {

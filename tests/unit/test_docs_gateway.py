@@ -10,7 +10,7 @@ import pytest
 from tests.house.code import ROOT
 from tests.unit.intake.kit import Gateway
 from tests.unit.intake.test_people import CONFIGURED, KEY
-from workers.core.object_plan import TypesPlan
+from workers.core.objects.plan import TypesPlan
 from workers.intake.openapi import document
 from workers.intake.settings import ApiSettings, Definitions
 

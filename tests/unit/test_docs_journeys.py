@@ -14,7 +14,7 @@ from schemas.workspace.steps import STEP_KEYS, walk
 from tests.house.code import ROOT
 from tests.unit.core.kit import DAY, World, journey
 from workers.core.compile import compile_workspace
-from workers.core.lint_steps import lint_steps
+from workers.core.lint.steps import lint_steps
 
 PAGE = (ROOT / "docs" / "journeys.md").read_text(encoding="utf-8")
 OTHERS = ("welcome_to_pro",)

@@ -12,12 +12,13 @@ from schemas.workspace import Cap, Exclusive, Journey, MessageSettings, Settings
 from schemas.workspace.gate import CAP_PERIODS
 from tests.house.code import ROOT
 from tests.unit.core.kit import journey
-from workers.core import collisions, gate, grants
 from workers.core.compile import compile_workspace
-from workers.core.gate import OF_ACCOUNT
-from workers.core.gate_plan import compile_gate
+from workers.core.gate import collisions, grants
+from workers.core.gate import verdict as gate
+from workers.core.gate.plan import compile_gate
+from workers.core.gate.verdict import OF_ACCOUNT
 from workers.core.zones import Zones
-from workers.workspace import BadWorkspace, load_workspace
+from workers.workspace.files import BadWorkspace, load_workspace
 
 PAGE = (ROOT / "docs" / "messages.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)

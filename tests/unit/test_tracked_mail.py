@@ -8,7 +8,7 @@ import pytest
 
 from schemas.workspace.tracking import LinkTracking  # noqa: TC001  pytest reads the module's names
 from tests.unit.senders.test_logic import message
-from workers.core.render import RenderedEmail
+from workers.core.templates.render import RenderedEmail
 from workers.intake.tokens import (
     MessageClaim,
     read_link_token,

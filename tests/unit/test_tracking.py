@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry
 
 from schemas import wire
 from schemas.workspace import TrackingPlan
-from workers.core.tracking_rules import Violation
+from workers.core.tracking.rules import Violation
 from workers.tracking import MAX_PRODUCERS, MAX_SERIES, OTHER, TrackingPlanGuard, TrackingPlanMetrics
 
 MISSING = Violation("required_missing", "x", "properties.x is required", dead_letter=False)

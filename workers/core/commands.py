@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from schemas import wire
-    from workers.core.progress import Progress
+    from workers.core.journeys.progress import Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,8 @@ class SendMessage:
 class RequestMessage:
     """Ask members of the account for whom the message is meant; each one's own gate decides.
 
-    The shell writes to each the record that :func:`workers.core.recipients.route` makes of this and of the
-    account's members.
+    The shell writes to each the record that :func:`workers.core.journeys.recipients.route` makes of this and
+    of the account's members.
     """
 
     id: str

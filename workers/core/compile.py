@@ -21,16 +21,19 @@ from schemas.workspace import (
 from schemas.workspace.conditions import children
 from schemas.workspace.spans import lookback_ms
 from schemas.workspace.steps import conditions_of
-from workers.core.comparisons import compile_path, compile_where
-from workers.core.compile_steps import compile_steps, first_path
-from workers.core.conditions import compile_condition, compile_conditions
-from workers.core.experiments import compile_experiments, compile_holdout
-from workers.core.gate_plan import compile_gate, compile_rank
+from workers.core.activity.layout import SlotCollisionError, SlotLayout
+from workers.core.activity.needs import needs
+from workers.core.conditions.comparisons import compile_path, compile_where
+from workers.core.conditions.compile import compile_condition, compile_conditions
+from workers.core.gate.plan import compile_gate, compile_rank
 from workers.core.ids import VERSION_CHARS, stable_id
-from workers.core.layout import SlotCollisionError, SlotLayout
-from workers.core.lineage import RUNNING, SHADOW_MARK, Lines
-from workers.core.needs import needs
-from workers.core.object_plan import NO_OBJECTS, compile_objects, compile_types, filled_by
+from workers.core.journeys.compile_steps import compile_steps, first_path
+from workers.core.journeys.experiments import compile_experiments, compile_holdout
+from workers.core.journeys.lineage import RUNNING, SHADOW_MARK, Lines
+from workers.core.journeys.reasons import exit_reason
+from workers.core.journeys.step_plans import WaitForStepPlan, WaitStepPlan, WaitUntilStepPlan
+from workers.core.journeys.triggers import compile_entries, compile_events
+from workers.core.objects.plan import NO_OBJECTS, compile_objects, compile_types, filled_by
 from workers.core.plan import (
     EventPlan,
     ExitPlan,
@@ -41,25 +44,22 @@ from workers.core.plan import (
     SegmentsPlan,
     SubjectPlan,
 )
-from workers.core.reasons import exit_reason
-from workers.core.score_plan import compile_scores
+from workers.core.scoring.plan import compile_scores
 from workers.core.segments import lineages
-from workers.core.step_plans import WaitForStepPlan, WaitStepPlan, WaitUntilStepPlan
-from workers.core.triggers import compile_entries, compile_events
 from workers.core.zones import Zones
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from schemas.workspace import Goal, Journey, Segment, SustainedCondition, Where, Workspace
-    from workers.core.comparisons import Getter
-    from workers.core.conditions import Names
-    from workers.core.experiments import ExperimentPlan
-    from workers.core.gate_plan import GatePlan
-    from workers.core.needs import Need
-    from workers.core.object_plan import ObjectsPlan
-    from workers.core.scores import ScorePlans
-    from workers.core.step_plans import StepPlan
+    from workers.core.activity.needs import Need
+    from workers.core.conditions.comparisons import Getter
+    from workers.core.conditions.compile import Names
+    from workers.core.gate.plan import GatePlan
+    from workers.core.journeys.experiments import ExperimentPlan
+    from workers.core.journeys.step_plans import StepPlan
+    from workers.core.objects.plan import ObjectsPlan
+    from workers.core.scoring.row import ScorePlans
 
 _NOT_DONE: Final = {"on_edit", "moves", "shadow"}
 """Fields of a journey that say nothing of what it does."""
@@ -350,7 +350,7 @@ def _looked_at_events(
 
 
 class _Names:
-    """What the conditions of journeys refer to (see :class:`workers.core.compiled.Names`)."""
+    """What the conditions of journeys refer to (see :class:`workers.core.conditions.compiled.Names`)."""
 
     def __init__(self, slots: SlotLayout, journeys: Iterable[Journey], zones: Callable[[], Zones]) -> None:
         self._slots = slots

@@ -11,16 +11,16 @@ from msgspec.structs import replace
 
 from schemas import wire
 from workers.core.commands import RecordDecision
-from workers.core.experiments import unit_of
 from workers.core.ids import stable_id
+from workers.core.journeys.experiments import unit_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from schemas.fields import SubjectType
-    from workers.core.gate import SendRequest
+    from workers.core.gate.verdict import SendRequest
+    from workers.core.journeys.progress import Enrollment
     from workers.core.plan import JourneyPlan
-    from workers.core.progress import Enrollment
 
 
 def entry_decision(

@@ -5,21 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from workers.core import windows
+from workers.core.activity import windows
 from workers.core.consent import TRAIT, consents, known
 from workers.core.devices import address_of
 from workers.core.engaged import NOTHING, EngagementRow
-from workers.core.progress import last_received_ms
+from workers.core.journeys.progress import last_received_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from workers.core.consent import Consents
     from workers.core.devices import Devices
-    from workers.core.object_facts import ObjectFacts
-    from workers.core.objects import Held
-    from workers.core.progress import Progress
-    from workers.core.scores import Scored
+    from workers.core.journeys.progress import Progress
+    from workers.core.objects.facts import ObjectFacts
+    from workers.core.objects.row import Held
+    from workers.core.scoring.row import Scored
 
 
 class Facts(Protocol):
@@ -57,7 +57,7 @@ class Facts(Protocol):
         """What a plain slot holds, as (time, how many), in order of time: folded ones first, then singly."""
 
     def held(self, slot_id: int) -> bytes | None:
-        """What the row holds under a slot that is not plain (:mod:`workers.core.slots`); None for nothing."""
+        """What a slot that is not plain holds (:mod:`workers.core.activity.slots`); None for nothing."""
 
     def in_segment(self, name: str) -> bool:
         """Whether the subject is in the segment now."""
@@ -97,7 +97,7 @@ class Facts(Protocol):
 class SubjectFacts:
     """The :class:`Facts` made of a subject's state rows.
 
-    ``windows`` are those of its :class:`workers.core.activity.Activity`; ``retentions_ms`` is
+    ``windows`` are those of its :class:`workers.core.activity.row.Activity`; ``retentions_ms`` is
     ``SubjectPlan.retentions_ms``: the retention of each plain slot by its id. ``segments``, ``scored``,
     ``conversions_ms`` by journey and ``objects`` are what rows know of those; empty, or None, where no row
     keeps them. ``consented`` reads the row of consents, where somebody asks. ``account_traits`` are those of

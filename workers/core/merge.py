@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
-from workers.core import slots, windows
-from workers.core.activity import ACCOUNTS_MAX, DUPLICATE_HORIZON_MS, SEEN_MAX, Activity
-from workers.core.progress import ACTIVE_MAX, KEYS_MAX, Enrollment, Progress
+from workers.core.activity import slots, windows
+from workers.core.activity.row import ACCOUNTS_MAX, DUPLICATE_HORIZON_MS, SEEN_MAX, Activity
+from workers.core.journeys.progress import ACTIVE_MAX, KEYS_MAX, Enrollment, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from workers.core.slots import MeasureSlot
+    from workers.core.activity.slots import MeasureSlot
 
 CONSENT: Final = "consent"
 """The trait whose refusals survive a merge, whoever made them."""

@@ -12,24 +12,24 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from workers.core.gate_plan import OPEN_GATE, GatePlan
-from workers.core.lineage import RUNNING, Move, Running
-from workers.core.object_plan import NO_OBJECTS, NO_TYPES, ObjectsPlan, TypesPlan
-from workers.core.scores import ScorePlans
-from workers.core.step_plans import BranchStepPlan, SendStepPlan, StepPlan, WaitStepPlan
-from workers.core.triggers import NO_ENTRIES, EntryPlans
+from workers.core.gate.plan import OPEN_GATE, GatePlan
+from workers.core.journeys.lineage import RUNNING, Move, Running
+from workers.core.journeys.step_plans import BranchStepPlan, SendStepPlan, StepPlan, WaitStepPlan
+from workers.core.journeys.triggers import NO_ENTRIES, EntryPlans
+from workers.core.objects.plan import NO_OBJECTS, NO_TYPES, ObjectsPlan, TypesPlan
+from workers.core.scoring.row import ScorePlans
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from schemas.fields import SubjectType
-    from workers.core.comparisons import Getter, Predicate
-    from workers.core.compiled import CompiledCondition
-    from workers.core.experiments import ExperimentPlan, HoldoutPlan
-    from workers.core.gate_plan import Rank
-    from workers.core.objects import FillPlan
-    from workers.core.slots import MeasureSlot, TruthSlot
-    from workers.core.triggers import EventTrigger
+    from workers.core.activity.slots import MeasureSlot, TruthSlot
+    from workers.core.conditions.comparisons import Getter, Predicate
+    from workers.core.conditions.compiled import CompiledCondition
+    from workers.core.gate.plan import Rank
+    from workers.core.journeys.experiments import ExperimentPlan, HoldoutPlan
+    from workers.core.journeys.triggers import EventTrigger
+    from workers.core.objects.row import FillPlan
 
 __all__ = [
     "NO_SCORES",
@@ -52,7 +52,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Slot:
-    """A plain window: times alone, written by :mod:`workers.core.windows`, also on the hot path.
+    """A plain window: times alone, written by :mod:`workers.core.activity.windows`, also on the hot path.
 
     The id changes with anything that its content depends on.
     """
@@ -145,7 +145,7 @@ class JourneyPlan:
     fallback: tuple[str, ...] = ()
     gate: GatePlan = OPEN_GATE
     rank: Rank = _unranked
-    """The priority of its messages (:func:`workers.core.gate_plan.compile_rank`)."""
+    """The priority of its messages (:func:`workers.core.gate.plan.compile_rank`)."""
     rivals: frozenset[str] = frozenset()
     """Journeys that nobody is in at the same time."""
     running: Running = RUNNING
@@ -172,10 +172,10 @@ class EventPlan:
     """What an event concerns. Journeys are in the order of their priority, highest first, then by name.
 
     ``slots`` are plain windows. ``measures`` are all other slots that keep something of the event: they need
-    its properties, in an account's row also who did it, and are written by ``workers.core.slots.record``.
-    ``scored``: some score counts it. ``waits`` are journeys with a step that listens for it. ``looks``: a
-    condition that somebody waits for, or that ends a journey, may change with it. ``fills``: what it does to
-    relationships with objects.
+    its properties, in an account's row also who did it, and are written by
+    ``workers.core.activity.slots.record``. ``scored``: some score counts it. ``waits`` are journeys with a
+    step that listens for it. ``looks``: a condition that somebody waits for, or that ends a journey, may
+    change with it. ``fills``: what it does to relationships with objects.
     """
 
     slots: tuple[Slot, ...] = ()
@@ -236,13 +236,13 @@ class SubjectPlan:
     of users' accounts.
     ``retentions_ms`` is the retention of each plain slot by its id. ``message_memory_ms`` is the longest time
     that a condition looks back for messages. ``measures`` are the slots that are not plain, by their ids;
-    ``truths`` are to be followed (``workers.core.slots.follow``) whenever traits change. ``segments``,
-    ``scores`` and ``objects`` are those of subjects of this kind. ``slot_parts`` says what each slot for
-    events is made of; its length stands last. ``entering`` is what makes candidates apart from events.
-    ``holdout`` is the workspace's. ``told_scores`` are those that accounts choose members by. ``pinned``
-    are older versions, by journey and version, whose people finish them; ``moves`` by the same are for people
-    who go on in another version. ``inside`` changes with whatever those inside are to be brought in line
-    with; empty where that is nothing.
+    ``truths`` are to be followed (``workers.core.activity.slots.follow``) whenever traits change.
+    ``segments``, ``scores`` and ``objects`` are those of subjects of this kind. ``slot_parts`` says what each
+    slot for events is made of; its length stands last. ``entering`` is what makes candidates apart from
+    events. ``holdout`` is the workspace's. ``told_scores`` are those that accounts choose members by.
+    ``pinned`` are older versions, by journey and version, whose people finish them; ``moves`` by the same are
+    for people who go on in another version. ``inside`` changes with whatever those inside are to be brought
+    in line with; empty where that is nothing.
     """
 
     subject: SubjectType

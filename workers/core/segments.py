@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import msgspec
 
 from schemas import wire
-from workers.core.compiled import earliest
-from workers.core.conditions import evaluate, evaluate_none
+from workers.core.conditions.compile import evaluate, evaluate_none
+from workers.core.conditions.compiled import earliest
 from workers.core.facts import Moment
 from workers.core.ids import VERSION_CHARS, stable_id
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from schemas.fields import SubjectType
     from workers.core.facts import SubjectFacts
+    from workers.core.journeys.progress import Progress
     from workers.core.plan import SegmentPlan, SegmentsPlan
-    from workers.core.progress import Progress
 
 Change: TypeAlias = Literal["entered", "left"]
 

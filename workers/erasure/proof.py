@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from workers.topic_reader import ends_of, read_topic
+from workers.reading.topics import ends_of, read_topic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from workers.topic_reader import Found
+    from workers.reading.topics import Found
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from schemas import wire
 from schemas.workspace.sends import SENDERS
 from workers.core.ids import stable_id
-from workers.core.recipients import forget_member
+from workers.core.journeys.recipients import forget_member
 from workers.identity.places import erasure_hash, move_member, take_out
 from workers.shell import Subject
 from workers.state import ACCOUNTS, ERASED, IDENTITIES, MEMBER_SCORES, USERS, Erased

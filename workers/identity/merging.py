@@ -22,11 +22,11 @@ from workers.core.consent import merge as merge_consents
 from workers.core.devices import Devices
 from workers.core.devices import merge as merge_devices
 from workers.core.engaged import EngagementRow, merge_engagement
-from workers.core.held import HELD, HeldRequests, merge_held, timer_id
+from workers.core.gate.held import HELD, HeldRequests, merge_held, timer_id
 from workers.core.ids import stable_id
+from workers.core.journeys.moving import realign
+from workers.core.journeys.progress import Progress
 from workers.core.merge import merge_activity, merge_progress, merge_traits
-from workers.core.moving import realign
-from workers.core.progress import Progress
 from workers.errors import Refused
 from workers.identity.places import Rows, is_erased, move_member, take_out
 from workers.relations import join
@@ -37,7 +37,7 @@ from workers.timers import TimerPayload, encode_payload
 if TYPE_CHECKING:
     from typing import Any
 
-    from workers.core.activity import Activity
+    from workers.core.activity.row import Activity
     from workers.core.consent import Consents
     from workers.shell import EngineParts
     from workers.stream.tables import Table

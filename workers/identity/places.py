@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from msgspec.structs import replace
 
 from schemas import wire
-from workers.core.held import renamed
-from workers.core.held import timer_id as held_timer_id
+from workers.core.gate.held import renamed
+from workers.core.gate.held import timer_id as held_timer_id
 from workers.core.ids import stable_id
 from workers.relations import leave
 from workers.state import ERASED, HELD_REQUESTS, IDENTITIES, PERSONAL, USERS, Identity

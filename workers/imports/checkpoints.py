@@ -15,7 +15,7 @@ import msgspec
 from schemas import wire
 from workers.errors import Misconfigured
 from workers.imports.rows import Sent
-from workers.topic_reader import read_topic
+from workers.reading.topics import read_topic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

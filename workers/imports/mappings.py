@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from schemas.workspace.base import UNKNOWN_FIELD
 from schemas.workspace.imports import ImportMapping
 from workers.errors import Misconfigured
-from workers.workspace_yaml import UnreadableError, read_document
+from workers.workspace.yaml_text import UnreadableError, read_document
 
 if TYPE_CHECKING:
     from collections.abc import Callable

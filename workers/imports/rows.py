@@ -15,8 +15,8 @@ import msgspec
 from schemas import wire
 from schemas.workspace.imports import TraitColumn
 from workers.core.ids import stable_id
-from workers.core.objects import ID_MAX_BYTES as OBJECT_ID_MAX_BYTES
-from workers.core.objects import object_key
+from workers.core.objects.row import ID_MAX_BYTES as OBJECT_ID_MAX_BYTES
+from workers.core.objects.row import object_key
 from workers.imports.values import BadValueError, convert, id_text, is_empty, iso_of_ms, moment_ms
 
 if TYPE_CHECKING:

@@ -1,1 +1,1 @@
-"""insights."""
+"""Reads what the other agents decided and delivered, and counts it."""

@@ -13,8 +13,8 @@ import msgspec
 
 from schemas import wire
 from schemas.fields import ObjectId, SubjectType, Text, Values  # noqa: TC001  msgspec reads them at run time
-from workers.core.object_values import problem_of
-from workers.core.objects import object_key
+from workers.core.objects.row import object_key
+from workers.core.objects.values import problem_of
 from workers.intake.api import Call, check_id, check_items, in_path, keep, open_call, read, route
 from workers.intake.problems import Problem
 from workers.intake.publisher import Record

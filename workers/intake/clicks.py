@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from schemas import wire
 from workers.core.ids import stable_id
-from workers.core.links import is_web
+from workers.core.templates.links import is_web
 from workers.intake.html import page
 from workers.intake.problems import Problem
 from workers.intake.publisher import KafkaUnavailable, Record

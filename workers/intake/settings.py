@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from workers.core.stripe_mapping import StripeOptions
+from workers.core.stripe.mapping import StripeOptions
 from workers.errors import Misconfigured
 from workers.intake.tokens import check_key
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from schemas.fields import Channel, SubjectType
-    from workers.core.object_plan import TypesPlan
+    from workers.core.objects.plan import TypesPlan
     from workers.intake.callbacks import Provider
     from workers.intake.keys import ApiKey
 

@@ -14,10 +14,10 @@ import msgspec
 from starlette.routing import Route
 
 from schemas import wire
-from workers.core import stripe_mapping
 from workers.core.ids import stable_id
-from workers.core.stripe_mapping import Ignored, Mapped
-from workers.core.stripe_objects import Event
+from workers.core.stripe import mapping as stripe_mapping
+from workers.core.stripe.mapping import Ignored, Mapped
+from workers.core.stripe.objects import Event
 from workers.intake.problems import Problem, json_response, unavailable
 from workers.intake.publisher import KafkaUnavailable, Record
 from workers.intake.stripe_signature import verify

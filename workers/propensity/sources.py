@@ -98,7 +98,7 @@ def read_topic(settings: Settings, topic: str) -> Iterator[ProductEvent]:
         Misconfigured: there is no such topic.
         Retryable: Kafka stopped answering.
     """
-    from workers.topic_reader import read_topic as read  # noqa: PLC0415  only a topic needs Kafka's client
+    from workers.reading.topics import read_topic as read  # noqa: PLC0415  only a topic needs Kafka's client
 
     for found in read({"bootstrap.servers": settings.kafka, **settings.librdkafka()}, topic, None, _unheard):
         try:

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from schemas import wire
-from workers.core.account_exits import AccountChanged, changed_of_account, exit_by_account
 from workers.core.consent import STATES, Said
 from workers.core.decisions import refused_decision
-from workers.core.entry import enroll
-from workers.core.held import HELD
-from workers.core.journeys import resume
-from workers.core.objects import object_key
-from workers.core.requested_exits import exit_on_request
+from workers.core.gate.held import HELD
+from workers.core.journeys.account_exits import AccountChanged, changed_of_account, exit_by_account
+from workers.core.journeys.entry import enroll
+from workers.core.journeys.inside import resume
+from workers.core.journeys.requested_exits import exit_on_request
+from workers.core.journeys.triggers import trigger
+from workers.core.objects.row import object_key
 from workers.core.segments import due_segments
-from workers.core.triggers import trigger
 from workers.identity.places import elsewhere, forward_record, move_member
 from workers.scheduler import holds
 from workers.shell import Subject

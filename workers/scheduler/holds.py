@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from schemas import wire
-from workers.core import engaged, grants, held, withdrawing
+from workers.core import engaged
 from workers.core.commands import CancelTimer, SetTimer, Tell
 from workers.core.engaged import EngagementRow
-from workers.core.gate import Defer
-from workers.core.held import HELD, HeldRequests
-from workers.core.journeys import resume
-from workers.core.progress import with_enrollment
-from workers.core.sending import answer_request, settled
+from workers.core.gate import grants, held
+from workers.core.gate.held import HELD, HeldRequests
+from workers.core.gate.sending import answer_request, settled
+from workers.core.gate.verdict import Defer
+from workers.core.journeys import withdrawing
+from workers.core.journeys.inside import resume
+from workers.core.journeys.progress import with_enrollment
 from workers.shell import Subject
 from workers.state import ENGAGEMENT, GRANTS, HELD_REQUESTS
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
 
-from workers.core.moving import realign
+from workers.core.journeys.moving import realign
 from workers.shell import Subject
 from workers.state import TABLES
 from workers.stream.tables import Table

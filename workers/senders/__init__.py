@@ -1,1 +1,1 @@
-"""senders."""
+"""Deliver messages through channels, in order for each person."""

@@ -13,7 +13,7 @@ from pydantic import Field, SecretStr, TypeAdapter, ValidationError, field_valid
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from workers.core.webhooks import CONNECTION, RESERVED
+from workers.core.templates.webhooks import CONNECTION, RESERVED
 from workers.errors import Misconfigured
 from workers.senders.connection_base import BaseConnection, is_url
 from workers.senders.mobile_connections import PushConnection, TwilioConnection

@@ -19,9 +19,9 @@ from msgspec.structs import replace
 from schemas import wire
 from schemas.wire import Feed, Message
 from workers.core.ids import stable_id
-from workers.core.render import RenderedEmail, RenderedInApp, RenderFailed, render
-from workers.core.templates import template_channel
-from workers.core.webhooks import WebhookTemplate
+from workers.core.templates.compile import template_channel
+from workers.core.templates.render import RenderedEmail, RenderedInApp, RenderFailed, render
+from workers.core.templates.webhooks import WebhookTemplate
 from workers.errors import Refused
 from workers.senders.channels.base import DeliveryResult, OutgoingMessage, Unknown
 from workers.senders.channels.in_app import add_item, item_of
@@ -45,8 +45,8 @@ from workers.stream.tables import Table
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from workers.core.render import RenderedContent
-    from workers.core.templates import CompiledTemplate
+    from workers.core.templates.compile import CompiledTemplate
+    from workers.core.templates.render import RenderedContent
     from workers.senders.channels.base import Channel
     from workers.senders.metrics import SenderMetrics
     from workers.stream.batch import TP, Batch

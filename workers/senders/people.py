@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from schemas import wire
 from workers.core.ids import stable_id
-from workers.core.owners import Owner, pick_owner
+from workers.core.templates.owners import Owner, pick_owner
 from workers.senders.channels.in_app import add_item, settle, withdraw
 from workers.senders.ledger import Pending
 from workers.stream.tables import Table
@@ -21,7 +21,7 @@ from workers.stream.tables import Table
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from workers.core.webhooks import WebhookTemplate
+    from workers.core.templates.webhooks import WebhookTemplate
     from workers.stream.view import View
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from workers.core.template_mobile import PushTemplate, SmsTemplate
-from workers.core.templates import template_channel
-from workers.core.webhooks import WebhookTemplate
+from workers.core.templates.compile import template_channel
+from workers.core.templates.mobile import PushTemplate, SmsTemplate
+from workers.core.templates.webhooks import WebhookTemplate
 from workers.errors import Misconfigured
 from workers.senders.channels.hubspot import HubSpot
 from workers.senders.channels.push import Push
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from workers.clock import Clock
-    from workers.core.templates import CompiledTemplate
+    from workers.core.templates.compile import CompiledTemplate
     from workers.senders.channels.base import Channel
     from workers.senders.http.guard import Network
 

@@ -1,1 +1,1 @@
-"""signals."""
+"""Events become windowed state, memberships and eligible subjects."""

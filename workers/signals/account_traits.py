@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from schemas import wire
-from workers.core import activity as activities
-from workers.core.activity import Activity
+from workers.core.activity import row as activities
+from workers.core.activity.row import Activity
 from workers.core.ids import stable_id
 from workers.shell import Subject
 from workers.signals.intake import FUTURE_TOLERANCE_MS

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from schemas import wire
-from workers.core import activity as windows
-from workers.core.activity import Activity
-from workers.core.backfill import stamp_of, unknown_to
+from workers.core.activity import row as windows
+from workers.core.activity.backfill import stamp_of, unknown_to
+from workers.core.activity.row import Activity
 from workers.core.ids import stable_id
-from workers.core.journeys import Happened
+from workers.core.journeys.inside import Happened
 from workers.core.plan import EventPlan
 from workers.shell import Subject
 from workers.signals.account_events import Counted, Departed, Described, Item, Occurred, decode

@@ -16,9 +16,9 @@ import structlog
 
 from schemas.fields import SubjectType  # noqa: TC001  msgspec reads it at run time
 from workers.core.ids import stable_id
-from workers.core.progress import ELIGIBLE_MAX_AGE_MS
-from workers.core.requested_exits import exit_on_request
-from workers.core.triggers import segment_trigger, trigger
+from workers.core.journeys.progress import ELIGIBLE_MAX_AGE_MS
+from workers.core.journeys.requested_exits import exit_on_request
+from workers.core.journeys.triggers import segment_trigger, trigger
 from workers.shell import Subject
 from workers.state import SWEPT, TABLES
 from workers.stream.tables import Table
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from schemas import wire
+    from workers.core.journeys.triggers import SchedulePlan
     from workers.core.plan import SubjectPlan
-    from workers.core.triggers import SchedulePlan
     from workers.shell import EngineParts
     from workers.stream.store import PartitionStore, Timer
     from workers.stream.view import View

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from workers.core.recipients import MemberScores, learn
+from workers.core.journeys.recipients import MemberScores, learn
 from workers.state import MEMBER_SCORES
 
 if TYPE_CHECKING:

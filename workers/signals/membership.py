@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from workers.core import activity as activities
-from workers.core.account_exits import leave
+from workers.core.activity import row as activities
+from workers.core.journeys.account_exits import leave
 from workers.shell import Subject
 from workers.signals.account_events import Departed, Described
 from workers.signals.traits import without_role
@@ -17,7 +17,7 @@ from workers.state import USERS
 if TYPE_CHECKING:
     from typing import Any
 
-    from workers.core.activity import Activity
+    from workers.core.activity.row import Activity
     from workers.shell import EngineParts
     from workers.signals.account_events import Outbox
     from workers.stream.view import View

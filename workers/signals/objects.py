@@ -16,9 +16,9 @@ import msgspec
 
 from schemas import wire
 from workers.core.ids import stable_id
-from workers.core.object_values import declared_values, problem_of
-from workers.core.objects import Relations, object_key
-from workers.core.triggers import trigger
+from workers.core.journeys.triggers import trigger
+from workers.core.objects.row import Relations, object_key
+from workers.core.objects.values import declared_values, problem_of
 from workers.errors import Refused
 from workers.relations import facts_of, followers_of, keep
 from workers.shell import Subject
@@ -30,7 +30,7 @@ from workers.stream.partitioner import partition_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from workers.core.object_plan import ChangePlan
+    from workers.core.objects.plan import ChangePlan
     from workers.shell import EngineParts
     from workers.state import Follower
     from workers.stream.batch import TP, Batch

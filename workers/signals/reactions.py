@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from schemas import wire
-from workers.core.journeys import Happened, observe
-from workers.core.watching import hear
+from workers.core.journeys.inside import Happened, observe
+from workers.core.journeys.watching import hear
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from schemas import wire
-from workers.core import activity as activities
-from workers.core import windows
-from workers.core.activity import Activity, measure
-from workers.core.backfill import stamp_of
+from workers.core.activity import row as activities
+from workers.core.activity import windows
+from workers.core.activity.backfill import stamp_of
+from workers.core.activity.row import Activity, measure
 from workers.core.consent import of_trait
-from workers.core.journeys import Happened
+from workers.core.journeys.inside import Happened
 from workers.core.plan import EventPlan, Slot, SubjectPlan
 from workers.identity.places import elsewhere, forward_event, link
 from workers.shell import Subject

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from workers.core.compile import CircularSegmentsError, SlotCollisionError, compile_workspace
-from workers.core.releases import compose, needed
+from workers.core.journeys.releases import compose, needed
 from workers.errors import BrimfulError, Misconfigured
 
 if TYPE_CHECKING:
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from schemas.workspace import TrackingPlan
     from schemas.workspace.tracking import LinkTracking
     from workers.core.plan import Plan
-    from workers.core.templates import CompiledTemplate
+    from workers.core.templates.compile import CompiledTemplate
     from workers.versions.published import Published
-    from workers.workspace import LoadedWorkspace
+    from workers.workspace.files import LoadedWorkspace
 
 
 @dataclass(frozen=True)

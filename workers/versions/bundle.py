@@ -17,12 +17,12 @@ import msgspec
 
 from workers.core.ids import VERSION_CHARS, stable_id
 from workers.errors import Misconfigured
-from workers.workspace import TEMPLATES, identifier, load_workspace
+from workers.workspace.files import TEMPLATES, identifier, load_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from workers.workspace import LoadedWorkspace
+    from workers.workspace.files import LoadedWorkspace
 
 FORMAT: Final = b"BRM1"
 """First bytes of a bundle; another format has others."""

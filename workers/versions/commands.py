@@ -14,7 +14,7 @@ from schemas import wire
 from schemas.fields import EditPolicy
 from schemas.workspace.base import parse_duration_ms
 from workers.clock import SystemClock
-from workers.core.releases import Wishes
+from workers.core.journeys.releases import Wishes
 from workers.errors import Misconfigured
 from workers.settings import from_env
 from workers.versions.active import name_of
@@ -22,7 +22,7 @@ from workers.versions.bundle import read_bundle
 from workers.versions.inside import read_inside
 from workers.versions.publishing import propose, rolled_back_to, said
 from workers.versions.topic import WorkspaceWriter, read
-from workers.workspace import BadWorkspace
+from workers.workspace.files import BadWorkspace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from workers.core.releases import Cell
+from workers.core.journeys.releases import Cell
 from workers.errors import Misconfigured
+from workers.reading.topics import read_topic
 from workers.state import TABLES
-from workers.topic_reader import read_topic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from workers.reading.topics import Found
     from workers.settings import Settings
-    from workers.topic_reader import Found
 
 CHANGELOG = "brimful-engine-changelog"
 

@@ -9,8 +9,8 @@ import structlog
 
 from schemas import wire
 from workers.core.compile import compile_workspace
-from workers.core.lineage import is_shadow
-from workers.core.releases import (
+from workers.core.journeys.lineage import is_shadow
+from workers.core.journeys.releases import (
     TooManyVersionsError,
     compose,
     fates,
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from schemas.fields import JourneyCondition
     from schemas.workspace import Journey, Workspace
+    from workers.core.journeys.releases import Cell, Change, Fate, Wishes
     from workers.core.plan import Plan
-    from workers.core.releases import Cell, Change, Fate, Wishes
     from workers.versions.bundle import Bundle
     from workers.versions.published import Published
 

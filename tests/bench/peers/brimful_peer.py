@@ -20,11 +20,11 @@ from tests.bench.peers.options import parser
 from tests.bench.peers.progress import EVERY_S, report
 from workers import processes, runner
 from workers.assemble import Assembly
-from workers.core.templates import compile_templates
+from workers.core.templates.compile import compile_templates
 from workers.parts import KernelPart
 from workers.settings import Settings
 from workers.stream.admin import apply_topics
-from workers.workspace import LoadedWorkspace
+from workers.workspace.files import LoadedWorkspace
 
 if TYPE_CHECKING:
     import argparse

@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tests.unit.core.kit import START, journey, plan_of
-from workers.core import slots, windows
+from workers.core.activity import slots, windows
 from workers.core.facts import Moment, SubjectFacts
-from workers.core.progress import Progress, SentMessage
+from workers.core.journeys.progress import Progress, SentMessage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from workers.core.compiled import CompiledCondition
-    from workers.core.outcome import Outcome
+    from workers.core.conditions.compiled import CompiledCondition
+    from workers.core.conditions.outcome import Outcome
     from workers.core.plan import SubjectPlan
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from schemas import wire
 from schemas.workspace import Journey, MessageSettings, Workspace
-from workers.core import slots, windows
+from workers.core.activity import slots, windows
 from workers.core.commands import (
     CancelTimer,
     Enroll,
@@ -21,11 +21,18 @@ from workers.core.commands import (
     Transition,
 )
 from workers.core.compile import compile_workspace
-from workers.core.entry import Declined, Eligible, decide_entry, declined_decision, eligible_record, enroll
 from workers.core.facts import SubjectFacts
-from workers.core.journeys import Changed, Happened, changed_traits, observe, resume
-from workers.core.progress import Progress
-from workers.core.watching import hear, look
+from workers.core.journeys.entry import (
+    Declined,
+    Eligible,
+    decide_entry,
+    declined_decision,
+    eligible_record,
+    enroll,
+)
+from workers.core.journeys.inside import Changed, Happened, changed_traits, observe, resume
+from workers.core.journeys.progress import Progress
+from workers.core.journeys.watching import hear, look
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,15 +8,15 @@ from schemas import wire
 from schemas.workspace import Journey, Workspace
 from tests.unit.core.kit import DAY, HOUR, START, World, journey
 from workers.core.compile import compile_workspace
-from workers.core.moving import realign
-from workers.core.releases import Cell, Change, Wishes, compose, fates, next_in_force
+from workers.core.journeys.moving import realign
+from workers.core.journeys.releases import Cell, Change, Wishes, compose, fates, next_in_force
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from schemas.fields import JourneyCondition
+    from workers.core.journeys.releases import Fate
     from workers.core.plan import Plan
-    from workers.core.releases import Fate
 
 WAIT: dict[str, Any] = {"wait": "2d"}
 BANNER: dict[str, Any] = {"send": {"in_app": "banner"}}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from workers.core.render import RenderedEmail, RenderedInApp, render_email, render_in_app
-from workers.core.templates import EmailTemplate, InAppTemplate, TemplateSource, compile_template
+from workers.core.templates.compile import EmailTemplate, InAppTemplate, TemplateSource, compile_template
+from workers.core.templates.render import RenderedEmail, RenderedInApp, render_email, render_in_app
 
 UNSUBSCRIBE = "https://example.com/u/1"
 

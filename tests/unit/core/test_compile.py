@@ -7,10 +7,10 @@ from typing import Any
 from schemas.workspace import Journey
 from schemas.workspace.conditions import MAX_COUNT
 from tests.unit.core.kit import BANNER, DAY, MAIL, journey, only, plan_of
+from workers.core.activity.windows import EXACT_OCCURRENCES
 from workers.core.compile import journey_version
+from workers.core.journeys.progress import ELIGIBLE_MAX_AGE_MS
 from workers.core.plan import BranchStepPlan, SendStepPlan, WaitStepPlan
-from workers.core.progress import ELIGIBLE_MAX_AGE_MS
-from workers.core.windows import EXACT_OCCURRENCES
 
 
 def entry(*conditions: dict[str, Any], event: str = "limit") -> dict[str, Any]:

@@ -9,8 +9,8 @@ import pytest
 
 from tests.unit.core.kit import DAY, HOUR, World
 from workers.core.compile import compile_workspace
-from workers.core.recipients import Member, route
-from workers.workspace import load_workspace
+from workers.core.journeys.recipients import Member, route
+from workers.workspace.files import load_workspace
 
 FOLDER = Path(__file__).parents[3] / "deploy" / "workspaces" / "plan_limits"
 PLAN = compile_workspace(load_workspace(FOLDER).workspace)

@@ -9,10 +9,10 @@ import pytest
 from pydantic import ValidationError
 
 from schemas.workspace import Segment, Workspace
-from workers.core import windows
+from workers.core.activity import windows
 from workers.core.compile import CircularSegmentsError, compile_workspace
 from workers.core.facts import SubjectFacts
-from workers.core.progress import Progress
+from workers.core.journeys.progress import Progress
 from workers.core.segments import (
     Memberships,
     Settled,

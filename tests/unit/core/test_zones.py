@@ -11,9 +11,9 @@ from pydantic import TypeAdapter
 
 from schemas.workspace.spans import Span as SpanModel
 from tests.unit.core.kit import DAY, HOUR
+from workers.core.conditions.spans import compile_span
 from workers.core.facts import Moment, SubjectFacts
-from workers.core.progress import Progress
-from workers.core.spans import compile_span
+from workers.core.journeys.progress import Progress
 from workers.core.zones import Zones, day_start_ms, from_ms, local_day, zone_table
 
 _adapter: TypeAdapter[Any] = TypeAdapter(SpanModel)

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from schemas import wire
 from tests.unit.core.kit import plan_of
 from tests.unit.stream.kit import Rec
-from workers.core import windows
+from workers.core.activity import windows
 from workers.engine import EngineLogic
 from workers.engine_metrics import SignalMetrics
 from workers.shell import EngineParts
@@ -28,9 +28,9 @@ from workers.timers import TimerPayload, decode_payload
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from workers.core.activity import Activity
+    from workers.core.activity.row import Activity
+    from workers.core.journeys.progress import Progress
     from workers.core.plan import Plan
-    from workers.core.progress import Progress
     from workers.stream.tables import Table
 
 NOW = 1_773_480_000_000

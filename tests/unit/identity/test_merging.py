@@ -10,12 +10,12 @@ import pytest
 from schemas import wire
 from tests.unit.core.kit import journey
 from tests.unit.identity.kit import DAY, HOUR, NOW, Cluster
-from workers.core.activity import Activity
+from workers.core.activity.row import Activity
 from workers.core.consent import Consents
 from workers.core.devices import Devices
 from workers.core.engaged import EngagementRow
-from workers.core.held import HeldRequests
-from workers.core.progress import Progress
+from workers.core.gate.held import HeldRequests
+from workers.core.journeys.progress import Progress
 from workers.identity import places
 from workers.state import ENGAGEMENT, Identity, Profile
 from workers.stream.partitioner import partition_of

@@ -10,7 +10,7 @@ from schemas import wire
 from schemas.catalog import problems_of
 from tests.unit.intake.kit import NOW_MS
 from tests.unit.intake.test_people import CONFIGURED, Api
-from workers.core.object_plan import TypesPlan
+from workers.core.objects.plan import TypesPlan
 from workers.intake.settings import ApiSettings, Definitions
 
 TYPES = TypesPlan(attributes={"product": {"price": "number", "name": "string"}})

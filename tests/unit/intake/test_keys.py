@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from typer.testing import CliRunner
 
-from workers.cli import cli
+from workers.cli.main import cli
 from workers.errors import Misconfigured
 from workers.intake.keys import ApiKey, ApiKeys, digest_of, make_key, read_key, read_keys
 

@@ -10,9 +10,9 @@ from starlette.routing import Route
 from typer.testing import CliRunner
 
 from tests.unit.intake.kit import Gateway
-from workers.cli import cli
-from workers.core.object_plan import NO_TYPES
-from workers.core.stripe_mapping import StripeOptions
+from workers.cli.main import cli
+from workers.core.objects.plan import NO_TYPES
+from workers.core.stripe.mapping import StripeOptions
 from workers.intake.engagement_callback import EngagementCallback
 from workers.intake.openapi import document
 from workers.intake.settings import ApiSettings, CallbackSettings, Definitions, StripeWebhooks

@@ -11,7 +11,7 @@ import pytest
 from schemas import wire
 from schemas.catalog import problems_of
 from tests.unit.intake.kit import NOW_MS, Gateway
-from workers.core.object_plan import NO_TYPES
+from workers.core.objects.plan import NO_TYPES
 from workers.intake.keys import SCOPES, make_key
 from workers.intake.limits import Limits
 from workers.intake.publisher import KafkaUnavailable

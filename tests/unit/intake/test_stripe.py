@@ -14,9 +14,9 @@ from prometheus_client import CollectorRegistry
 
 from schemas import wire
 from schemas.catalog import problems_of
-from tests.unit.core.test_stripe_mapping import AT_S, INVOICE, SUBSCRIPTION
+from tests.unit.core.stripe.test_stripe_mapping import AT_S, INVOICE, SUBSCRIPTION
 from workers.clock import FixedClock
-from workers.core.stripe_mapping import StripeOptions
+from workers.core.stripe.mapping import StripeOptions
 from workers.errors import Misconfigured
 from workers.intake.app import create_gateway
 from workers.intake.limits import Limits

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from workers.core.render import RenderedEmail
+from workers.core.templates.render import RenderedEmail
 from workers.errors import Misconfigured
 from workers.mail.dkim import Signer, read_signer
 from workers.senders.channels.base import OutgoingMessage

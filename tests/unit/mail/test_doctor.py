@@ -10,8 +10,8 @@ import pytest
 from tests.support.smtp import smtp_server
 from tests.unit.mail.test_dkim import SIGNER, mail
 from tests.unit.test_email_settings import settings
+from workers.cli.mail import _server, examine
 from workers.mail.doctor import DnsFailed, Setup, check_headers, diagnose
-from workers.mail_commands import _server, examine
 from workers.senders.channels.smtp_pool import SmtpSettings
 
 if TYPE_CHECKING:

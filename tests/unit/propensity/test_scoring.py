@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from schemas.records import parse_product_event
 from schemas.wire import decode_product_event
 from tests.unit.propensity.kit import DAY_MS, START_MS, group, history, message, spec, stamp
-from workers.cli import cli
+from workers.cli.main import cli
 from workers.errors import Misconfigured
 from workers.propensity.history import read_history
 from workers.propensity.model import Column, Model, Sigmoid, save
@@ -151,7 +151,8 @@ def test_a_file_that_is_wrong_is_named_with_its_line(
 def test_the_command_line_starts_without_the_heavy_libraries() -> None:
     """A worker neither needs nor loads them."""
     code = (
-        "import sys, workers.cli, workers.assemble, workers.propensity.model, workers.propensity.scoring\n"
+        "import sys, workers.cli.main, workers.assemble\n"
+        "import workers.propensity.model, workers.propensity.scoring\n"
         "print(sorted({'numpy', 'scipy', 'sklearn', 'pyarrow'} & set(sys.modules)))"
     )
     made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner
 
 from tests.unit.propensity.kit import PERIOD_MS, generated, spec
-from workers.cli import cli
+from workers.cli.main import cli
 from workers.errors import Misconfigured
 from workers.propensity import model as models
 from workers.propensity import report as reports

@@ -9,12 +9,12 @@ import pytest
 from schemas import wire
 from tests.unit.core.kit import journey, plan_of
 from tests.unit.identity.kit import DAY, HOUR, NOW, Cluster
+from workers.cli.suppressions import entry, read_people
 from workers.core.engaged import address_hash
-from workers.core.gate import GRANT_VALID_MS
-from workers.core.held import HELD_MAX_BYTES, HeldRequests, merge_held
+from workers.core.gate.held import HELD_MAX_BYTES, HeldRequests, merge_held
+from workers.core.gate.verdict import GRANT_VALID_MS
 from workers.state import ENGAGEMENT, GRANTS, HELD_REQUESTS
 from workers.stream.partitioner import partition_of
-from workers.suppression_commands import entry, read_people
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

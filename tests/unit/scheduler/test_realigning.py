@@ -13,7 +13,7 @@ from tests.unit.core.kit import journey
 from tests.unit.core.releases_kit import BANNER, DAY, OFFER, WAIT, Publisher
 from tests.unit.signals.kit import NOW, event, record
 from tests.unit.stream.kit import Rec
-from workers.core.releases import Wishes
+from workers.core.journeys.releases import Wishes
 from workers.engine import EngineLogic
 from workers.engine_metrics import SignalMetrics
 from workers.scheduler.realigning import CHUNK, People

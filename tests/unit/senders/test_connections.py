@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from workers.clock import FixedClock
-from workers.core.templates import TemplateSource, compile_templates
+from workers.core.templates.compile import TemplateSource, compile_templates
 from workers.errors import Misconfigured
 from workers.senders.connections import read_connections
 from workers.senders.webhooks import Webhooks, check_connections

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from workers.core.render import RenderedEmail, RenderedInApp
+from workers.core.templates.render import RenderedEmail, RenderedInApp
 from workers.errors import Misconfigured
 from workers.senders.channels.base import OutgoingMessage
 from workers.senders.channels.email_message import (

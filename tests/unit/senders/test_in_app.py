@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.wire import Engagement, Feed, FeedItem, FeedShow, FeedStep, Message, MessageContext
-from workers.core.in_app_template import Show
-from workers.core.render import RenderedInApp, RenderedStep
+from workers.core.templates.in_app import Show
+from workers.core.templates.render import RenderedInApp, RenderedStep
 from workers.senders.channels.in_app import MAX_ITEMS, add_item, item_of, remove_expired, settle, withdraw
 
 NOW_MS = 1_773_480_000_000

@@ -9,8 +9,8 @@ import pytest
 
 from schemas import wire
 from tests.unit.senders.test_logic import BANNER, MAIL, NOW, Scripted, Senders, message
-from workers.core.templates import TemplateSource
-from workers.core.webhooks import RenderedWebhook
+from workers.core.templates.compile import TemplateSource
+from workers.core.templates.webhooks import RenderedWebhook
 from workers.senders.channels.base import (
     Accepted,
     DeliveryResult,

@@ -14,8 +14,8 @@ from schemas import wire
 from schemas.wire import Delivery, Message, MessageContext
 from tests.unit.stream.kit import Rec
 from workers.core.engaged import address_hash
-from workers.core.render import RenderedEmail
-from workers.core.templates import TemplateSource, compile_templates
+from workers.core.templates.compile import TemplateSource, compile_templates
+from workers.core.templates.render import RenderedEmail
 from workers.senders.channels.base import (
     Accepted,
     DeliveryResult,

@@ -10,7 +10,7 @@ import pytest
 from schemas import wire
 from tests.unit.senders.test_logic import Scripted, Senders, message
 from tests.unit.stream.kit import Rec
-from workers.core.templates import TemplateSource
+from workers.core.templates.compile import TemplateSource
 from workers.senders.channels.base import Accepted, News, Refused, RetryAfter
 from workers.senders.news import region_of
 from workers.stream.batch import TP, Batch

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from tests.unit.core.kit import plan_of
 from tests.unit.stream.kit import Rec
-from workers.core import windows
+from workers.core.activity import windows
 from workers.engine_metrics import SignalMetrics
 from workers.shell import EngineParts
 from workers.signals import account_events
@@ -25,7 +25,7 @@ from workers.stream.view import View
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from workers.core.activity import Activity
+    from workers.core.activity.row import Activity
 
 NOW = 1_773_480_000_000
 DAY = 86_400_000

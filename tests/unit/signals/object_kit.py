@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from schemas.fields import SubjectType
-    from workers.core.objects import Relations
+    from workers.core.objects.row import Relations
     from workers.state import ObjectRow
 
 ITEMS = {"each": "products", "id": "product_id", "quantity": "quantity", "key": "order_id"}

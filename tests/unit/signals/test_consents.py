@@ -11,7 +11,7 @@ from schemas import wire
 from schemas.workspace import Journey, Segment, Workspace
 from tests.unit.core.kit import MAIL, journey
 from tests.unit.identity.kit import HOUR, NOW, Cluster
-from workers.consent_commands import changes
+from workers.cli.consent import changes
 from workers.core.compile import compile_workspace
 from workers.core.consent import Choice, Consents
 from workers.state import CONSENTS

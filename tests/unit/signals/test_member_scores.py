@@ -9,7 +9,7 @@ import pytest
 from schemas import wire
 from tests.unit.signals.kit import DAY, NOW, event
 from tests.unit.signals.whole_kit import BANNER, WholeEngine, group
-from workers.core.recipients import SCORED_MAX, Member, MemberScores, choose, learn, points_of
+from workers.core.journeys.recipients import SCORED_MAX, Member, MemberScores, choose, learn, points_of
 from workers.state import MEMBER_SCORES
 
 if TYPE_CHECKING:

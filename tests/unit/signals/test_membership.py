@@ -11,7 +11,7 @@ from schemas import wire
 from schemas.workspace import Journey, Segment, Workspace
 from tests.unit.core.kit import journey
 from tests.unit.identity.kit import DAY, HOUR, NOW, Cluster
-from workers.core.activity import ACCOUNTS_MAX, Activity
+from workers.core.activity.row import ACCOUNTS_MAX, Activity
 from workers.core.compile import compile_workspace
 from workers.state import USERS, Profile
 

@@ -10,7 +10,7 @@ import pytest
 from tests.unit.core.kit import journey
 from tests.unit.signals.kit import DAY, EVENTS, NOW, Engine, dead, event, items, record, sent
 from tests.unit.stream.kit import Rec
-from workers.core.activity import DUPLICATE_HORIZON_MS
+from workers.core.activity.row import DUPLICATE_HORIZON_MS
 from workers.signals.account_events import Counted, Described, Occurred
 from workers.signals.intake import FUTURE_TOLERANCE_MS
 from workers.stream.partitioner import partition_of

@@ -9,11 +9,11 @@ import msgspec
 import pytest
 
 from schemas import wire
-from workers.core.progress import Enrollment, Position, Progress, TriggerFacts
-from workers.core.releases import Cell, Wishes
+from workers.core.journeys.progress import Enrollment, Position, Progress, TriggerFacts
+from workers.core.journeys.releases import Cell, Wishes
 from workers.errors import Misconfigured
+from workers.reading.topics import Found
 from workers.state import ACCOUNTS, USERS
-from workers.topic_reader import Found
 from workers.versions.active import Loader, NotUsable, name_of
 from workers.versions.bundle import BadBundle, Bundle
 from workers.versions.inside import count_inside

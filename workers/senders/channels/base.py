@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Final, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from workers.core.render import RenderedContent
+    from workers.core.templates.render import RenderedContent
     from workers.senders.limits import Limits
 
 OnUnknown: TypeAlias = Literal["at_most_once", "at_least_once"]

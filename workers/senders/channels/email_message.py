@@ -11,8 +11,8 @@ from email.utils import format_datetime
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
-from workers.core.render import RenderedEmail
-from workers.core.template_values import has_control
+from workers.core.templates.render import RenderedEmail
+from workers.core.templates.values import has_control
 from workers.errors import Misconfigured
 from workers.mail.claims import HEADER, MailClaim, make_return_path, make_token
 from workers.senders.channels.mime import BadHeader, header, mailbox, text_part, unstructured

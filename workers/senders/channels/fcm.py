@@ -25,7 +25,7 @@ from workers.senders.mobile_connections import read_service_account
 
 if TYPE_CHECKING:
     from workers.clock import Clock
-    from workers.core.template_mobile import RenderedPush
+    from workers.core.templates.mobile import RenderedPush
     from workers.senders.channels.base import OutgoingMessage
     from workers.senders.mobile_connections import FcmSettings
 

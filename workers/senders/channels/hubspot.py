@@ -12,9 +12,9 @@ from urllib.parse import quote
 
 import msgspec
 
-from workers.core.chart import bar_chart
 from workers.core.ids import stable_id
-from workers.core.webhook_shapes import HubSpotChart, HubSpotDocument, HubSpotTask
+from workers.core.templates.chart import bar_chart
+from workers.core.templates.webhook_shapes import HubSpotChart, HubSpotDocument, HubSpotTask
 from workers.senders.channels.base import (
     Accepted,
     DeliveryResult,

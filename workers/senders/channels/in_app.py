@@ -14,8 +14,8 @@ from schemas.wire import Engagement, Feed, FeedItem, FeedShow, FeedStep, Message
 
 if TYPE_CHECKING:
     from schemas.fields import EngagementType
-    from workers.core.in_app_template import Show
-    from workers.core.render import RenderedInApp, RenderedStep
+    from workers.core.templates.in_app import Show
+    from workers.core.templates.render import RenderedInApp, RenderedStep
 
 MAX_ITEMS: Final = 50
 """Items of one feed; the oldest give way. At some 500 bytes an item the row stays near 25 kB."""

@@ -12,7 +12,7 @@ import binascii
 import re
 from typing import Final, Literal
 
-from workers.core.template_values import has_control
+from workers.core.templates.values import has_control
 
 _LINE_CHARS: Final = 76
 _WORD_BYTES: Final = 45

@@ -9,7 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
 from workers.core.devices import mark_of, read_address
-from workers.core.template_mobile import RenderedPush
+from workers.core.templates.mobile import RenderedPush
 from workers.senders.channels.base import (
     Accepted,
     DeliveryResult,

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from workers.core.webhook_shapes import SalesforceDocument, SalesforceRecord
+from workers.core.templates.webhook_shapes import SalesforceDocument, SalesforceRecord
 from workers.errors import Misconfigured as MisconfiguredError
 from workers.senders.channels.base import (
     Accepted,

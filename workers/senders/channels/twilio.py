@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import phonenumbers
 
-from workers.core.template_mobile import RenderedSms
+from workers.core.templates.mobile import RenderedSms
 from workers.senders.channels.base import (
     Accepted,
     DeliveryResult,

@@ -23,7 +23,7 @@ from workers.senders.http.client import HttpClient, NoAnswer, NotCalled, Request
 
 if TYPE_CHECKING:
     from workers.clock import Clock
-    from workers.core.template_mobile import RenderedPush
+    from workers.core.templates.mobile import RenderedPush
     from workers.senders.channels.base import OutgoingMessage
     from workers.senders.mobile_connections import WebPushSettings
 

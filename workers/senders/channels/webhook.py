@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import msgspec
 from standardwebhooks.webhooks import Webhook
 
-from workers.core.webhooks import RenderedWebhook
+from workers.core.templates.webhooks import RenderedWebhook
 from workers.errors import Misconfigured as MisconfiguredError
 from workers.senders.channels.base import Accepted, DeliveryResult, OnUnknown, OutgoingMessage, Refused
 from workers.senders.http.answers import by_status, no_answer

@@ -1,0 +1,150 @@
+"""Engines whose partitions take up another workspace, each when it is told to, and are backfilled."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from schemas import wire
+from tests.unit.identity.kit import Cluster
+from workers.core.activity import distinct, series, windows
+from workers.core.compile import compile_workspace
+from workers.engine import EngineLogic
+from workers.reading.past import Past
+from workers.reading.topics import Found
+from workers.shell import EngineParts
+from workers.state import ACCOUNTS, BOOKS, USERS
+from workers.stream.partitioner import partition_of
+from workers.stream.view import View
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from schemas.fields import SubjectType
+    from schemas.workspace import Workspace
+    from tests.unit.stream.kit import Rec
+    from workers.core.activity.backfill import Book
+    from workers.core.plan import SubjectPlan
+    from workers.reading.past import Books
+
+
+class _Store:
+    """What an engine asks of the store when it is opened."""
+
+    def __init__(self, rows: dict[bytes, bytes], positions: Mapping[str, int]) -> None:
+        self._rows = rows
+        self._positions = positions
+        self.get = rows.get
+
+    def positions(self) -> Mapping[str, int]:
+        """The markers."""
+        return dict(self._positions)
+
+    def scan(self, prefix: bytes, start: bytes | None = None, most: int | None = None) -> list[Any]:
+        """Rows in order."""
+        keys = sorted(key for key in self._rows if key.startswith(prefix) and key >= (start or prefix))
+        return [(key, self._rows[key]) for key in keys[:most]]
+
+
+class Changing(Cluster):
+    """A cluster whose workspace changes."""
+
+    def __init__(self, workspace: Workspace, partitions: int = 2) -> None:
+        super().__init__(plan=compile_workspace(workspace), partitions=partitions)
+        for number in range(partitions):
+            self.open(number, workspace)
+
+    def _append(self, topic: str, key: bytes | None, value: bytes | None, partition: int | None) -> None:
+        super()._append(topic, key, value, partition)
+        if partition is None:
+            partition = partition_of(key or b"", self.partitions)
+        self.log[topic, partition][-1].timestamp = self.now_ms
+
+    def open(self, number: int, workspace: Workspace, *, tidied: bool = True) -> None:
+        """A worker with this workspace takes the partition over."""
+        plan = compile_workspace(workspace)
+        parts = EngineParts(
+            plan, self.partitions, lambda name: name, self.parts.metrics, erasure_key=b"a key of the tests"
+        )
+        self.plan = plan
+        positions = {topic: at for (topic, partition), at in self.read.items() if partition == number}
+        logic = self.engines[number] = EngineLogic(number, parts)
+        notices = list(logic.opened(_Store(self.rows[number], positions)))  # type: ignore[arg-type]
+        while notices:
+            view = View(self.rows[number].get)
+            logic.notices(notices, view, self.now_ms)
+            self._commit(number, view)
+            notices = view.effects if tidied else []
+
+    def books(self) -> Books:
+        """As the command reads them."""
+        found: Books = {"user": {}, "account": {}}
+        for number, rows in enumerate(self.rows):
+            for kind in found:
+                stored = rows.get(BOOKS.key(kind.encode()))
+                if stored is not None:
+                    found[kind][number] = BOOKS.decode(stored)
+        return found
+
+    def book(self, kind: SubjectType, number: int = 0) -> Book:
+        """One of them."""
+        return self.books()[kind][number]
+
+    def past(self) -> Past:
+        """What the command would gather now."""
+        accounts: dict[str, str] = {}
+        for rows in self.rows:
+            for key, stored in rows.items():
+                if key.startswith(USERS.activity.prefix):
+                    row = USERS.activity.decode(stored)
+                    if len(row.accounts) == 1:
+                        accounts[key[1:].decode()] = row.accounts[0]
+        past = Past(self.plan, self.books(), self.partitions, accounts, self.now_ms)
+        for topic, take in (
+            ("product-events", lambda one: past.take(one, lambda *_: False)),
+            ("account-events", past.take_bundle),
+        ):
+            for number in range(self.partitions):
+                for record in self.log[topic, number]:
+                    take(found(record, number))
+        return past
+
+    def backfill(self, most: int = 10**9) -> None:
+        """The command; with ``most`` it is broken off after so many records."""
+        past = self.past()
+        records = [*past.records(self.now_ms), *past.endings(self.now_ms)]
+        for key, record in records[:most]:
+            self.send("scheduler", key, wire.encode(record))
+
+    def contents(self) -> dict[tuple[str, str, int], Any]:
+        """What every slot of every subject holds, as what it counts."""
+        result: dict[tuple[str, str, int], Any] = {}
+        for kind, tables, plan in (("user", USERS, self.plan.user), ("account", ACCOUNTS, self.plan.account)):
+            for rows in self.rows:
+                for key, stored in rows.items():
+                    if not key.startswith(tables.activity.prefix):
+                        continue
+                    row = tables.activity.decode(stored)
+                    for slot_id, held in row.windows.items():
+                        counted = plain(plan, slot_id, held, self.now_ms)
+                        if counted:
+                            result[kind, key[1:].decode(), slot_id] = counted
+        return result
+
+
+def plain(plan: SubjectPlan, slot_id: int, held: bytes, now_ms: int) -> Any:
+    """What a slot counts now, without what its encoding is free to choose."""
+    retention_ms = plan.retentions_ms.get(slot_id)
+    if retention_ms is not None:
+        return sorted(at for at in windows.decode(held, retention_ms).singles if at > now_ms - retention_ms)
+    measure = plan.measures[slot_id]
+    if measure.retention_ms is None:
+        return held
+    floor_ms = now_ms - measure.retention_ms
+    if measure.function in {"distinct", "members"}:
+        return sorted(at_ms for at_ms in distinct.times(held) if at_ms > floor_ms)
+    return sorted(entry for entry in series.entries(held) if entry[0] > floor_ms)
+
+
+def found(record: Rec, partition: int) -> Found:
+    """A record as a reader finds it."""
+    return Found(partition, record.offset, record.value or b"", record.key, record.timestamp)

@@ -1,0 +1,1 @@
+"""The command line: ``main`` runs it, each other module is a command or a group of them."""

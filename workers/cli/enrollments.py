@@ -1,0 +1,317 @@
+"""``brimful enrollments``: who is inside a journey and where, and where somebody stands in all of them."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
+
+import msgspec
+import typer
+
+from schemas import wire
+from schemas.fields import SubjectType
+from schemas.workspace.base import parse_duration_ms
+from workers.clock import SystemClock
+from workers.core.compile import compile_workspace
+from workers.reading.changelogs import CHANGELOG, Kept, options_of, read_rows, table_of, time_text
+from workers.reading.topics import read_topic
+from workers.settings import from_env
+from workers.standing import enrollment_item, since_ms, stands_at, subject_item
+from workers.state import IDENTITIES, TABLES
+from workers.stream.admin import partitions_of
+from workers.stream.partitioner import partition_of
+from workers.workspace.files import load_workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from workers.core.journeys.progress import Enrollment, Progress
+    from workers.core.plan import Plan, SubjectPlan
+    from workers.settings import Settings
+
+STATES = ("active", "ended", "all")
+LIMIT = 50
+DECISIONS = 50
+"""Decisions that are shown of a subject: the latest."""
+
+cli: typer.Typer = typer.Typer(no_args_is_help=True, help="Enrollments: who is inside a journey, and where.")
+
+
+def duration_ms(text: str) -> int:
+    """Milliseconds of an option such as ``1h``."""
+    try:
+        return parse_duration_ms(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+JourneyOption = Annotated[str, typer.Option("--journey", help="The journey; its file may be gone.")]
+State = Annotated[str, typer.Option("--state", help="active, ended (kept for goals and re-entry), or all.")]
+Step = Annotated[str | None, typer.Option("--step", help="Who stands at this step: its id, or its place.")]
+Kind = Annotated[str | None, typer.Option("--subject-type", help="user or account; without it, both.")]
+Limit = Annotated[int, typer.Option("--limit", min=0, help="Most that are shown; 0: all.")]
+Json = Annotated[bool, typer.Option("--json", help="JSON, for other programs; times in UTC milliseconds.")]
+SubjectArgument = Annotated[str, typer.Argument(help="The user's id; with --account the account's.")]
+Account = Annotated[bool, typer.Option("--account", help="SUBJECT is an account.")]
+Decisions = Annotated[
+    int | None,
+    typer.Option(
+        "--decisions",
+        parser=duration_ms,
+        metavar="DURATION",
+        help="Also the decisions of so long, such as 7d.",
+    ),
+]
+
+
+@cli.command(name="list")
+def list_enrollments(
+    journey: JourneyOption,
+    state: State = "active",
+    step: Step = None,
+    subject_type: Kind = None,
+    limit: Limit = LIMIT,
+    as_json: Json = False,
+) -> None:
+    """List who is in a journey, who has stood longest first, and how many stand at each step.
+
+    Reads the engine's changelog, as of the last committed transaction; workers need not run.
+    """
+    if state not in STATES:
+        raise typer.BadParameter(f"--state is one of {', '.join(STATES)}; not {state!r}")
+    settings = from_env(os.environ)
+    kept = read_enrollments(settings, journey, state, step, kinds_of(subject_type))
+    items = kept.items(limit or None)
+    if as_json:
+        for item in items:
+            typer.echo(msgspec.json.encode(item))
+        return
+    groups = kept.groups()
+    if not groups:
+        typer.echo(f"nobody is found in {journey}", err=True)
+        return
+    table_of(
+        ("SUBJECT", "STATE", "STEP", "SINCE", "DUE", "WAITS FOR", "HOLDOUT", "VERSION"), map(_line, items)
+    )
+    typer.echo(f"{sum(number for _, number in groups)} in {journey}, by step:", err=True)
+    for name, number in groups:
+        typer.echo(f"  {number:>9}  {name}", err=True)
+
+
+@cli.command()
+def show(
+    subject: SubjectArgument, account: Account = False, decisions: Decisions = None, as_json: Json = False
+) -> None:
+    """Show where a user or an account stands: journeys, what the gate holds, and messages that count.
+
+    Reads one partition of the engine's changelog; of somebody who was merged, what the other id has.
+    """
+    settings = from_env(os.environ)
+    kind: SubjectType = "account" if account else "user"
+    item = read_subject(settings, kind, subject)
+    if item is None:
+        typer.echo(f"nothing is kept of the journeys of {kind} {subject}", err=True)
+        raise typer.Exit(1)
+    if decisions is not None:
+        since = SystemClock().now_ms() - decisions
+        item["decisions"] = read_decisions(settings, kind, item["subject"], since)
+    if as_json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(item)))
+        return
+    _tell(item)
+
+
+def read_enrollments(
+    settings: Settings, journey: str, state: str, step: str | None, kinds: Iterable[SubjectType]
+) -> Kept:
+    """All enrollments in a journey, in order of since when they stand where they are.
+
+    Raises:
+        Misconfigured: there is no changelog, or the workspace that is named is wrong.
+        Retryable: no broker answers.
+    """
+    plan, now_ms = plan_of(settings), SystemClock().now_ms()
+    by_prefix = {TABLES[kind].progress.prefix: kind for kind in kinds}
+    # What a row holds of a name is its very bytes: most rows need not be decoded.
+    name = journey.encode()
+    kept = Kept()
+    for key, value in read_rows(settings, by_prefix):
+        kind = by_prefix[key[:1]]
+        progress = TABLES[kind].progress.decode(value) if name in value else None
+        found = (
+            [
+                (
+                    "",
+                    group,
+                    since_ms(held),
+                    enrollment_item(kind, progress, held, subject_plan(plan, kind), now_ms),
+                )
+                for held, group in _matching(progress, journey, state, step)
+            ]
+            if progress is not None
+            else []
+        )
+        kept.put(key, found)
+    return kept
+
+
+def _matching(
+    progress: Progress, journey: str, state: str, step: str | None
+) -> Iterable[tuple[Enrollment, str]]:
+    for held in progress.enrollments:
+        if held.journey != journey or state not in ("all", held.state):
+            continue
+        steps = stands_at(held)
+        if step is None or step in steps:
+            ended = f"ended: {held.end_reason}"
+            yield held, " + ".join(steps) if held.is_active else ended
+
+
+def read_subject(settings: Settings, kind: SubjectType, subject: str) -> dict[str, Any] | None:
+    """Where a subject stands; None where there is no row of its journeys.
+
+    Raises:
+        Misconfigured: there is no changelog, or the workspace that is named is wrong.
+        Retryable: no broker answers.
+    """
+    partitions = partitions_of(settings.kafka, settings.topic(CHANGELOG), settings.librdkafka())
+    plan, now_ms = subject_plan(plan_of(settings), kind), SystemClock().now_ms()
+    table, asked, seen = TABLES[kind].progress, subject, set[str]()
+    while True:
+        seen.add(subject)
+        key = subject.encode()
+        keys = {table.key(key), IDENTITIES.key(key)}
+        only = (partition_of(key, partitions),)
+        found = read_rows(settings, (table.prefix, IDENTITIES.prefix), only)
+        rows = {stored_key: value for stored_key, value in found if stored_key in keys}
+        identity = rows.get(IDENTITIES.key(key)) if kind == "user" else None
+        into = IDENTITIES.decode(identity).merged_into if identity else None
+        if into is None or into in seen:
+            break
+        subject = into
+    row = rows.get(table.key(subject.encode()))
+    if not row:
+        return None
+    merged = {} if subject == asked else {"merged_from": asked}
+    return merged | subject_item(kind, table.decode(row), plan, now_ms)
+
+
+def read_decisions(settings: Settings, kind: SubjectType, subject: str, since: int) -> list[dict[str, Any]]:
+    """The latest decisions on a subject that were recorded at ``since`` (UTC milliseconds) or later."""
+    topic = settings.topic("decisions")
+    partitions = partitions_of(settings.kafka, topic, settings.librdkafka())
+    only = (partition_of(subject.encode(), partitions),)
+    found: deque[dict[str, Any]] = deque(maxlen=DECISIONS)
+    for record in read_topic(options_of(settings), topic, since, lambda *_: None, only=only):
+        if record.key == subject.encode():
+            decision = wire.decode_decision(record.value)
+            if decision.subject_type == kind:
+                found.append(msgspec.to_builtins(decision))
+    return list(found)
+
+
+def plan_of(settings: Settings) -> Plan | None:
+    """The workspace as it is run; None where the settings name none."""
+    if settings.workspace is None:
+        return None
+    return compile_workspace(load_workspace(settings.workspace).workspace)
+
+
+def subject_plan(plan: Plan | None, kind: SubjectType) -> SubjectPlan | None:
+    """The part of a plan that is about users, or accounts."""
+    return None if plan is None else plan.user if kind == "user" else plan.account
+
+
+def kinds_of(text: str | None) -> tuple[SubjectType, ...]:
+    """The kinds of subjects that an option names; None: all."""
+    if text is not None and text not in get_args(SubjectType):
+        raise typer.BadParameter(f"--subject-type is user or account; not {text!r}")
+    return get_args(SubjectType) if text is None else (cast("SubjectType", text),)
+
+
+def _line(item: dict[str, Any]) -> tuple[str, ...]:
+    positions = item["positions"]
+    since = [one["since_ms"] for one in positions if one["since_ms"] is not None]
+    if item["state"] == "ended":
+        steps, waits, begun_ms = item["step"], item["end_reason"] or "", item["ended_at_ms"]
+    else:
+        steps = ", ".join(one["step"] for one in positions) or item["step"]
+        waits = "; ".join(one["waits_for"] for one in positions)
+        begun_ms = min(since, default=item["entered_at_ms"])
+    due = time_text(item["due_ms"]) + (" late" if item["late_ms"] is not None else "")
+    name = item["subject"] + (f" ({item['key']})" if item["key"] else "")
+    holdout = "yes" if item["holdout"] else "no"
+    return name, item["state"], steps, time_text(begun_ms), due, waits, holdout, item["version"][:12]
+
+
+def _tell(item: dict[str, Any]) -> None:
+    merged = f" (was merged from {item['merged_from']})" if "merged_from" in item else ""
+    typer.echo(f"{item['subject_type']} {item['subject']}{merged}")
+    _section(
+        "journeys",
+        ("JOURNEY", "STATE", "STEP", "SINCE", "DUE", "WAITS FOR", "HOLDOUT", "VERSION", "VARIANTS"),
+        (
+            (
+                one["journey"] + (f" ({one['key']})" if one["key"] else ""),
+                *_line(one)[1:],
+                _pairs(one["variants"]),
+            )
+            for one in item["enrollments"]
+        ),
+    )
+    _section(
+        "held by the gate",
+        ("JOURNEY", "REASON", "SINCE", "UNTIL", "MESSAGE"),
+        (
+            (
+                one["journey"],
+                one["reason"],
+                time_text(one["since_ms"]),
+                time_text(one["until_ms"]),
+                one["message"],
+            )
+            for one in item["held"]
+        ),
+    )
+    for title, name in (("messages", "received"), ("would have had, held out", "withheld")):
+        _section(
+            title,
+            ("AT", "CHANNEL", "JOURNEY", "TAGS", "MESSAGE"),
+            (
+                (
+                    time_text(one["at_ms"]),
+                    one["channel"],
+                    one["journey"] or "",
+                    ", ".join(one["tags"]),
+                    one["message"],
+                )
+                for one in item[name]
+            ),
+        )
+    _section(
+        "decisions",
+        ("AT", "KIND", "JOURNEY", "STEP", "OUTCOME", "REASON"),
+        (
+            (
+                time_text(one["at_ms"]),
+                one["kind"],
+                one["journey"],
+                one.get("step") or "",
+                one["outcome"],
+                one.get("reason") or "",
+            )
+            for one in item.get("decisions", ())
+        ),
+    )
+
+
+def _section(title: str, columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
+    found = list(rows)
+    if found:
+        typer.echo(f"\n{title}")
+        table_of(columns, found)
+
+
+def _pairs(variants: dict[str, str]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in variants.items())

@@ -1,0 +1,195 @@
+"""Which slots of a partition hold all that they should, and how what is missing gets into them.
+
+A slot's id changes with its event, its filter and its length, so that old content is never read as new. When
+a workspace with other slots comes, each partition notes from which record on a new slot counts. What came
+before is missing, until ``brimful backfill`` brings it: exactly the records before that one.
+
+A slot whose predecessor was at least as long, and otherwise the same, takes over what that one holds and
+misses what that one missed. All other old content goes away.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+
+from workers.core.activity import slots as slot_values
+from workers.core.activity import windows
+from workers.core.ids import stable_id
+from workers.core.merge import merge_windows
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from workers.core.activity.row import Activity
+    from workers.core.plan import SubjectPlan
+
+LAYOUTS_MAX: Final = 20
+"""Layouts remembered: an item of a worker with an older one is in flight for seconds."""
+
+FOR_EVER: Final = 2**62
+"""The retention of what is kept for ever, so that lengths compare."""
+
+
+class Family(NamedTuple):
+    """What slots have in common that differ in their length alone, and the length."""
+
+    name: str
+    retention_ms: int
+
+
+class Mark(msgspec.Struct, array_like=True, frozen=True):
+    """From where on a slot has counted.
+
+    ``from_event`` is the first offset of ``product-events`` in this partition that the slot knows of, and
+    ``from_bundle`` the same of ``account-events``, noted at ``since_ms``. Until what came before is
+    brought, it is not ``whole``; ``filled_to`` is the last subject, in the order of their ids, to whom it
+    was brought.
+    """
+
+    family: str
+    retention_ms: int
+    from_event: int = 0
+    from_bundle: int = 0
+    since_ms: int = 0
+    filled_to: str | None = None
+    whole: bool = True
+
+
+class Book(msgspec.Struct, array_like=True, frozen=True):
+    """State row of a partition for users or accounts: the slots of the plan, and those that are to go.
+
+    ``layouts`` holds the lengths of the families by the stamp of each plan that ran here, the latest last.
+    """
+
+    slots: dict[int, Mark] = {}
+    leaving: dict[int, Mark] = {}
+    layouts: dict[str, dict[str, int]] = {}
+
+
+class Position(NamedTuple):
+    """How far a partition has come when a plan begins to run: the next offsets, and when."""
+
+    events: int
+    bundles: int
+    now_ms: int
+
+
+def families(plan: SubjectPlan) -> dict[int, Family]:
+    """The family of each slot of a plan, by its id."""
+    found = {}
+    for slot_id, (kind, *parts, length) in plan.slot_parts.items():
+        retention_ms = FOR_EVER if length == "None" else int(length)
+        found[slot_id] = Family(stable_id(kind, *parts)[:16], retention_ms)
+    return found
+
+
+def stamp_of(plan: SubjectPlan) -> str:
+    """What tells plans apart that keep other slots."""
+    return stable_id("layout", *map(str, sorted(plan.slot_parts)))[:16]
+
+
+def adopt(book: Book | None, plan: SubjectPlan, at: Position) -> Book | None:
+    """The book after a plan began to run; None where it changes nothing.
+
+    A partition without a book has had this plan from the start: an older worker kept none. No slot of the
+    plan may be among those that are leaving: :func:`returning` names what rows have to forget first.
+    """
+    wanted, stamp = families(plan), stamp_of(plan)
+    if book is not None and book.slots.keys() == wanted.keys() and stamp in book.layouts:
+        return None
+    first, held = book is None, book or Book()
+    by_family = {mark.family: mark for mark in held.slots.values()}
+    marks = {}
+    for slot_id, family in wanted.items():
+        before = held.slots.get(slot_id) or by_family.get(family.name)
+        if before is not None and before.retention_ms >= family.retention_ms:
+            marks[slot_id] = replace(before, retention_ms=family.retention_ms)
+        elif first:
+            marks[slot_id] = Mark(*family)
+        else:
+            marks[slot_id] = Mark(*family, at.events, at.bundles, at.now_ms, whole=False)
+    gone = {slot_id: mark for slot_id, mark in held.slots.items() if slot_id not in wanted}
+    leaving = held.leaving | gone
+    layouts = {known: one for known, one in held.layouts.items() if known != stamp}
+    layouts[stamp] = {family.name: family.retention_ms for family in wanted.values()}
+    kept = dict(list(layouts.items())[-LAYOUTS_MAX:])
+    return Book(marks, leaving, kept)
+
+
+def returning(book: Book, plan: SubjectPlan) -> frozenset[int]:
+    """Slots that were to go and are wanted again: what rows still hold of them has a hole."""
+    return frozenset(book.leaving.keys() & plan.slot_parts.keys() - book.slots.keys())
+
+
+def unknown_to(book: Book, stamp: str) -> frozenset[int]:
+    """The slots for which items of another plan do not count: they are brought with what came before.
+
+    Of a plan that never ran here nothing is known: it is newer, and counts.
+    """
+    known = book.layouts.get(stamp)
+    if known is None:
+        return frozenset()
+    return frozenset(
+        slot_id for slot_id, mark in book.slots.items() if known.get(mark.family, 0) < mark.retention_ms
+    )
+
+
+def tidy(row: Activity, book: Book, plan: SubjectPlan, now_ms: int) -> bool:
+    """Hand what old slots hold to those that can use it, and forget the rest; whether ``row`` changed."""
+    truths = {slot.id for slot in plan.truths}
+    old = [slot_id for slot_id in row.windows if slot_id not in book.slots and slot_id not in truths]
+    heirs = {mark.family: slot_id for slot_id, mark in book.slots.items()}
+    for slot_id in old:
+        held, mark = row.windows.pop(slot_id), book.leaving.get(slot_id)
+        heir = heirs.get(mark.family) if mark is not None else None
+        if mark is None or heir is None or mark.retention_ms < book.slots[heir].retention_ms:
+            continue
+        retention_ms = plan.retentions_ms.get(heir)
+        if retention_ms is not None:
+            held = windows.refit(held, mark.retention_ms, retention_ms, now_ms)
+        bring(row, heir, held, plan, now_ms)
+    return bool(old)
+
+
+def bring(row: Activity, slot_id: int, content: bytes, plan: SubjectPlan, now_ms: int) -> None:
+    """Add the content of another row's slot of the same id, as if its events had been counted here."""
+    held, retention_ms = row.windows.get(slot_id), plan.retentions_ms.get(slot_id)
+    merged = (
+        merge_windows(held, content, now_ms, retention_ms)
+        if retention_ms is not None
+        else slot_values.merge(plan.measures[slot_id], held, content, now_ms)
+    )
+    if merged is not None:
+        row.windows[slot_id] = merged
+
+
+def wanting(book: Book, slot_ids: Mapping[int, bytes], subject: str) -> list[int]:
+    """The slots of these that still want what came before of a subject."""
+    found = []
+    for slot_id in slot_ids:
+        mark = book.slots.get(slot_id)
+        if mark is None or mark.whole or (mark.filled_to is not None and subject <= mark.filled_to):
+            continue
+        found.append(slot_id)
+    return found
+
+
+def filled(book: Book, slot_ids: list[int], subject: str | None) -> Book:
+    """The book after these slots of a subject were filled; None: of all subjects."""
+    marks = dict(book.slots)
+    for slot_id in slot_ids:
+        mark = marks.get(slot_id)
+        if mark is not None and subject is not None:
+            marks[slot_id] = replace(mark, filled_to=subject)
+        elif mark is not None:
+            marks[slot_id] = replace(mark, whole=True)
+    return replace(book, slots=marks)
+
+
+def tidied(book: Book, slot_ids: Collection[int]) -> Book:
+    """The book after no row holds these slots any more."""
+    leaving = {slot_id: mark for slot_id, mark in book.leaving.items() if slot_id not in slot_ids}
+    return replace(book, leaving=leaving)

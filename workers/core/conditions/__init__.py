@@ -1,0 +1,1 @@
+"""Conditions compiled into closures, with three outcomes."""

@@ -1,0 +1,1 @@
+"""The gate that every message passes, and the rules that it knows."""

@@ -1,0 +1,192 @@
+"""One activation of an enrollment: what changes while its steps run, and what comes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from msgspec.structs import replace
+
+from workers.core.commands import CancelTimer, SetTimer, Transition
+from workers.core.decisions import exit_decision
+from workers.core.facts import Moment
+from workers.core.ids import stable_id
+from workers.core.journeys.progress import with_enrollment, without_waiting
+from workers.core.journeys.withdrawing import withdraw
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from schemas.fields import SubjectType
+    from workers.core.commands import Command
+    from workers.core.facts import Facts
+    from workers.core.journeys.progress import Enrollment, Position, Progress
+    from workers.core.plan import JourneyPlan
+
+COMPLETED: Final = "completed"
+"""The reason of an end that is none: there are no more steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Go:
+    """Go on with the step at ``path``; None: the journey is over."""
+
+    path: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """Stand there until ``position.due_ms``, or until something else takes it on; then ask the step again."""
+
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """The enrollment ends, with a reason; ``values`` are what was looked at."""
+
+    reason: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """Other positions go on in the place of this one; none where it has joined others."""
+
+    paths: tuple[str, ...] = ()
+
+
+Outcome: TypeAlias = Go | Stay | Leave | Fork
+
+
+@dataclass(slots=True)
+class Run:
+    """An enrollment while its steps run: ``ready`` positions are to run, ``waiting`` ones stand still.
+
+    ``halted``: something was done that must have its effects before another step runs.
+    """
+
+    journey: JourneyPlan
+    enrollment: Enrollment
+    facts: Facts
+    progress: Progress
+    now_ms: int
+    ready: list[Position]
+    waiting: list[Position]
+    commands: list[Command] = field(default_factory=list)
+    ran: int = 0
+    halted: bool = False
+
+    def __post_init__(self) -> None:
+        """Conditions and templates look at the account that the enrollment is about."""
+        self.facts = self.facts.of_account(self.enrollment.account)
+
+    @property
+    def moment(self) -> Moment:
+        """What a condition of a step sees: of events the properties of the trigger."""
+        held = self.enrollment
+        return Moment(
+            self.facts,
+            self.progress,
+            self.now_ms,
+            properties=held.trigger.properties,
+            variants=held.variants,
+        )
+
+    def take(self, transition: Transition) -> None:
+        """Take over what a step did."""
+        self.progress = transition.progress
+        self.commands += transition.commands
+
+    def look_ms(self) -> int | None:
+        """When time alone may make a condition true that ends the enrollment."""
+        moment = self.moment
+        instants = (one.condition.changes_at_ms(moment) for one in self.journey.exit_conditions)
+        return min((at_ms for at_ms in instants if at_ms is not None and at_ms > self.now_ms), default=None)
+
+    def ended(self, reason: str, values: Mapping[str, Any] | None = None) -> Transition:
+        """The enrollment ends here."""
+        left = end(
+            self.journey.subject,
+            self.enrollment,
+            self.progress,
+            reason,
+            values=values or {},
+            now_ms=self.now_ms,
+        )
+        journey, subject = self.journey, self.progress.subject
+        left_early = reason != COMPLETED
+        taken_back = withdraw(journey, self.enrollment, subject, reason, self.now_ms) if left_early else ()
+        return Transition(left.progress, (*self.commands, *left.commands, *taken_back))
+
+    def waits(self) -> Transition:
+        """The enrollment stands at its positions; one timer wakes the earliest of them."""
+        standing = replace(self.enrollment, positions=tuple(self.waiting), look_ms=self.look_ms())
+        standing, timers = with_timer(self.journey, standing, self.now_ms)
+        return Transition(with_enrollment(self.progress, standing), (*self.commands, *timers))
+
+
+def with_timer(
+    journey: JourneyPlan, enrollment: Enrollment, now_ms: int
+) -> tuple[Enrollment, tuple[Command, ...]]:
+    """The enrollment with the one timer that it needs, and what sets it; ``()`` where it is set already.
+
+    In a paused journey what is due is held, and wakes nobody: where nothing else is to come there is no
+    timer.
+    """
+    instants = [position.due_ms for position in enrollment.places]
+    if enrollment.look_ms is not None:
+        instants.append(enrollment.look_ms)
+    waking = instants
+    if journey.running.condition == "paused":
+        waking = [at_ms for at_ms in instants if at_ms > now_ms]
+    timer_id = stable_id("timer", enrollment.id) if waking else None
+    due_ms = min(waking or instants)
+    standing = replace(enrollment, positions=enrollment.places, timer_id=timer_id, due_ms=due_ms)
+    commands: list[Command] = []
+    if enrollment.timer_id is not None and enrollment.timer_id != timer_id:
+        commands.append(CancelTimer(enrollment.timer_id))
+    if timer_id is not None and (enrollment.timer_id, enrollment.due_ms) != (timer_id, due_ms):
+        commands.append(SetTimer(timer_id, due_ms, enrollment.id))
+    return standing, tuple(commands)
+
+
+def retry(enrollment: Enrollment, progress: Progress, at_ms: int) -> Transition:
+    """Leave the enrollment as it is, and look at it again at ``at_ms``."""
+    timer_id = stable_id("timer", enrollment.id)
+    waiting = replace(enrollment, positions=enrollment.places, timer_id=timer_id, due_ms=at_ms)
+    return Transition(with_enrollment(progress, waiting), (SetTimer(timer_id, at_ms, enrollment.id),))
+
+
+def end(
+    subject_type: SubjectType,
+    enrollment: Enrollment,
+    progress: Progress,
+    reason: str,
+    *,
+    values: Mapping[str, Any],
+    now_ms: int,
+) -> Transition:
+    """End an active enrollment: its timer is cancelled, and no step of it runs any more.
+
+    What its templates and its steps needed is forgotten; what its goal needs is kept.
+    """
+    ended = replace(
+        enrollment,
+        state="ended",
+        end_reason=reason,
+        ended_at_ms=now_ms,
+        timer_id=None,
+        due_ms=None,
+        trigger=replace(enrollment.trigger, properties={}),
+        positions=(),
+        awaited={},
+        early={},
+        look_ms=None,
+    )
+    cancelled = () if enrollment.timer_id is None else (CancelTimer(enrollment.timer_id),)
+    decision = exit_decision(subject_type, progress.subject, ended, values, now_ms)
+    held = [one.id for one in progress.waiting if one.enrollment == enrollment.id and not one.requested]
+    for message in held:
+        progress = without_waiting(progress, message)
+    return Transition(with_enrollment(progress, ended), (*cancelled, decision))

@@ -1,0 +1,1 @@
+"""Typed objects and how they are related to subjects."""

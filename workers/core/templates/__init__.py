@@ -1,0 +1,1 @@
+"""Templates: compiled once, rendered within a budget, for every channel."""

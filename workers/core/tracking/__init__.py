@@ -1,0 +1,1 @@
+"""The tracking plan: checked, inferred, proposed, and the health of the instrumentation."""

@@ -1,0 +1,247 @@
+"""What subjects did before new slots began to count, computed from the topics for ``brimful backfill``.
+
+The engine counts a record, or this does, and never both: a slot of a user wants the product events before the
+offset that the partition noted; a slot of an account wants those before the offset of its members' partition,
+and the bundles that its own partition read too early (from a worker that knew the slot before it did). Events
+that the engine sends on to another partition are left out here: their copies stand in the topic too.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections import defaultdict
+from typing import TYPE_CHECKING, TypeAlias
+
+import msgspec
+
+from schemas import wire
+from schemas.fields import SubjectType
+from workers.core.activity import row as activities
+from workers.core.activity.backfill import Book
+from workers.core.activity.row import Activity
+from workers.core.ids import stable_id
+from workers.signals.account_events import Counted, Occurred, decode
+from workers.signals.intake import FUTURE_TOLERANCE_MS
+from workers.stream.partitioner import partition_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import Any
+
+    from schemas.wire import ProductEvent
+    from workers.core.activity.slots import MeasureSlot
+    from workers.core.plan import Plan, Slot, SubjectPlan
+    from workers.reading.topics import Found
+
+Books: TypeAlias = dict[SubjectType, dict[int, Book]]
+"""The books of each kind by partition."""
+
+Refusal: TypeAlias = "Callable[[ProductEvent, bytes], bool]"
+"""Whether the tracking plan kept an event from being counted."""
+
+
+class Past:
+    """Gathers the past of all subjects; ``now_ms`` decides what has left its window.
+
+    ``accounts`` names the account of users of whom no group call may stand in the topic any more.
+    """
+
+    def __init__(
+        self, plan: Plan, books: Books, partitions: int, accounts: Mapping[str, str], now_ms: int
+    ) -> None:
+        self._books = books
+        self._partitions = partitions
+        self._accounts = accounts
+        self._now_ms = now_ms
+        self._plans: dict[SubjectType, SubjectPlan] = {"user": plan.user, "account": plan.account}
+        self.wanted: dict[SubjectType, frozenset[int]] = {kind: wanted(books, kind) for kind in books}
+        self._rows: dict[SubjectType, dict[str, Activity]] = {"user": {}, "account": {}}
+        self._by_event: dict[SubjectType, dict[str, list[Slot | MeasureSlot]]] = {
+            kind: _by_event(self._plans[kind], self.wanted[kind]) for kind in self.wanted
+        }
+        self._layouts = {
+            stamp: lengths for book in books["account"].values() for stamp, lengths in book.layouts.items()
+        }
+        self._pending: dict[str, list[tuple[str, set[int], int, msgspec.Raw]]] = defaultdict(list)
+        self.counted = 0
+        self.oldest_ms: int | None = None
+
+    def take(self, found: Found, refused: Refusal) -> None:
+        """Take in one record of ``product-events``; what the engine does not count is not counted here."""
+        if self.oldest_ms is None or found.timestamp_ms < self.oldest_ms:
+            self.oldest_ms = found.timestamp_ms
+        before = self._is_before(found)
+        if not before and not (self._pending and b'"group"' in found.value):
+            return
+        event = _decoded(found.value)
+        if event is None or (found.key or b"") != wire.subject(event).encode():
+            return
+        user, at_ms = wire.subject(event), wire.at_ms(event)
+        if partition_of(user.encode(), self._partitions) != found.partition:
+            return
+        if at_ms > found.timestamp_ms + FUTURE_TOLERANCE_MS or refused(event, found.value):
+            return
+        if before:
+            self._happened(found, event, user, min(at_ms, found.timestamp_ms))
+        elif event.type == "group":
+            self._pending.pop(user, None)
+
+    def take_bundle(self, found: Found) -> None:
+        """Take in one record of ``account-events``: what its partition read before it knew the slots."""
+        book = self._books["account"].get(found.partition, Book())
+        lengths = self._layouts.get((found.key or b"").decode(errors="replace"), {})
+        early = {
+            slot_id
+            for slot_id in self.wanted["account"]
+            if (mark := book.slots.get(slot_id)) is not None
+            and found.offset < mark.from_bundle
+            and lengths.get(mark.family, 0) >= mark.retention_ms
+        }
+        if not early:
+            return
+        for item in decode(found.value):
+            if isinstance(item, Counted):
+                for at_ms in item.times_ms:
+                    self._count("account", item.account, item.event, early, at_ms, msgspec.Raw(b"null"), None)
+            elif isinstance(item, Occurred):
+                raw = msgspec.Raw(item.properties or b"null")
+                self._count("account", item.account, item.event, early, item.at_ms, raw, item.user)
+
+    def records(self, now_ms: int) -> Iterator[tuple[str, wire.Backfilled]]:
+        """What to send, with the key: the subjects of each kind in the order of their ids."""
+        self._count_pending()
+        for kind, rows in self._rows.items():
+            for subject in sorted(rows):
+                held = rows[subject].windows
+                if held:
+                    slots = {
+                        str(slot_id): base64.b64encode(content).decode() for slot_id, content in held.items()
+                    }
+                    yield subject, _record(kind, subject, slots, now_ms)
+
+    def endings(self, now_ms: int) -> Iterator[tuple[str, wire.Backfilled]]:
+        """What to send when all of that is kept: each partition is told that nothing is missing any more.
+
+        Not before: the offsets that it has noted are needed until then, also by other partitions' accounts.
+        """
+        for kind, slot_ids in self.wanted.items():
+            plain = {str(slot_id): "" for slot_id in sorted(slot_ids)}
+            for number in range(self._partitions) if plain else ():
+                key = key_of(number, self._partitions)
+                yield key, msgspec.structs.replace(_record(kind, key, plain, now_ms), done=True)
+
+    def _is_before(self, found: Found) -> bool:
+        """Whether some slot may want the record, so that it is worth decoding."""
+        books = (by_partition.get(found.partition, Book()) for by_partition in self._books.values())
+        return any(found.offset < mark.from_event for book in books for mark in book.slots.values())
+
+    def _happened(self, found: Found, event: ProductEvent, user: str, at_ms: int) -> None:
+        name = (event.event or "") if event.type == "track" else event.type
+        early: dict[SubjectType, set[int]] = {
+            kind: self._early(kind, found) for kind in ("user", "account") if name in self._by_event[kind]
+        }
+        is_group = event.type == "group" and bool(self.wanted["account"])
+        if not any(early.values()) and not is_group:
+            return
+        row = self._rows["user"].get(user)
+        if row is None:
+            row = self._rows["user"][user] = Activity()
+        if activities.is_duplicate(row, event.message_id, found.timestamp_ms):
+            return
+        account = wire.account(event)
+        if is_group and account:
+            activities.join_account(row, account, at_ms)
+            self._pending.pop(user, None)
+        elif account:
+            activities.act_for(row, account, at_ms)
+        if early.get("user"):
+            self._count("user", user, name, early["user"], at_ms, event.properties, None)
+        account = account or (row.accounts[-1] if row.accounts else None)
+        if not early.get("account"):
+            return
+        if account is not None:
+            self._count("account", account, name, early["account"], at_ms, event.properties, user)
+        elif user in self._accounts:
+            self._pending[user].append((name, early["account"], at_ms, event.properties))
+
+    def _count_pending(self) -> None:
+        """Of whom no group call stands in the topic, everything was for the account that they are in."""
+        for user, happened in self._pending.items():
+            for name, early, at_ms, properties in happened:
+                self._count("account", self._accounts[user], name, early, at_ms, properties, user)
+        self._pending.clear()
+
+    def _early(self, kind: SubjectType, found: Found) -> set[int]:
+        book = self._books[kind].get(found.partition, Book())
+        return {
+            slot_id
+            for slot_id in self.wanted[kind]
+            if (mark := book.slots.get(slot_id)) is not None and found.offset < mark.from_event
+        }
+
+    def _count(
+        self,
+        kind: SubjectType,
+        subject: str,
+        event: str,
+        slot_ids: set[int],
+        at_ms: int,
+        properties: msgspec.Raw,
+        member: str | None,
+    ) -> None:
+        row = self._rows[kind].setdefault(subject, Activity())
+        plan, now_ms = self._plans[kind], self._now_ms
+        values: dict[str, Any] | None = None
+        for slot in self._by_event[kind].get(event, ()):
+            if slot.id not in slot_ids:
+                continue
+            values = wire.values(properties) if values is None else values
+            self.counted += 1
+            if slot.id in plan.measures:
+                activities.measure(row, (plan.measures[slot.id],), at_ms, now_ms, values, member)
+            elif (slot.where is None or slot.where(values)) and at_ms > now_ms - plan.retentions_ms[slot.id]:
+                activities.record(row, slot.id, at_ms, now_ms, plan.retentions_ms[slot.id])
+
+
+def wanted(books: Books, kind: SubjectType) -> frozenset[int]:
+    """The slots that lack their past in some partition."""
+    marks = (one for book in books[kind].values() for one in book.slots.items())
+    return frozenset(slot_id for slot_id, mark in marks if not mark.whole)
+
+
+def key_of(partition: int, partitions: int) -> str:
+    """A key that belongs to a partition."""
+    return next(
+        key
+        for key in (f"backfill-{number}" for number in range(10**6))
+        if partition_of(key.encode(), partitions) == partition
+    )
+
+
+def _by_event(plan: SubjectPlan, slot_ids: frozenset[int]) -> dict[str, list[Slot | MeasureSlot]]:
+    found: dict[str, list[Slot | MeasureSlot]] = defaultdict(list)
+    for name, event in plan.events.items():
+        slots: Sequence[Slot | MeasureSlot] = (*event.slots, *event.measures)
+        for slot in slots:
+            if slot.id in slot_ids:
+                found[name].append(slot)
+    return dict(found)
+
+
+def _record(kind: SubjectType, subject: str, slots: dict[str, str], now_ms: int) -> wire.Backfilled:
+    return wire.Backfilled(
+        id=stable_id("backfilled", kind, subject, *sorted(slots)),
+        subject_type=kind,
+        subject=subject,
+        slots=slots,
+        at_ms=now_ms,
+    )
+
+
+def _decoded(value: bytes) -> ProductEvent | None:
+    """The event, where it is one; what is none is in ``dead-letters`` already."""
+    try:
+        event = wire.decode_product_event(value)
+    except msgspec.DecodeError:
+        return None
+    return event if wire.problem(event) is None else None

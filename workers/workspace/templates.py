@@ -1,0 +1,157 @@
+"""Reads the templates of a workspace folder: one YAML file each, beside it the files that it names."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.scalarbool import ScalarBoolean
+from ruamel.yaml.scalarstring import FoldedScalarString, LiteralScalarString
+
+from workers.core.templates.compile import (
+    BadTemplates,
+    TemplateProblem,
+    Templates,
+    TemplateSource,
+    compile_templates,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MAX_FILE_BYTES: Final = 1_000_000
+WEBHOOKS: Final = "webhooks"
+"""The folder whose templates are for the channel webhook, also where they do not say so."""
+
+OWNERS: Final = "owners"
+_FILE_FIELDS: Final = {"html_file": "html", "text_file": "text"}
+
+
+def load_templates(folder: Path) -> Templates:
+    """The templates of ``folder``, compiled; empty where the folder does not exist.
+
+    Raises:
+        BadTemplates: with every problem of every file, each with its file, line and field.
+    """
+    sources, problems = read_templates(folder)
+    try:
+        templates = compile_templates(sources)
+    except BadTemplates as error:
+        problems.extend(error.problems)
+    if problems:
+        raise BadTemplates(sorted(problems, key=lambda problem: (problem.file, problem.line)))
+    return templates
+
+
+def read_templates(folder: Path) -> tuple[list[TemplateSource], list[TemplateProblem]]:
+    """The templates of ``folder`` as written, in the order of their names, and what is not readable."""
+    sources: list[TemplateSource] = []
+    problems: list[TemplateProblem] = []
+    for path in sorted(folder.glob("*.y*ml")) if folder.is_dir() else []:
+        try:
+            sources.append(read_template(path))
+        except BadTemplates as error:
+            problems.extend(error.problems)
+    return sources, problems
+
+
+def read_template(path: Path) -> TemplateSource:
+    """One template file; raises :class:`BadTemplates` where it is not readable."""
+    file = f"{path.parent.name}/{path.name}"
+    document = _yaml(path, file)
+    name = path.stem
+    _take_owners(path, file, document)
+    lines = {str(key): _first_line(document, key) for key in document if str(key) != "owners_name"}
+    fields = {str(key): _plain(value) for key, value in document.items()}
+    files: dict[str, str] = {}
+    for field, part in _FILE_FIELDS.items():
+        if field not in fields:
+            continue
+        if part in fields:
+            raise _problem(name, file, lines[field], field, f"give {part} or {field}, not both")
+        target = path.parent / str(fields.pop(field))
+        try:
+            fields[part] = _read_beside(path, target)
+        except (OSError, ValueError) as error:
+            raise _problem(name, file, lines[field], field, f"{target.name}: {_io_detail(error)}") from error
+        files[part], lines[part] = f"{path.parent.name}/{target.name}", 1
+    channel = str(fields.pop("channel", "webhook" if path.parent.name == WEBHOOKS else ""))
+    if not channel:
+        detail = "a template names its channel: email, sms, push, in_app or webhook"
+        raise _problem(name, file, 1, "channel", detail)
+    return TemplateSource(name, channel, fields, file, lines, files)
+
+
+def _yaml(path: Path, file: str) -> CommentedMap:
+    try:
+        document = YAML(typ="rt").load(_read(path))
+    except YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        detail = getattr(error, "problem", None) or "this is not YAML"
+        raise _problem(path.stem, file, mark.line + 1 if mark else 1, "yaml", detail) from error
+    except (OSError, ValueError) as error:
+        raise _problem(path.stem, file, 1, "file", _io_detail(error)) from error
+    if not isinstance(document, CommentedMap):
+        raise _problem(path.stem, file, 1, "yaml", "a template is a mapping, such as `channel: email`")
+    return document
+
+
+def _first_line(document: CommentedMap, key: Any) -> int:
+    """The line on which the text of a field begins: one further for a block (``|`` or ``>``)."""
+    line = int(document.lc.value(key)[0]) + 1
+    return line + 1 if isinstance(document[key], (LiteralScalarString, FoldedScalarString)) else line
+
+
+def _plain(value: Any) -> Any:
+    """YAML's own types as Python's; what JSON has not is left to the check of the fields."""
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, dict):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value.isoformat()
+    kinds = ((bool, bool), (ScalarBoolean, bool), (int, int), (float, float))
+    return next((plain(value) for kind, plain in kinds if isinstance(value, kind)), value)
+
+
+def _take_owners(path: Path, file: str, document: CommentedMap) -> None:
+    """``owners: sales`` names ``owners/sales.yaml`` of the workspace; the list takes the name's place."""
+    name = document.get("owners")
+    if not isinstance(name, str):
+        return
+    line = int(document.lc.value("owners")[0]) + 1
+    target = path.parent.parent / OWNERS / f"{name}.yaml"
+    if not name.isidentifier() or not target.is_file():
+        raise _problem(path.stem, file, line, "owners", f"there is no {OWNERS}/{name}.yaml")
+    listed = _yaml(target, f"{OWNERS}/{target.name}").get("owners")
+    if listed is None:
+        raise _problem(
+            path.stem, f"{OWNERS}/{target.name}", 1, "owners", "a file of owners has `owners:`, a list"
+        )
+    document["owners"] = listed
+    document["owners_name"] = str(name)
+
+
+def _read_beside(path: Path, target: Path) -> str:
+    if target.parent != path.parent or target.name in ("", ".", ".."):
+        raise ValueError("the file is in the same folder as the template")
+    return _read(target)
+
+
+def _read(path: Path) -> str:
+    if path.stat().st_size > MAX_FILE_BYTES:
+        raise ValueError(f"the file is larger than {MAX_FILE_BYTES} bytes")
+    return path.read_text(encoding="utf-8")
+
+
+def _io_detail(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error)
+
+
+def _problem(name: str, file: str, line: int, field: str, detail: str) -> BadTemplates:
+    return BadTemplates([TemplateProblem(name, file, line, field, detail)])
