@@ -67,7 +67,7 @@ cli.add_typer(workers.versions.commands.journeys, name="journey")
 cli.add_typer(workers.imports.commands.cli, name="import")
 
 ALL = "all"
-BUNDLED = Path(__file__).resolve().parent.parent / "deploy" / "workspaces" / "plan_limits"
+BUNDLED = Path(__file__).resolve().parents[2] / "deploy" / "workspaces" / "plan_limits"
 
 RoleList = Annotated[
     str, typer.Argument(help="all, or one or several of engine, senders, insights, gateway, with commas.")
