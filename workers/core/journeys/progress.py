@@ -153,6 +153,22 @@ class Enrollment(msgspec.Struct, frozen=True, array_like=True):
         """Whether it still runs; otherwise it is kept for its goal alone."""
         return self.state == "active"
 
+    def ended(self, reason: str, now_ms: int) -> Enrollment:
+        """The same, over: what its templates and steps needed is forgotten, what its goal needs is kept."""
+        return replace(
+            self,
+            state="ended",
+            end_reason=reason,
+            ended_at_ms=now_ms,
+            timer_id=None,
+            due_ms=None,
+            trigger=replace(self.trigger, properties={}),
+            positions=(),
+            awaited={},
+            early={},
+            look_ms=None,
+        )
+
 
 class SentMessage(msgspec.Struct, frozen=True, array_like=True):
     """A message that was sent to the subject, or asked for by an account's journey.

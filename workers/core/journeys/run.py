@@ -167,23 +167,8 @@ def end(
     values: Mapping[str, Any],
     now_ms: int,
 ) -> Transition:
-    """End an active enrollment: its timer is cancelled, and no step of it runs any more.
-
-    What its templates and its steps needed is forgotten; what its goal needs is kept.
-    """
-    ended = replace(
-        enrollment,
-        state="ended",
-        end_reason=reason,
-        ended_at_ms=now_ms,
-        timer_id=None,
-        due_ms=None,
-        trigger=replace(enrollment.trigger, properties={}),
-        positions=(),
-        awaited={},
-        early={},
-        look_ms=None,
-    )
+    """End an active enrollment: its timer is cancelled, and no step of it runs any more."""
+    ended = enrollment.ended(reason, now_ms)
     cancelled = () if enrollment.timer_id is None else (CancelTimer(enrollment.timer_id),)
     decision = exit_decision(subject_type, progress.subject, ended, values, now_ms)
     held = [one.id for one in progress.waiting if one.enrollment == enrollment.id and not one.requested]
