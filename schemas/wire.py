@@ -291,6 +291,7 @@ class Message(Record, frozen=True, kw_only=True):
     context: MessageContext
     requested_at_ms: Millis
     withdrawn: str | None = None
+    subject_type: SubjectType | None = None
 
 
 class Delivery(Record, frozen=True, kw_only=True):
@@ -313,6 +314,7 @@ class Delivery(Record, frozen=True, kw_only=True):
     cost_micros: Count | None = None
     latency_ms: Count
     at_ms: Millis
+    subject_type: SubjectType | None = None
 
 
 class Decision(Record, frozen=True, kw_only=True):

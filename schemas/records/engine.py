@@ -206,7 +206,10 @@ class Message(Record):
     requested_at_ms: Millis
     withdrawn: str | None = Field(
         None,
-        description="Why the messages of this enrollment leave the feed; nothing is shown instead.",
+        description="Why the messages of this enrollment are taken back; nothing is sent instead.",
+    )
+    subject_type: SubjectType | None = Field(
+        None, description="account: a call for an account's journey; ``person`` is the account. Else a user."
     )
 
 

@@ -262,12 +262,13 @@ def last_received_ms(
 ) -> int | None:
     """When the newest message in ``(after_ms, until_ms]`` with one of ``tags``, over ``channel``, was sent.
 
-    No tags: any message. None as channel: any channel. None as a result: there was no such message.
+    No tags: any message. None as channel: any but ``webhook``, a call, which nobody receives. None as a
+    result: there was no such message.
     """
     for message in reversed(progress.messages):
         if not after_ms < message.at_ms <= until_ms:
             continue
-        if channel is not None and message.channel != channel:
+        if message.channel != channel if channel is not None else message.channel == "webhook":
             continue
         if not tags or any(tag in tags for tag in message.tags):
             return message.at_ms

@@ -12,7 +12,7 @@ from workers.core.decisions import exit_decision
 from workers.core.facts import Moment
 from workers.core.ids import stable_id
 from workers.core.journeys.progress import with_enrollment, without_waiting
-from workers.core.journeys.withdrawing import withdraw
+from workers.core.journeys.withdrawing import stop_calls, withdraw
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -104,8 +104,10 @@ class Run:
         instants = (one.condition.changes_at_ms(moment) for one in self.journey.exit_conditions)
         return min((at_ms for at_ms in instants if at_ms is not None and at_ms > self.now_ms), default=None)
 
-    def ended(self, reason: str, values: Mapping[str, Any] | None = None) -> Transition:
-        """The enrollment ends here."""
+    def ended(
+        self, reason: str, values: Mapping[str, Any] | None = None, *, by_step: bool = False
+    ) -> Transition:
+        """The enrollment ends here; ``by_step``: a step of its own says so."""
         left = end(
             self.journey.subject,
             self.enrollment,
@@ -113,6 +115,7 @@ class Run:
             reason,
             values=values or {},
             now_ms=self.now_ms,
+            by_step=by_step,
         )
         journey, subject = self.journey, self.progress.subject
         left_early = reason != COMPLETED
@@ -166,12 +169,19 @@ def end(
     *,
     values: Mapping[str, Any],
     now_ms: int,
+    by_step: bool = False,
 ) -> Transition:
-    """End an active enrollment: its timer is cancelled, and no step of it runs any more."""
+    """End an active enrollment: its timer is cancelled, and no step of it runs any more.
+
+    Calls that were asked for and not taken yet are stopped, unless the journey came to its end or a step
+    (``by_step``) said so.
+    """
     ended = enrollment.ended(reason, now_ms)
     cancelled = () if enrollment.timer_id is None else (CancelTimer(enrollment.timer_id),)
     decision = exit_decision(subject_type, progress.subject, ended, values, now_ms)
     held = [one.id for one in progress.waiting if one.enrollment == enrollment.id and not one.requested]
     for message in held:
         progress = without_waiting(progress, message)
-    return Transition(with_enrollment(progress, ended), (*cancelled, decision))
+    goes_on = by_step or reason == COMPLETED
+    stopped = () if goes_on else stop_calls(subject_type, enrollment, progress, reason, now_ms)
+    return Transition(with_enrollment(progress, ended), (*cancelled, decision, *stopped))
