@@ -13,6 +13,7 @@ import typer
 
 import schemas.commands
 import workers.cli.backfill
+import workers.cli.compare
 import workers.cli.consent
 import workers.cli.enroll
 import workers.cli.enrollments
@@ -63,6 +64,7 @@ cli.add_typer(workers.cli.gateway.cli)
 cli.add_typer(schemas.commands.cli, name="schemas")
 cli.add_typer(workers.versions.commands.cli)
 workers.versions.commands.journeys.add_typer(workers.cli.enroll.journey_cli)
+workers.versions.commands.journeys.add_typer(workers.cli.compare.cli)
 cli.add_typer(workers.versions.commands.journeys, name="journey")
 cli.add_typer(workers.imports.commands.cli, name="import")
 

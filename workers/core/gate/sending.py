@@ -146,13 +146,11 @@ def ask_members(
 ) -> Transition:
     """Ask for a message to members of an account. Each member's gate decides on its own later.
 
-    Members of an account of the holdout are asked too, so that it is known what they would have had.
+    Members of an account of the holdout are asked too, so that it is known what they would have had. Of a
+    shadow's request nobody hears: its decision is made where its recipients are known.
     """
     if was_sent(progress, request.id) or any(one.id == request.id for one in progress.withheld):
         return Transition(progress, (send_decision(request, "skip", "already_sent", {}, now_ms),))
-    if request.shadow:
-        decision = send_decision(request, "would_request", SHADOW, {}, now_ms)
-        return Transition(progress, (decision,))
     command = RequestMessage(
         id=request.id,
         account=request.subject,
@@ -173,7 +171,10 @@ def ask_members(
         by=journey.by,
         fallback=journey.fallback,
         holdout=request.holdout,
+        shadow=request.shadow,
     )
+    if request.shadow:
+        return Transition(progress, (command,))
     remember = with_withheld if request.holdout else with_message
     progress = remember(progress, _remember(request, now_ms, journey.gate))
     outcome = "would_request" if request.holdout else "request"
