@@ -26,6 +26,7 @@ from workers.core.gate.verdict import (
 )
 from workers.core.ids import stable_id
 from workers.core.journeys.experiments import is_in_holdout
+from workers.core.journeys.holding import asked_by
 from workers.core.journeys.progress import (
     SentMessage,
     pruned,
@@ -227,8 +228,7 @@ def answer_request(
 
 
 def _requested(plan: Plan, record: wire.MessageRequest, facts: Facts) -> SendRequest:
-    journey = plan.account.version(record.journey, record.version)
-    step = journey.steps.get(record.step) if journey is not None else None
+    journey, step, gone = asked_by(plan.account, record)
     account = record.context.account
     return SendRequest(
         id=record.id,
@@ -242,14 +242,16 @@ def _requested(plan: Plan, record: wire.MessageRequest, facts: Facts) -> SendReq
         channel=record.message.channel,
         template=record.message.template,
         tags=tuple(record.message.tags),
-        once=bool(getattr(step, "once", False)),
+        once=step is not None and step.once,
         holdout=bool(record.holdout) or is_in_holdout(plan.user.holdout, record.subject, record.account),
         requested_at_ms=record.at_ms,
         asked=record.request or record.id,
         variant=record.message.variant,
-        rules=getattr(step, "rules", NO_RULES),
+        rules=step.rules if step is not None else NO_RULES,
         rank=_rank(journey, facts, record.context.event, account) if journey is not None else 0.0,
         watched=_watched(journey, account) if journey is not None else None,
+        gone=gone,
+        paused=journey is not None and journey.running.condition == "paused",
     )
 
 

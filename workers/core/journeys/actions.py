@@ -14,6 +14,7 @@ from workers.core.decisions import chain_decision, would_enroll_decision
 from workers.core.gate.sending import ask_members, call_webhook, request_of, send_to_person
 from workers.core.gate.verdict import Defer, Exit
 from workers.core.ids import bucket, stable_id
+from workers.core.journeys.holding import held_at
 from workers.core.journeys.run import Go, Leave, Stay
 
 if TYPE_CHECKING:
@@ -48,6 +49,10 @@ def send(run: Run, step: SendStepPlan, position: Position) -> Outcome:
     if step.variants is not None:
         variant, template = choose(step.variants, enrollment, progress.subject)
         request = dataclasses.replace(request, variant=variant, template=template)
+    held = held_at(progress, enrollment.id, step.path)
+    if held is not None and held.template == request.template:
+        # In another version the step may have another path; what is held is one message all the same.
+        request = dataclasses.replace(request, id=held.id)
     context = wire.MessageContext(
         user=dict(facts.traits) if journey.subject == "user" else {},
         account=dict(facts.account_traits if journey.subject == "user" else facts.traits),
