@@ -26,6 +26,7 @@ from workers.core.gate.verdict import (
 )
 from workers.core.ids import stable_id
 from workers.core.journeys.experiments import is_in_holdout
+from workers.core.journeys.holding import asked_by
 from workers.core.journeys.progress import (
     SentMessage,
     pruned,
@@ -147,13 +148,11 @@ def ask_members(
 ) -> Transition:
     """Ask for a message to members of an account. Each member's gate decides on its own later.
 
-    Members of an account of the holdout are asked too, so that it is known what they would have had.
+    Members of an account of the holdout are asked too, so that it is known what they would have had. Of a
+    shadow's request nobody hears: its decision is made where its recipients are known.
     """
     if was_sent(progress, request.id) or any(one.id == request.id for one in progress.withheld):
         return Transition(progress, (send_decision(request, "skip", "already_sent", {}, now_ms),))
-    if request.shadow:
-        decision = send_decision(request, "would_request", SHADOW, {}, now_ms)
-        return Transition(progress, (decision,))
     command = RequestMessage(
         id=request.id,
         account=request.subject,
@@ -174,7 +173,10 @@ def ask_members(
         by=journey.by,
         fallback=journey.fallback,
         holdout=request.holdout,
+        shadow=request.shadow,
     )
+    if request.shadow:
+        return Transition(progress, (command,))
     remember = with_withheld if request.holdout else with_message
     progress = remember(progress, _remember(request, now_ms, journey.gate))
     outcome = "would_request" if request.holdout else "request"
@@ -209,8 +211,7 @@ def answer_request(
 
 
 def _requested(plan: Plan, record: wire.MessageRequest, facts: Facts) -> SendRequest:
-    journey = plan.account.version(record.journey, record.version)
-    step = journey.steps.get(record.step) if journey is not None else None
+    journey, step, gone = asked_by(plan.account, record)
     account = record.context.account
     return SendRequest(
         id=record.id,
@@ -224,14 +225,16 @@ def _requested(plan: Plan, record: wire.MessageRequest, facts: Facts) -> SendReq
         channel=record.message.channel,
         template=record.message.template,
         tags=tuple(record.message.tags),
-        once=bool(getattr(step, "once", False)),
+        once=step is not None and step.once,
         holdout=bool(record.holdout) or is_in_holdout(plan.user.holdout, record.subject, record.account),
         requested_at_ms=record.at_ms,
         asked=record.request or record.id,
         variant=record.message.variant,
-        rules=getattr(step, "rules", NO_RULES),
+        rules=step.rules if step is not None else NO_RULES,
         rank=_rank(journey, facts, record.context.event, account) if journey is not None else 0.0,
         watched=_watched(journey, account) if journey is not None else None,
+        gone=gone,
+        paused=journey is not None and journey.running.condition == "paused",
     )
 
 

@@ -53,7 +53,8 @@ class SendRequest:
     journey of the person's own). ``once``: this template may reach the person once, ever.
     ``requested_at_ms`` is when the step ran. ``variant`` is the one that chance chose, if any. ``rank`` is
     its priority: the highest goes first. ``watched`` are the traits whose change ends the account's journey,
-    as its step saw them. What a ``shadow`` asks for is decided, and neither sent nor remembered.
+    as its step saw them. ``gone`` is why the account's journey does not want it any more, and while that is
+    ``paused`` it stays held. What a ``shadow`` asks for is decided, and neither sent nor remembered.
     """
 
     id: str
@@ -76,6 +77,8 @@ class SendRequest:
     rank: float = 0.0
     watched: Mapping[str, Any] | None = None
     shadow: bool = False
+    gone: str | None = None
+    paused: bool = False
 
     @property
     def key(self) -> str:
@@ -111,8 +114,8 @@ class Defer:
 class Skip:
     """The message is not sent, and the journey goes on. No failure: ``reason`` says why.
 
-    already_sent, stale, suppressed, no_consent, no_address, once, too_many_messages, too_many_once, no_time,
-    held_too_long, exclusive, cap or account_cap.
+    already_sent, stale, journey_gone, step_gone, suppressed, no_consent, no_address, once,
+    too_many_messages, too_many_once, no_time, held_too_long, exclusive, cap or account_cap.
     """
 
     reason: str
@@ -177,6 +180,7 @@ class _Run:
         of_calls = (self._known, self._remembered, self._untimely, self._capped)
         of_messages = (
             self._known,
+            self._wanted,
             self._closed,
             self._remembered,
             self._untimely,
@@ -202,6 +206,12 @@ class _Run:
         if self._held is None and self._now_ms - request.requested_at_ms > REQUEST_MAX_AGE_MS:
             return Skip("stale", {"requested_at_ms": request.requested_at_ms})
         return None
+
+    def _wanted(self) -> Verdict | None:
+        """A person's own journey sees to this itself: it holds who stands at a step."""
+        if self._request.gone is not None:
+            return Skip(self._request.gone, self._values)
+        return self._defer(self._now_ms + ASK_AGAIN_MS, "paused") if self._request.paused else None
 
     def _closed(self) -> Verdict | None:
         request, facts = self._request, self._facts
@@ -368,6 +378,9 @@ class _Run:
             recorded=held is not None and held.recorded,
             collect_until_ms=collect_until_ms or (held.collect_until_ms if held is not None else None),
             ask=held.ask if held is not None and reason == OF_ACCOUNT else None,
+            step=request.step,
+            channel=request.channel,
+            template=request.template,
         )
         return Defer(waiting, values, ask)
 

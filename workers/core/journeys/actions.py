@@ -15,6 +15,7 @@ from workers.core.gate.plan import CALL
 from workers.core.gate.sending import ask_members, request_of, send_through
 from workers.core.gate.verdict import Defer, Exit
 from workers.core.ids import bucket, stable_id
+from workers.core.journeys.holding import held_at
 from workers.core.journeys.run import Go, Leave, Stay
 
 if TYPE_CHECKING:
@@ -49,6 +50,10 @@ def send(run: Run, step: SendStepPlan, position: Position) -> Outcome:
     if step.variants is not None:
         variant, template = choose(step.variants, enrollment, progress.subject)
         request = dataclasses.replace(request, variant=variant, template=template)
+    held = held_at(progress, enrollment.id, step.path)
+    if held is not None and held.template == request.template:
+        # In another version the step may have another path; what is held is one message all the same.
+        request = dataclasses.replace(request, id=held.id)
     context = wire.MessageContext(
         user=dict(facts.traits) if journey.subject == "user" else {},
         account=dict(facts.account_traits if journey.subject == "user" else facts.traits),

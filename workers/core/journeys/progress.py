@@ -200,7 +200,8 @@ class Waiting(msgspec.Struct, frozen=True, array_like=True):
     ``id`` is the message's idempotency key, or the account's request. ``enrollment`` is one of the person, or
     (``requested``) of the account whose journey asks for it. ``recorded``: the deferral stands in a decision.
     ``collect_until_ms``: until when it competes for an exclusive tag. ``ask`` is the question that was put to
-    the account, and ``answer`` what came of it.
+    the account, and ``answer`` what came of it. ``step`` is where the enrollment stands for it, in the
+    version that it runs; rows from before these last three were kept have none of them.
     """
 
     id: str
@@ -216,6 +217,9 @@ class Waiting(msgspec.Struct, frozen=True, array_like=True):
     collect_until_ms: int | None = None
     ask: str | None = None
     answer: Answer | None = None
+    step: str = ""
+    channel: str = ""
+    template: str = ""
 
 
 class Progress(msgspec.Struct, frozen=True, array_like=True):

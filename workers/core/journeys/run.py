@@ -11,6 +11,7 @@ from workers.core.commands import CancelTimer, SetTimer, Transition
 from workers.core.decisions import exit_decision
 from workers.core.facts import Moment
 from workers.core.ids import stable_id
+from workers.core.journeys.holding import left
 from workers.core.journeys.progress import with_enrollment, without_waiting
 from workers.core.journeys.withdrawing import stop_calls, withdraw
 
@@ -108,7 +109,7 @@ class Run:
         self, reason: str, values: Mapping[str, Any] | None = None, *, by_step: bool = False
     ) -> Transition:
         """The enrollment ends here; ``by_step``: a step of its own says so."""
-        left = end(
+        ended = end(
             self.journey.subject,
             self.enrollment,
             self.progress,
@@ -120,12 +121,14 @@ class Run:
         journey, subject = self.journey, self.progress.subject
         left_early = reason != COMPLETED
         taken_back = withdraw(journey, self.enrollment, subject, reason, self.now_ms) if left_early else ()
-        return Transition(left.progress, (*self.commands, *left.commands, *taken_back))
+        return Transition(ended.progress, (*self.commands, *ended.commands, *taken_back))
 
     def waits(self) -> Transition:
         """The enrollment stands at its positions; one timer wakes the earliest of them."""
         standing = replace(self.enrollment, positions=tuple(self.waiting), look_ms=self.look_ms())
         standing, timers = with_timer(self.journey, standing, self.now_ms)
+        steps = {position.step for position in self.waiting}
+        self.take(left(self.journey.subject, standing, steps, self.progress, self.now_ms))
         return Transition(with_enrollment(self.progress, standing), (*self.commands, *timers))
 
 
