@@ -156,6 +156,7 @@ class Backfilled(Record):
     slots: dict[str, str] = Field(description="Content of each slot by its id: bytes in base64.")
     done: bool | None = Field(None, description="True: these slots of this partition hold all now.")
     moved: bool | None = Field(None, description="True: it was brought to another id, which was merged.")
+    archive: bool | None = Field(None, description="True: of what files have and the topic never had.")
     at_ms: Millis
 
 
