@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, cast
 import structlog
 
 from tests.simulation.actions import DAY, HOUR, SECOND, START_MS, Fault, Produced
-from tests.simulation.provider import FaultyChannel, PatientChannel, Provider
+from tests.simulation.provider import FaultyChannel, HookChannel, PatientChannel, Provider
 from tests.simulation.scenario import SENDERS, WORKERS, Scenario
+from tests.simulation.words import HOOK
 from workers.assemble import Assembly
 from workers.errors import Retryable
 from workers.settings import Settings
@@ -21,12 +22,15 @@ from workers.simulate.loop import VirtualLoop
 from workers.stream.transaction import Step
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from workers.senders.channels.base import Channel
     from workers.simulate.log import MemoryLog, Record
     from workers.simulate.owner import Owner
     from workers.stream.app import AppSpec
     from workers.workspace.files import LoadedWorkspace
 
-SETTLE_MS = 40 * DAY
+SETTLE_MS = 60 * DAY
 """Time after the last action in which everything has to come to its end; no journey takes half of it."""
 
 SESSION_MS = 10 * SECOND
@@ -72,7 +76,8 @@ def _run(scenario: Scenario) -> Run:
     random = Random(f"run {scenario.seed}")  # noqa: S311 - chance that can be repeated is the point
     provider = Provider(loop, random, remembers_ids=scenario.remembers_ids)
     channel = PatientChannel(provider) if scenario.remembers_ids else FaultyChannel(provider)
-    specs = [specs_of(loaded, channel, scenario.partitions) for loaded in scenario.versions.loaded]
+    channels: dict[str, Channel] = {"email": channel, HOOK: HookChannel(provider)}
+    specs = [specs_of(loaded, channels, scenario.partitions) for loaded in scenario.versions.loaded]
     workers = [Worker(name, specs[0]) for name in WORKERS]
     cluster = Cluster(loop, scenario.partitions, workers)
     left = Run(scenario, cluster.log, provider, cluster)
@@ -86,8 +91,10 @@ def _run(scenario: Scenario) -> Run:
     return left
 
 
-def specs_of(loaded: LoadedWorkspace, channel: FaultyChannel, partitions: int) -> tuple[AppSpec, ...]:
-    """Engine, senders and insights as a worker wires them, with the channel in the place of SMTP."""
+def specs_of(
+    loaded: LoadedWorkspace, channels: Mapping[str, Channel], partitions: int
+) -> tuple[AppSpec, ...]:
+    """Engine, senders and insights as a worker wires them, with the channels in the place of real ones."""
     settings = Settings(
         state_dir=Path("nowhere"),
         secret=cast("Any", "a secret of the simulation, 32 bytes"),
@@ -96,7 +103,7 @@ def specs_of(loaded: LoadedWorkspace, channel: FaultyChannel, partitions: int) -
     assembly.use(loaded)
     return (
         assembly.engine_spec(partitions),
-        assembly.senders_spec({"email": channel}),
+        assembly.senders_spec(channels),
         assembly.insights_spec(),
     )
 
