@@ -153,16 +153,16 @@ def feeds_show_what_was_delivered(found: Evidence) -> Iterator[str]:
     newest: dict[str, wire.Feed | None] = {}
     for record, feed in found.of("feeds"):
         newest[(record.key or b"").decode()] = feed
-    taken_back: dict[str, int] = {}
+    taken_back: dict[tuple[str, str], int] = {}
     asked: dict[str, int] = {}
     for record, message in found.of("messages.in_app"):
         if message is not None and message.withdrawn is not None:
-            taken_back[message.enrollment] = record.order
+            taken_back[message.enrollment, message.person] = record.order
         elif message is not None:
             asked.setdefault(message.id, record.order)
     delivered: dict[str, set[str]] = defaultdict(set)
     for _, delivery in found.of("deliveries"):
-        back = taken_back.get(delivery.enrollment, -1)
+        back = taken_back.get((delivery.enrollment, delivery.person), -1)
         if delivery.channel == "in_app" and delivery.outcome == "sent" and asked[delivery.message_id] > back:
             delivered[delivery.person].add(delivery.message_id)
     for person in sorted((newest.keys() | delivered.keys()) - found.entangled):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from schemas import wire
+from tests.simulation.actions import HOUR
 from workers.core.ids import stable_id
 
 if TYPE_CHECKING:
@@ -113,6 +114,10 @@ class GateEvidence:
                 found[one.subject].append(Word(one.channel, topic, _STATES[one.state], applied))
         for event in self._found.events:
             told = wire.values(event.event.traits).get("consent") if event.name == "identify" else None
+            if event.at_ms > event.record.timestamp + HOUR // 2:
+                # It may have been refused as dated ahead: then nothing was said.
+                found[event.subject].append(Word(None, None, None, event.applied))
+                continue
             for channel, said in (told or {}).items():
                 words = said.items() if isinstance(said, dict) else [(None, said)]
                 found[event.subject] += [

@@ -176,7 +176,7 @@ def edited(random: Random, plain: Plain, which: Things, number: int) -> Plain:
     elif kind == "remove":
         del journeys[at]
     elif kind == "steps":
-        journeys[at] = one | {"steps": steps(draw)}
+        journeys[at] = one | {"steps": steps(draw), "on_edit": random.choice(["follow", "pin", "drain"])}
     else:
         longer = [step if "wait" not in step else wait(draw, 0) for step in one["steps"]]
         journeys[at] = one | {"steps": longer}
