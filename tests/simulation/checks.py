@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from tests.simulation import (
     checks_counts,
+    checks_entries,
     checks_gate,
     checks_journeys,
     checks_messages,
+    checks_steps,
     checks_versions,
 )
 from tests.simulation.evidence import Evidence
@@ -20,6 +22,8 @@ CHECKS = (
     *checks_messages.CHECKS,
     *checks_journeys.CHECKS,
     *checks_gate.CHECKS,
+    *checks_steps.CHECKS,
+    *checks_entries.CHECKS,
     *checks_versions.CHECKS,
     *checks_counts.CHECKS,
 )

@@ -167,8 +167,8 @@ def _walk(
     earliest_ms = entered_ms
     branched = False
     for at, step in enumerate(journey.steps):
-        if isinstance(step, WaitStep):
-            earliest_ms += step.wait if isinstance(step.wait, int) else 0
+        if isinstance(step, WaitStep) and isinstance(step.wait, int):
+            earliest_ms += step.wait
         elif isinstance(step, SendStep):
             # What the gate deferred it decides once more.
             records = [one for one in decided if one.step == str(at)]

@@ -114,7 +114,7 @@ class GateEvidence:
                 found[one.subject].append(Word(one.channel, topic, _STATES[one.state], applied))
         for event in self._found.events:
             told = wire.values(event.event.traits).get("consent") if event.name == "identify" else None
-            if event.at_ms > event.record.timestamp + HOUR // 2:
+            if told and event.at_ms > event.record.timestamp + HOUR // 2:
                 # It may have been refused as dated ahead: then nothing was said.
                 found[event.subject].append(Word(None, None, None, event.applied))
                 continue
