@@ -20,7 +20,7 @@ from workers.core.templates import in_app as in_app_template
 from workers.core.templates.html import text_source
 from workers.core.templates.in_app import InAppTemplate as InAppTemplate  # noqa: PLC0414 - readers look here
 from workers.core.templates.in_app import compile_in_app
-from workers.core.templates.language import BadTemplate, CompiledPart, Mode, Variable, compile_part, lex
+from workers.core.templates.language import compile_part, lex
 from workers.core.templates.mobile import (
     PushTemplate,
     SmsTemplate,
@@ -28,6 +28,7 @@ from workers.core.templates.mobile import (
     compile_sms,
     mobile_variables,
 )
+from workers.core.templates.parts import BadTemplate, CompiledPart, Mode, Variable
 from workers.core.templates.webhooks import WebhookTemplate, compile_webhook, webhook_variables
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from workers.core.templates.compile import TemplateSource
-    from workers.core.templates.language import CompiledPart, Mode
+    from workers.core.templates.parts import CompiledPart, Mode
 
     class Work(Protocol):
         """A template's compilation: what it is made of, and where problems go."""

@@ -13,7 +13,7 @@ from workers.core.templates.values import Unrenderable, has_control
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from workers.core.templates.language import CompiledPart, Mode, Variable
+    from workers.core.templates.parts import CompiledPart, Mode, Variable
 
 MAX_SMS_CHARS: Final = 1_600
 """Longest body that Twilio takes (error 21617)."""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from schemas.workspace.tracking import LinkTracking
     from workers.core.templates.compile import CompiledTemplate
     from workers.core.templates.in_app import InAppStep, Show
-    from workers.core.templates.language import CompiledPart
+    from workers.core.templates.parts import CompiledPart
 
 MAX_SUBJECT_CHARS: Final = 255
 """Mail clients show 40 to 80; a subject near the 998 bytes of a header line is a mistake."""
