@@ -45,9 +45,8 @@ def fallback_problems(wanted: Mapping[str, str], ways: Mapping[str, object]) -> 
     """
     for name, target in wanted.items():
         if target not in ways:
-            known = ", ".join(
-                sorted(other for other in ways if ways[other] == ways.get(name) and other != name)
-            )
+            same = (other for other, way in ways.items() if way == ways[name] and other != name)
+            known = ", ".join(sorted(same))
             yield name, f"there is no template {target!r}; say {SKIP}, or one of {known or 'none'}"
         elif ways[target] != ways[name]:
             yield name, f"the template {target!r} is for another channel or connection"

@@ -30,12 +30,13 @@ from workers.core.templates.mobile import (
     compile_sms,
     mobile_variables,
 )
-from workers.core.templates.partials import Place
 from workers.core.templates.parts import BadTemplate, CompiledPart, Mode, Variable
 from workers.core.templates.webhooks import WebhookTemplate, compile_webhook, webhook_variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+    from workers.core.templates.partials import Place
 
 
 TemplateChannel: TypeAlias = Literal["email", "in_app", "webhook", "sms", "push"]
@@ -92,6 +93,9 @@ class TemplateSource:
     places: Mapping[str, Mapping[int, Place]] = field(default_factory=dict)
     """Field -> line of its text -> where that was written, for texts with partials in them."""
 
+    inherited: frozenset[str] = frozenset()
+    """Fields that a variant does not say itself."""
+
     @property
     def version(self) -> str:
         """A hash of the channel, the name, the locale and all texts, those of partials too: 16 hex digits."""
@@ -111,6 +115,18 @@ class TemplateSource:
         """The template in a published workspace; :func:`source_of_record` reads it back, same version."""
         made = {"made": dict(self.made)} if self.made else {}
         return {"channel": self.channel, "fields": dict(self.fields), **made}
+
+
+def records_of(sources: Iterable[TemplateSource]) -> dict[str, dict[str, Any]]:
+    """The templates as a workspace holds them, by name, each with the fields of its variants by locale."""
+    records: dict[str, dict[str, Any]] = {}
+    for source in sources:
+        if not source.locale:
+            records.setdefault(source.name, {}).update(source.record())
+        else:
+            record = records.setdefault(source.name, {"channel": source.channel, "fields": {}})
+            record.setdefault("variants", {})[source.locale] = dict(source.fields)
+    return records
 
 
 def source_of_record(name: str, record: Mapping[str, Any]) -> TemplateSource:
@@ -212,26 +228,21 @@ def compile_templates(sources: Iterable[TemplateSource], locale: str = DEFAULT) 
             problems.extend(error.problems)
     whole = {name: source for (name, variant), source in held.items() if not variant}
     variants = {key: source for key, source in held.items() if key[1]}
-    for name, variant in variants:
+    for (name, _), source in variants.items():
         if name not in whole:
             detail = f"there is no template {name!r}, which those get who have no variant of their own"
-            problems.append(TemplateProblem(name, variants[name, variant].file, 1, "name", detail))
-    wanted = {
-        name: _fallback(source) for name, source in whole.items() if _fallback(source) not in ("", SKIP)
-    }
-    ways = {name: _way(source) for name, source in whole.items()}
-    for name, detail in fallback_problems(wanted, ways):
-        source = whole[name]
-        problems.append(
-            TemplateProblem(name, source.file, source.lines.get("fallback", 1), "fallback", detail)
-        )
+            problems.append(TemplateProblem(name, source.file, 1, "name", detail))
+    said = {name: _fallback(source) for name, source in whole.items()}
+    wanted = {name: fallback for name, fallback in said.items() if fallback not in ("", SKIP)}
+    for name, detail in fallback_problems(wanted, {name: _way(source) for name, source in whole.items()}):
+        line = whole[name].lines.get("fallback", 1)
+        problems.append(TemplateProblem(name, whole[name].file, line, "fallback", detail))
     if problems:
         raise BadTemplates(dict.fromkeys(problems))
     linked: dict[str, CompiledTemplate] = {}
     for name in fallbacks_first(wanted, whole):
         of_locales = {variant: compiled[name, variant] for known, variant in variants if known == name}
-        skips = _fallback(whole[name]) == SKIP
-        choices = Choices(locale, of_locales, linked.get(wanted.get(name, "")), skips)
+        choices = Choices(locale, of_locales, linked.get(wanted.get(name, "")), said[name] == SKIP)
         linked[name] = replace(compiled[name, ""], choices=choices)
     return Templates({name: linked[name] for name in whole}, whole, variants)
 
@@ -293,6 +304,26 @@ def variables(template: CompiledTemplate) -> tuple[Variable, ...]:
     return tuple(dict.fromkeys(variable for part in parts if part is not None for variable in part.variables))
 
 
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A value that a template reads, where that is written."""
+
+    variable: Variable
+    file: str
+    line: int
+    field: str
+
+
+def reads(source: TemplateSource) -> tuple[Read, ...]:
+    """What a template that compiles reads, each name and line once; nothing of one that does not."""
+    work = _Compilation(source)
+    work.check_fields()
+    if source.channel not in _TEXTS or work.problems:
+        return ()
+    _COMPILERS[source.channel](work)
+    return tuple({(read.file, read.line, read.variable.name): read for read in work.reads}.values())
+
+
 @lru_cache(maxsize=4096)
 def _compiled(text: str, mode: Mode) -> CompiledPart:
     """The cache by content: an unchanged text is compiled once, however often a workspace is published."""
@@ -305,6 +336,7 @@ class _Compilation:
     def __init__(self, source: TemplateSource) -> None:
         self.source = source
         self.problems: list[TemplateProblem] = []
+        self.reads: list[Read] = []
 
     def refuse(self, name: str, detail: str, line: int = 1) -> None:
         """Note a problem on ``line`` of the field's text."""
@@ -334,13 +366,23 @@ class _Compilation:
         text = self.source.fields.get(name)
         return self.compile(name, text, mode) if text is not None else None
 
-    def compile(self, name: str, text: str, mode: Mode, hint: str = "") -> CompiledPart | None:
-        """``text`` compiled as the field ``name``; None with the problem noted."""
+    def compile(
+        self, name: str, text: str, mode: Mode, hint: str = "", *, written: bool = True
+    ) -> CompiledPart | None:
+        """``text`` compiled as the field ``name``; None with the problem noted.
+
+        With a ``hint`` the text is a part of the field, or made of it, and its lines are not those of the
+        file. ``written``: what it reads is noted.
+        """
         try:
-            return _compiled(text.strip() if mode == "text" else text, mode)
+            part = _compiled(text.strip() if mode == "text" else text, mode)
         except BadTemplate as error:
             self.refuse(name, error.detail + hint, 1 if hint else error.line)
             return None
+        for variable in part.variables if written else ():
+            place = self.source.place(name, 1 if hint else variable.line)
+            self.reads.append(Read(variable, *place, name))
+        return part
 
 
 def _email(work: _Compilation) -> EmailTemplate | None:
@@ -348,6 +390,8 @@ def _email(work: _Compilation) -> EmailTemplate | None:
     transactional = fields.get("transactional", False)
     if not isinstance(transactional, bool):
         work.refuse("transactional", "this is true or false")
+    if not isinstance(fields.get("inline_css", True), bool):
+        work.refuse("inline_css", "this is true or false")
     tracking = fields.get("tracking")
     if tracking is not None and tracking not in get_args(LinkTracking):
         work.refuse("tracking", f"this is one of {', '.join(get_args(LinkTracking))}")
@@ -362,9 +406,9 @@ def _email(work: _Compilation) -> EmailTemplate | None:
         return None
     subject = work.text("subject")
     preheader = work.text("preheader", "html")
-    text = (
-        work.text("text") if "text" in fields else _derived_text(work, written, html_text) if bare else None
-    )
+    text = work.text("text")
+    if "text" not in fields and bare is not None:
+        text = _derived_text(work, written, html_text)
     if subject is None or bare is None or text is None or ("preheader" in fields and preheader is None):
         return None
     if not transactional and not any(found.name == "unsubscribe_url" for found in bare.variables):
@@ -373,7 +417,7 @@ def _email(work: _Compilation) -> EmailTemplate | None:
         )
     whole = document(html_text, str(fields.get("preheader", "")).strip())
     hint = _IN_HTML if written in work.source.made else ""
-    html = work.compile(written, whole, "html", hint)
+    html = work.compile(written, whole, "html", hint, written=False)
     if html is None:
         return None
     name, version = work.source.name, work.source.version
@@ -390,7 +434,7 @@ def _derived_text(work: _Compilation, written: str, html: str) -> CompiledPart |
     if not text:
         work.refuse(written, f"the html shows no text{hint}")
         return None
-    return work.compile(written, text, "text", hint)
+    return work.compile(written, text, "text", hint, written=False)
 
 
 _IN_HTML: Final = "; so it is in the html that is made of it"

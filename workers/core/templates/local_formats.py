@@ -1,7 +1,7 @@
 """Numbers, prices, dates and plurals as people of a locale write them, by Unicode's CLDR (library Babel).
 
-English without a region is written by ``filters`` itself: ``14 Mar 2026`` can be misread nowhere, which is not
-so of ``3/14/26``. ``en-US`` and ``en-GB`` are locales like others.
+English without a region is written by ``filters`` itself: ``14 Mar 2026`` can be misread nowhere, which is
+not so of ``3/14/26``. ``en-US`` and ``en-GB`` are locales like others.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Customs:
     def number(self, exact: Decimal, decimals: int | None) -> str:
         """With exactly so many decimals; None: with those that it has, up to two."""
         pattern = "#,##0.##" if decimals is None else f"#,##0.{'0' * decimals}".rstrip(".")
-        return _pattern(self._grouped(pattern)).apply(exact, self.locale)
+        return str(_pattern(self._grouped(pattern)).apply(exact, self.locale))
 
     def _grouped(self, pattern: str) -> str:
         """In groups as the locale has them: of three, or as India does."""
@@ -48,15 +48,14 @@ class Customs:
         """``83 %`` of 83."""
         digits = f".{'0' * decimals}" if decimals else ""
         own = self.locale.percent_formats[None].pattern.replace("#,##0", f"#,##0{digits}")
-        return _pattern(own).apply(hundredths / 100, self.locale)
+        return str(_pattern(own).apply(hundredths / 100, self.locale))
 
     def money(self, amount: Decimal, currency: str, decimals: int) -> str:
         """With the decimals of the currency, and its sign where the locale knows one."""
         pattern = self.locale.currency_formats["standard"].pattern
         digits = f".{'0' * decimals}" if decimals else ""
-        return _pattern(pattern.replace(".00", digits)).apply(
-            amount, self.locale, currency=currency, currency_digits=False
-        )
+        whole = _pattern(pattern.replace(".00", digits))
+        return str(whole.apply(amount, self.locale, currency=currency, currency_digits=False))
 
     def date(self, at: datetime, style: str) -> str:
         """In one of the styles of the filter ``date``."""

@@ -51,9 +51,9 @@ def locale_of(context: Mapping[str, Any]) -> str | None:
 
 def _named(context: Mapping[str, Any]) -> Iterator[str]:
     for holder in (context.get("user"), context.get("account")):
-        for trait in TRAITS if type(holder) is dict else ():
-            if (found := canonical(holder.get(trait))) is not None:
-                yield found
+        if type(holder) is dict:
+            named = (canonical(holder.get(trait)) for trait in TRAITS)
+            yield from (locale for locale in named if locale is not None)
 
 
 def pick(wanted: str | None, known: Collection[str]) -> str | None:

@@ -1,14 +1,13 @@
 """Partials: texts that templates include by name, put in their place before anything is compiled.
 
-``{% include 'footer' %}`` becomes the partial's text between ``{% with %}`` and ``{% endwith %}``, so that what
-a partial sets stays in it. What is compiled, metered and hashed is then one text: a partial costs what it
-would cost if it were written out, and a changed partial is a changed template.
+``{% include 'footer' %}`` becomes the partial's text between ``{% with %}`` and ``{% endwith %}``, so that
+what a partial sets stays in it. What is compiled, metered and hashed is then one text: a partial costs what
+it would cost if it were written out, and a changed partial is a changed template.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -18,7 +17,7 @@ from workers.core.templates.language import lex
 from workers.core.templates.parts import MAX_SOURCE_CHARS, BadTemplate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 MAX_INCLUDE_DEPTH: Final = 5
 """Partials inside of partials: more is a circle, or nothing that a person still follows."""

@@ -78,8 +78,9 @@ class Missing(StrictUndefined):
 
 
 class Budget:
-    """What one render may still spend, and how it shows values: the zones (the first valid one holds) and
-    the locale.
+    """What one render may still spend, and how it shows values.
+
+    That is in the first of ``zones`` that is one, and as people of ``locale`` write them.
     """
 
     __slots__ = ("left", "locale", "zones")
