@@ -39,6 +39,7 @@ class Commands(LazyGroup):
         "enrollments": "workers.cli.enrollments:cli",
         "timers": "workers.cli.timers:cli",
         "suppression": "workers.cli.suppressions:cli",
+        "template": "workers.cli.templates:cli",
         "bounces": "workers.cli.mail:cli",
         "doctor": "workers.cli.mail:cli",
         "erase": "workers.erasure.commands:cli",

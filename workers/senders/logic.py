@@ -37,7 +37,7 @@ from workers.senders.ledger import (
 from workers.senders.news import tell
 from workers.senders.pace import domain_of
 from workers.senders.people import FEEDS, PENDING, WAITING, Forget, People, retry_timer
-from workers.senders.rendering import Rendering, render_reason
+from workers.senders.rendering import Rendering, not_rendered
 from workers.stream.tables import Table
 
 if TYPE_CHECKING:
@@ -286,7 +286,7 @@ class SenderLogic:
             return
         content = self._rendering.content(message, view, now_ms)
         if isinstance(content, RenderFailed):
-            self._record(message, End("failed", render_reason(content)), "in_app", view, now_ms)
+            self._record(message, not_rendered(content), "in_app", view, now_ms)
             return
         assert isinstance(content, RenderedInApp), "an in-app message renders an in-app template"
         feed = view.table(FEEDS).get(message.person.encode())

@@ -40,7 +40,7 @@ class Rendering:
         except Refused as refused:
             return End("failed", refused.detail)
         if isinstance(content, RenderFailed):
-            return End("failed", render_reason(content))
+            return not_rendered(content)
         if isinstance(content, RenderedEmail):
             content = self._parts.track(message, content, now_ms)
         return OutgoingMessage(
@@ -78,6 +78,7 @@ class Rendering:
             "event": message.context.event,
             "awaited": message.context.awaited or {},
             "related": message.context.related or {},
+            "evidence": message.context.evidence or {},
             "message": {
                 "id": message.id,
                 "journey": message.journey,
@@ -94,6 +95,8 @@ class Rendering:
         return render(template, context)
 
 
-def render_reason(failed: RenderFailed) -> str:
-    """Why a message failed, by the variable that had no value."""
-    return f"{failed.reason}:{failed.variable}" if failed.variable else failed.reason
+def not_rendered(failed: RenderFailed) -> End:
+    """The end of a message that has nothing to show: what the template says is skipped is no failure."""
+    at_fault = failed.detail if failed.reason == "aborted" else failed.variable
+    reason = f"{failed.reason}:{at_fault}" if at_fault else failed.reason
+    return End("skipped" if failed.skips else "failed", reason)

@@ -15,6 +15,7 @@ from workers.core.gate.plan import CALL
 from workers.core.gate.sending import ask_members, request_of, send_through
 from workers.core.gate.verdict import Defer, Exit
 from workers.core.ids import bucket, stable_id
+from workers.core.journeys.evidence import shown
 from workers.core.journeys.holding import held_at
 from workers.core.journeys.run import Go, Leave, Stay
 
@@ -60,6 +61,7 @@ def send(run: Run, step: SendStepPlan, position: Position) -> Outcome:
         event=enrollment.trigger.properties,
         awaited=enrollment.awaited or None,
         related=facts.shown() or None,
+        evidence=shown(journey.evidence, enrollment.evidence),
     )
     outcome: Outcome = Go(step.next)
     if journey.subject == "user" or step.channel == CALL:
