@@ -158,7 +158,8 @@ def test_a_test_mail_is_marked_and_has_no_effects(
     said = call("send-test", "mail", "--to", "ada@example.com").stdout
     assert said == "sent to ada@example.com: [Test] seats used up\n"
     (mail,) = server.script.mails
-    read = message_from_bytes(mail.content or b"", policy=policy.default)
+    assert isinstance(mail.content, bytes)
+    read = message_from_bytes(mail.content, policy=policy.default)
     assert read["Subject"] == "[Test] seats used up"
     assert {"List-Unsubscribe", "List-Unsubscribe-Post", "X-Brimful-Message"}.isdisjoint(read.keys())
     body = read.get_body(("html",))
