@@ -13,7 +13,6 @@ from workers.core.gate import sending
 from workers.core.journeys import actions, entry, steps, watching
 from workers.core.journeys import recipients as members
 from workers.core.journeys.run import Go
-from workers.core.plan import SubjectPlan
 from workers.scheduler import agent, realigning
 from workers.shell import Subject
 from workers.signals import batches
@@ -60,11 +59,6 @@ def parts_do_not_wait_for_each_other(patch: pytest.MonkeyPatch) -> None:
 def what_is_waited_for_is_not_heard(patch: pytest.MonkeyPatch) -> None:
     """Events take nobody on: only time does."""
     patch.setattr(watching, "heard_at", lambda *_: None)
-
-
-def conditions_are_asked_once(patch: pytest.MonkeyPatch) -> None:
-    """What makes a condition true that somebody waits for takes nobody on."""
-    patch.setattr("workers.shell.look", lambda _plan, _facts, progress, _now_ms: _nothing(progress))
 
 
 def _nothing(progress: Any) -> Any:
@@ -144,12 +138,6 @@ def shadows_are_delivered(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(actions, "send_through", lambda request, *rest: send(replace(request, shadow=False), *rest))
 
 
-def pinned_versions_are_left(patch: pytest.MonkeyPatch) -> None:
-    """Who is inside an older version that is kept goes on in the newest."""
-    patch.setattr(SubjectPlan, "version", lambda plan, journey, _version: plan.journeys.get(journey))
-    patch.setattr("workers.core.journeys.lineage.UNKNOWN", "journey_gone")
-
-
 def nobody_is_ejected(patch: pytest.MonkeyPatch) -> None:
     """Nobody looks at those inside when something is put in force."""
     patch.setattr(realigning, "realign", lambda _plan, progress, _now_ms: _nothing(progress))
@@ -165,7 +153,6 @@ MUTATIONS: dict[Callable[[pytest.MonkeyPatch], None], str] = {
     loops_run_once_more: "loops_are_bounded",
     parts_do_not_wait_for_each_other: "parts_join_once",
     what_is_waited_for_is_not_heard: "first_waits_end_by_what_they_wait_for",
-    conditions_are_asked_once: "first_waits_end_by_what_they_wait_for",
     everybody_is_written_to: "recipients_are_no_more_than_asked",
     exclusions_are_not_looked_at: "requirements_hold",
     rivals_are_let_in: "one_journey_at_a_time",
@@ -176,7 +163,6 @@ MUTATIONS: dict[Callable[[pytest.MonkeyPatch], None], str] = {
     pauses_hold_nothing: "paused_journeys_do_nothing",
     what_drains_takes_people: "nobody_enters_a_journey_that_drains",
     shadows_are_delivered: "shadows_write_to_nobody",
-    pinned_versions_are_left: "versions_are_kept",
     nobody_is_ejected: "stopped_journeys_are_empty",
     partitions_keep_their_version: "new_people_enter_the_newest_version",
 }

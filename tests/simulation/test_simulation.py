@@ -91,7 +91,18 @@ def test_a_run_visits_what_it_is_meant_to() -> None:
             one for one in ("worker_stopped_during_call", "event: upgraded", "erase") if _is_said(left, one)
         }
     assert seen >= {
-        *("crash_at", "zombie", "commit_fails", "edit", "stall", "clock", "rebalance", "compact"),
+        *(
+            "crash_at",
+            "zombie",
+            "commit_fails",
+            "edit",
+            "stall",
+            "clock",
+            "rebalance",
+            "compact",
+            "publish",
+            "word",
+        ),
         *("conversions", "segments", "feeds", "messages.email", "account-traits", "engagement"),
         *("worker_stopped_during_call", "event: upgraded", "erase"),
     }
