@@ -10,6 +10,7 @@ from schemas import wire
 from workers.core.activity import row as activities
 from workers.core.activity.row import Activity
 from workers.core.ids import stable_id
+from workers.core.journeys.actions import SOURCE
 from workers.shell import Subject
 from workers.signals.intake import FUTURE_TOLERANCE_MS
 from workers.signals.reactions import traits_changed
@@ -59,6 +60,9 @@ class AccountTraitSignals:
         taken: list[Told] = []
         keys: list[bytes] = []
         for record, told in decoded(batch, view, wire.decode_account_traits):
+            if told.at_ms > now_ms and told.source.startswith(f"{SOURCE}:"):
+                # A step's word, by the clock of the worker that has the person.
+                told = msgspec.structs.replace(told, at_ms=now_ms)  # noqa: PLW2901
             if told.at_ms > now_ms + FUTURE_TOLERANCE_MS:
                 # Kept as the source's last word it would silence the source until then.
                 ahead_s = (told.at_ms - now_ms) // 1000

@@ -122,6 +122,14 @@ def test_what_cannot_be_used_is_put_aside(engine: Engine) -> None:
     assert traits(engine) == {}
 
 
+def test_what_a_step_sets_is_taken_also_from_a_worker_whose_clock_is_ahead() -> None:
+    """Workers' clocks differ, and no record of our own is refused for it."""
+    engine = with_topic(Engine(journey()))
+    view = tell(engine, told({"asked": True}, source="journey:limits:e1", at_ms=NOW + 10_800_000))
+    assert dead(view) == []
+    assert traits(engine) == {"asked": True}
+
+
 def test_a_record_in_the_wrong_partition_is_sent_on() -> None:
     """A producer with another partitioner."""
     engine = with_topic(Engine(journey(), partitions=4), partition=(partition_of(b"acme", 4) + 1) % 4)
