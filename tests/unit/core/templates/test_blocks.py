@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from tests.unit.core.render_kit import banner, body, context, mail, rendered
@@ -123,6 +125,19 @@ def test_too_much_work_is_not_made_good_by_a_fallback() -> None:
     result = render_in_app(template, context(event={"x": list(range(1_000))}))
     assert isinstance(result, RenderFailed)
     assert result.reason == "too_much_work"
+
+
+def test_what_a_loop_repeats_costs_by_its_length() -> None:
+    """A block is put together before its length is known, so a long text is paid for each time: no 20 MB."""
+    loop = "{% for i in event.x %}" + "z" * 20_000 + "{% endfor %}"
+    template, data = banner(block(loop)), context(event={"x": list(range(1_000))})
+    tracemalloc.start()
+    result = render_in_app(template, data)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert isinstance(result, RenderFailed)
+    assert result.reason == "too_much_work"
+    assert peak < 10_000_000
 
 
 def test_a_message_that_aborts_says_why() -> None:
