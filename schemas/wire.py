@@ -164,10 +164,13 @@ def problem(event: ProductEvent) -> str | None:
     """What makes a decoded event unusable, as a sentence that names the field; None where all is well."""
     if not (event.user_id or event.anonymous_id):
         return "userId or anonymousId is required and must not be empty"
-    if event.properties is not ABSENT and not _is_object_or_null(event.properties):
+    properties = event.properties
+    if properties is not ABSENT and not _is_object_or_null(properties):
         return "properties must be an object"
     if event.traits is not ABSENT and not _is_object_or_null(event.traits):
         return "traits must be an object"
+    if event.type == "track" and event.event:
+        return None
     for required, name in _REQUIRED[event.type]:
         if not required(event):
             return f"{name} is required in the call {event.type} and must not be empty"
@@ -243,6 +246,7 @@ class MessageContext(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, 
     event: Values
     awaited: Values | None = None
     related: Values | None = None
+    evidence: Values | None = None
 
 
 class MessageRequest(Record, tag_field="type", tag="message_request", frozen=True, kw_only=True):
@@ -291,6 +295,7 @@ class Message(Record, frozen=True, kw_only=True):
     context: MessageContext
     requested_at_ms: Millis
     withdrawn: str | None = None
+    subject_type: SubjectType | None = None
 
 
 class Delivery(Record, frozen=True, kw_only=True):
@@ -313,6 +318,7 @@ class Delivery(Record, frozen=True, kw_only=True):
     cost_micros: Count | None = None
     latency_ms: Count
     at_ms: Millis
+    subject_type: SubjectType | None = None
 
 
 class Decision(Record, frozen=True, kw_only=True):

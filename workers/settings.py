@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from faust.auth import SASLCredentials, SSLCredentials
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from workers.errors import Misconfigured
@@ -130,7 +129,7 @@ class Settings(BaseModel):
 
     smtp: str = Field(
         "smtp://127.0.0.1:1025",
-        description="smtp://[user:password@]host:port, smtps:// for TLS, ?starttls=1.",
+        description="smtp://[user:password@]host:port, smtps:// for TLS, ?starttls=1&connections=4.",
     )
     mail_from: str = "Brimful <hello@example.com>"
     mail_reply_to: str | None = None
@@ -151,6 +150,9 @@ class Settings(BaseModel):
     ses_configuration_set: str | None = Field(None, description="Publishes what becomes of mails.")
     ses_endpoint: str | None = Field(None, description="Another address of the SES API.")
     ses_per_second: float = Field(14.0, gt=0, le=10_000, description="Mails a second of this process.")
+    test_recipients: tuple[str, ...] = Field(
+        (), description="Who may get test mails: addresses, or @example.com for all of a domain."
+    )
     mail_inbox: SecretStr | None = Field(
         None, description="imaps://USER:PASSWORD@HOST[:PORT][/FOLDER] that brimful bounces reads."
     )
@@ -195,6 +197,7 @@ class Settings(BaseModel):
         "previous_secrets",
         "ses_topics",
         "stripe_webhook_secrets",
+        "test_recipients",
         "stripe_account_from",
         "twilio_auth_tokens",
         mode="before",
@@ -280,6 +283,8 @@ class Settings(BaseModel):
 
     def faust_credentials(self) -> Any:
         """The same security for Faust; None for a cluster without any."""
+        from faust.auth import SASLCredentials, SSLCredentials  # noqa: PLC0415 - commands start faster without
+
         context = self.ssl_context()
         if self.kafka_security.startswith("SASL"):
             return SASLCredentials(

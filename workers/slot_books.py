@@ -158,17 +158,18 @@ def fill(brought: wire.Backfilled, view: View, parts: EngineParts, now_ms: int) 
     kind, key = brought.subject_type, brought.subject.encode()
     books, plan = view.table(BOOKS), parts.plan.user if kind == "user" else parts.plan.account
     book = books.get(kind.encode())
+    archive = bool(brought.archive)
     contents = {int(slot_id): base64.b64decode(text) for slot_id, text in brought.slots.items()}
     if book is None:
         return
     if brought.done:
-        books.put(kind.encode(), backfill.filled(book, list(contents), None))
+        books.put(kind.encode(), backfill.filled(book, list(contents), None, archive=archive))
         return
     if brought.moved:
         wanted = [slot_id for slot_id in contents if slot_id in book.slots]
     else:
-        wanted = backfill.wanting(book, contents, brought.subject)
-        books.put(kind.encode(), backfill.filled(book, wanted, brought.subject))
+        wanted = backfill.wanting(book, contents, brought.subject, archive=archive)
+        books.put(kind.encode(), backfill.filled(book, wanted, brought.subject, archive=archive))
     known = [slot_id for slot_id in wanted if slot_id in plan.slot_parts]
     if len(known) < len(wanted):
         # This worker is behind: it cannot take in what it does not know, so that is to be brought again.

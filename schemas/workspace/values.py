@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import date, datetime
+from functools import cache
 from typing import Annotated, Any, Final, Self, TypeAlias
 from zoneinfo import available_timezones
 
@@ -12,6 +13,7 @@ from pydantic import (
     BeforeValidator,
     Discriminator,
     Field,
+    StringConstraints,
     Tag,
     WithJsonSchema,
     model_validator,
@@ -63,8 +65,14 @@ def _date(value: Any) -> str:
     return text
 
 
+@cache
+def _zones() -> frozenset[str]:
+    """All zones; the tables lie in hundreds of files, which are listed once."""
+    return frozenset(available_timezones())
+
+
 def _zone(value: str) -> str:
-    if value not in available_timezones():
+    if value not in _zones():
         refuse(
             "timezone", f"a time zone is written as IANA does, such as Europe/Oslo; not {described(value)}"
         )
@@ -127,6 +135,11 @@ DateText: TypeAlias = Annotated[
 ]
 
 TimeZone: TypeAlias = Annotated[str, AfterValidator(_zone)]
+
+Locale: TypeAlias = Annotated[
+    str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$")
+]
+"""As BCP 47 writes it: ``de``, ``de-AT``, ``zh-Hant``."""
 """The name of a zone, as IANA writes it: ``Europe/Oslo``."""
 
 ScalarOperand: TypeAlias = Annotated[Annotated[Scalar, Tag("#value")] | _FIELD, _BY_FORM]

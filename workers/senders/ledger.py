@@ -30,13 +30,15 @@ from workers.senders.limits import MISCONFIGURED_MS
 if TYPE_CHECKING:
     from schemas.fields import DeliveryOutcome
 
-ATTEMPTS_MAX = 12
-"""Tries of one message; with the delays below they span about a day."""
+ATTEMPTS_MAX = 40
+"""Tries of one message: more than fit into a day with the delays below, which is when it is given up."""
 
 MESSAGE_AGE_MAX_MS = 86_400_000
 """A message that could not leave within a day is given up: the moment it was meant for is gone."""
 
-RETRY_MIN_MS = 1_000
+RETRY_MIN_MS = 250
+"""The first wait at least; a hand-off is to take less than five seconds, also where a try or two fail."""
+
 RETRY_MAX_MS = 3_600_000
 
 SENT_KEPT_MS = 35 * 86_400_000
@@ -52,7 +54,8 @@ class Pending(msgspec.Struct, array_like=True):
 
     ``calling`` is True between the commit before a call and the commit of its result, ``queued`` while it
     waits for its turn; where both are False a timer brings it back. ``connection`` is its way out. ``done``
-    are marks of the devices that are done with, where it goes to several.
+    are marks of the devices that are done with, where it goes to several. ``withdrawn``: its enrollment was
+    left, and it is not to be tried again.
     """
 
     message: Message
@@ -62,6 +65,7 @@ class Pending(msgspec.Struct, array_like=True):
     connection: str = ""
     queued: bool = False
     done: list[str] = msgspec.field(default_factory=list)
+    withdrawn: bool = False
 
 
 class Sent(msgspec.Struct, array_like=True):
@@ -133,6 +137,7 @@ def delivery_of(message: Message, end: End, provider: str, now_ms: int) -> Deliv
         cost_micros=end.cost_micros,
         latency_ms=max(0, now_ms - message.requested_at_ms),
         at_ms=now_ms,
+        subject_type=message.subject_type,
     )
 
 

@@ -95,7 +95,7 @@ def request_of(
     )
 
 
-def send_to_person(
+def send_through(
     request: SendRequest,
     context: wire.MessageContext,
     facts: Facts,
@@ -103,9 +103,10 @@ def send_to_person(
     now_ms: int,
     gate: GatePlan,
 ) -> Gated:
-    """Put one message to a person through the gate. Someone of the holdout gets a decision and no message.
+    """Put one message to a person, or one call, through the gate. A holdout has a decision and no message.
 
-    Where it is deferred, the caller sees to it that it comes again when ``verdict.waiting`` says.
+    A call is of the subject of its journey: for an account it is one, whatever members there are. Where it is
+    deferred, the caller sees to it that it comes again when ``verdict.waiting`` says.
     """
     verdict = decide_send(request, facts, progress, now_ms, gate)
     if request.shadow:
@@ -182,24 +183,6 @@ def ask_members(
     return Transition(progress, (command, send_decision(request, outcome, None, {}, now_ms)))
 
 
-def call_webhook(
-    request: SendRequest, context: wire.MessageContext, progress: Progress, now_ms: int
-) -> Transition:
-    """Ask for a call to another system, once, also for an account. Nobody is written to: no gate is asked.
-
-    It counts as no message that the person received.
-    """
-    if was_sent(progress, request.id):
-        return Transition(progress, (send_decision(request, "skip", "already_sent", {}, now_ms),))
-    if request.holdout or request.shadow:
-        reason = "shadow" if request.shadow else None
-        return Transition(progress, (send_decision(request, "would_send", reason, {}, now_ms),))
-    message = _message(request, None, context, now_ms)
-    called = SentMessage(request.id, request.channel, (), now_ms)
-    decision = send_decision(request, "send", None, {}, now_ms)
-    return Transition(with_message(progress, called), (SendMessage(message), decision))
-
-
 def answer_request(
     plan: Plan,
     record: wire.MessageRequest,
@@ -218,7 +201,7 @@ def answer_request(
     request = _requested(plan, record, facts)
     context = replace(record.context, user=dict(facts.traits))
     progress = pruned(progress, now_ms, plan.user.message_memory_ms)
-    gated = send_to_person(request, context, facts, progress, now_ms, plan.gate)
+    gated = send_through(request, context, facts, progress, now_ms, plan.gate)
     if room or not isinstance(gated.verdict, Defer) or progress.held_message(request.key) is not None:
         return gated
     skip = Skip("too_many_held", gated.verdict.values)
@@ -273,6 +256,7 @@ def _message(
         to=to,
         context=context,
         requested_at_ms=requested_at_ms,
+        subject_type="account" if request.subject_type == "account" else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""The gate: the one place through which every message to a person passes, and where it may be stopped.
+"""The gate: the one place through which every message to a person, and every call, passes or is stopped.
 
 The rules, in their order, are in docs/messages.md. Each run looks at all of them anew, so that what was held
 is decided by what holds when it is released.
@@ -14,7 +14,7 @@ from workers.core.consent import allows
 from workers.core.engaged import suppressed_by
 from workers.core.facts import Moment
 from workers.core.gate import caps, collisions
-from workers.core.gate.plan import NO_RULES, OPEN_GATE
+from workers.core.gate.plan import CALL, NO_RULES, OPEN_GATE
 from workers.core.gate.send_time import next_time, spread
 from workers.core.ids import stable_id
 from workers.core.journeys.progress import MESSAGE_MEMORY_MS, MESSAGES_MAX, ONCE_MAX, Waiting, was_sent
@@ -176,7 +176,9 @@ class _Run:
         self._to: str | None = None
 
     def verdict(self) -> Verdict:
-        rules = (
+        # A call reaches nobody: what a person allows, and who else wants them, says nothing about it.
+        of_calls = (self._known, self._remembered, self._untimely, self._capped)
+        of_messages = (
             self._known,
             self._wanted,
             self._closed,
@@ -187,7 +189,7 @@ class _Run:
             self._competes,
             self._account,
         )
-        for rule in rules:
+        for rule in of_calls if self._request.channel == CALL else of_messages:
             verdict = rule()
             if verdict is not None:
                 return verdict
@@ -298,14 +300,15 @@ class _Run:
     # -- how many there may be
 
     def _capped(self) -> Verdict | None:
-        if "caps" in self._exempt or not self._gate.caps:
-            return None
         request, granted_at_ms = self._request, self._granted_at_ms()
+        mine = self._gate.account_caps if request.subject_type == "account" else self._gate.caps
+        if "caps" in self._exempt or not mine:
+            return None
         # A granted message counts as sent when it was granted: looked at from there, no span holds too many.
         moment = Moment(self._facts, self._progress, granted_at_ms or self._now_ms)
         sent = (*self._progress.messages, *self._progress.withheld)
         about = (request.channel, request.tags, request.journey)
-        found, counts = caps.reached(self._gate.caps, about, sent, moment, request.rules.on_cap)
+        found, counts = caps.reached(mine, about, sent, moment, request.rules.on_cap)
         self._values |= counts
         if found is None:
             return None

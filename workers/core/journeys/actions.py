@@ -11,9 +11,11 @@ from schemas import wire
 from workers.core.commands import Enroll, SetTraits, TellAccount
 from workers.core.conditions.comparisons import is_same
 from workers.core.decisions import chain_decision, would_enroll_decision
-from workers.core.gate.sending import ask_members, call_webhook, request_of, send_to_person
+from workers.core.gate.plan import CALL
+from workers.core.gate.sending import ask_members, request_of, send_through
 from workers.core.gate.verdict import Defer, Exit
 from workers.core.ids import bucket, stable_id
+from workers.core.journeys.evidence import shown
 from workers.core.journeys.holding import held_at
 from workers.core.journeys.run import Go, Leave, Stay
 
@@ -59,13 +61,11 @@ def send(run: Run, step: SendStepPlan, position: Position) -> Outcome:
         event=enrollment.trigger.properties,
         awaited=enrollment.awaited or None,
         related=facts.shown() or None,
+        evidence=shown(journey.evidence, enrollment.evidence),
     )
-    if step.channel == "webhook":
-        run.take(call_webhook(request, context, progress, run.now_ms))
-        return Go(step.next)
     outcome: Outcome = Go(step.next)
-    if journey.subject == "user":
-        gated = send_to_person(request, context, facts, progress, run.now_ms, journey.gate)
+    if journey.subject == "user" or step.channel == CALL:
+        gated = send_through(request, context, facts, progress, run.now_ms, journey.gate)
         run.take(gated.transition)
         match gated.verdict:
             case Defer(waiting=waiting):
@@ -75,7 +75,7 @@ def send(run: Run, step: SendStepPlan, position: Position) -> Outcome:
                 outcome = Leave(f"gate: {reason}", values)
     else:
         run.take(ask_members(request, journey, context, progress, run.now_ms))
-    went_out = len(run.progress.messages) > len(progress.messages)
+    went_out = len(run.progress.messages) > len(progress.messages) and step.channel != CALL
     if went_out and enrollment.first_sent_at_ms is None:
         run.enrollment = replace(enrollment, first_sent_at_ms=run.now_ms)
     return outcome

@@ -113,7 +113,8 @@ class Enrollment(msgspec.Struct, frozen=True, array_like=True):
     alone may make a condition true that ends it. ``hops``: how many journeys enrolled one another, within an
     hour each, until this one.
     ``key`` is what there is one enrollment of, ``""`` where a journey has one of the subject. ``variants``
-    are those of the journey's experiments, by what is assigned.
+    are those of the journey's experiments, by what is assigned. ``evidence`` are values of conditions at the
+    entry that templates show, by label.
     """
 
     id: str
@@ -140,6 +141,7 @@ class Enrollment(msgspec.Struct, frozen=True, array_like=True):
     hops: int = 0
     key: str = ""
     variants: dict[str, str] = {}
+    evidence: dict[str, Any] = {}
 
     @property
     def places(self) -> tuple[Position, ...]:
@@ -152,6 +154,22 @@ class Enrollment(msgspec.Struct, frozen=True, array_like=True):
     def is_active(self) -> bool:
         """Whether it still runs; otherwise it is kept for its goal alone."""
         return self.state == "active"
+
+    def ended(self, reason: str, now_ms: int) -> Enrollment:
+        """The same, over: what its templates and steps needed is forgotten, what its goal needs is kept."""
+        return replace(
+            self,
+            state="ended",
+            end_reason=reason,
+            ended_at_ms=now_ms,
+            timer_id=None,
+            due_ms=None,
+            trigger=replace(self.trigger, properties={}),
+            positions=(),
+            awaited={},
+            early={},
+            look_ms=None,
+        )
 
 
 class SentMessage(msgspec.Struct, frozen=True, array_like=True):
@@ -250,12 +268,13 @@ def last_received_ms(
 ) -> int | None:
     """When the newest message in ``(after_ms, until_ms]`` with one of ``tags``, over ``channel``, was sent.
 
-    No tags: any message. None as channel: any channel. None as a result: there was no such message.
+    No tags: any message. None as channel: any but ``webhook``, a call, which nobody receives. None as a
+    result: there was no such message.
     """
     for message in reversed(progress.messages):
         if not after_ms < message.at_ms <= until_ms:
             continue
-        if channel is not None and message.channel != channel:
+        if message.channel != channel if channel is not None else message.channel == "webhook":
             continue
         if not tags or any(tag in tags for tag in message.tags):
             return message.at_ms

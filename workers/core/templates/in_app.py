@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast, get_args
 
 from schemas.fields import FeedForm, FeedOnce, FeedPosition
+from workers.core.templates.choices import PLAIN, Choices
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Protocol
 
     from workers.core.templates.compile import TemplateSource
-    from workers.core.templates.language import CompiledPart, Mode
+    from workers.core.templates.parts import CompiledPart, Mode
 
     class Work(Protocol):
         """A template's compilation: what it is made of, and where problems go."""
@@ -107,6 +108,7 @@ class InAppTemplate:
     dismissible: bool = True
     show: Show | None = None
     position: FeedPosition | None = None
+    choices: Choices = PLAIN
 
     def parts(self) -> Iterator[CompiledPart | None]:
         """Every text of it."""

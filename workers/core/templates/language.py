@@ -14,8 +14,7 @@ allocates or loops without asking the budget first, which the tests show with ev
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 from jinja2 import TemplateSyntaxError, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -23,27 +22,21 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from workers.core.templates import values
 from workers.core.templates.filters import FILTERS, TESTS
 from workers.core.templates.html import HtmlPosition, UnsafeHtml
+from workers.core.templates.parts import (
+    MAX_BLOCK_DEPTH,
+    MAX_LOOP_DEPTH,
+    MAX_SOURCE_CHARS,
+    ROOTS,
+    BadTemplate,
+    CompiledPart,
+    Mode,
+    Variable,
+)
+from workers.core.templates.tags import TAGS, AbortTag, FallbackTag
+from workers.core.templates.trees import check_size, is_lone, walk, weight_of, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-
-    from jinja2 import Template
-
-Mode: TypeAlias = Literal["text", "html", "json", "slack"]
-"""``json``: a leaf of a document, where a lone expression keeps its type. ``slack``: the same, and values are
-escaped as Slack asks."""
-
-ROOTS: Final = (
-    *("user", "account", "event", "awaited", "related", "message", "owner"),
-    *("unsubscribe_url", "preferences_url"),
-)
-"""The names that a template can read."""
-
-MAX_SOURCE_CHARS: Final = 200_000
-MAX_NODES: Final = 5_000
-MAX_DEPTH: Final = 60
-MAX_LOOP_DEPTH: Final = 4
-"""Sizes of one text: far above what is written by hand, low enough to compile in under a second."""
 
 _BUDGET = "_budget"
 _NEEDS_ELSE: Final = "`a if b` needs an `else`, to say what is shown otherwise"
@@ -59,42 +52,15 @@ _OPERATIONS: Final[dict[str, Callable[..., Any]]] = {
     "_compare": values.compare,
     "_calculate": values.calculate,
     "_concat": values.concat,
+    "_attempt": values.attempt,
+    "_abort": values.abort,
 }
-
-
-class BadTemplate(ValueError):
-    """A part of a template that cannot be used. ``line`` counts from 1 within the part."""
-
-    def __init__(self, line: int, detail: str) -> None:
-        super().__init__(f"line {line}: {detail}")
-        self.line = line
-        self.detail = detail
-
-    def __reduce__(self) -> tuple[type[BadTemplate], tuple[int, str]]:
-        return (BadTemplate, (self.line, self.detail))
-
-
-@dataclass(frozen=True, slots=True)
-class Variable:
-    """A value that a template reads: its dotted name and whether a default covers it at this place."""
-
-    name: str
-    line: int
-    has_default: bool
-
-
-@dataclass(frozen=True, slots=True)
-class CompiledPart:
-    """One compiled text of a template and what it reads. ``typed``: it gives JSON, not a text."""
-
-    template: Template
-    variables: tuple[Variable, ...]
-    typed: bool = False
 
 
 def _environment(mode: Mode) -> ImmutableSandboxedEnvironment:
     environment = ImmutableSandboxedEnvironment(
         autoescape=mode == "html", undefined=values.Missing, optimized=False, cache_size=0,
+        extensions=TAGS,
     )  # fmt: skip
     environment.globals.clear()
     environment.filters = {**FILTERS, **_OPERATIONS}
@@ -118,8 +84,8 @@ def compile_part(source: str, mode: Mode) -> CompiledPart:
     try:
         _refuse_raw(environment, source)
         tree = environment.parse(source)
-        _check_size(tree)
-        rewriter = _Rewriter(environment, mode, lone=mode in ("json", "slack") and _is_lone(tree))
+        check_size(tree)
+        rewriter = _Rewriter(environment, mode, lone=mode in ("json", "slack") and is_lone(tree))
         tree.body = rewriter.statements(tree.body)
         tree.set_environment(environment)
         code = environment.compile(tree)
@@ -144,32 +110,6 @@ def _refuse_raw(environment: ImmutableSandboxedEnvironment, source: str) -> None
             raise BadTemplate(line, "{% raw %} is not available; write {{ '{{' }} for two braces")
 
 
-def _is_lone(tree: nodes.Template) -> bool:
-    """Whether a text is one expression and nothing else."""
-    match tree.body:
-        case [nodes.Output(nodes=[only])]:
-            return not isinstance(only, nodes.TemplateData)
-        case _:
-            return False
-
-
-def _check_size(tree: nodes.Template) -> None:
-    """Walk without recursion, so that no later walk can exhaust the stack."""
-    count = 0
-    level: list[nodes.Node] = [tree]
-    for _ in range(MAX_DEPTH):
-        if not level:
-            return
-        count += len(level)
-        if count > MAX_NODES:
-            raise BadTemplate(
-                level[0].lineno, f"the text has more than {MAX_NODES} expressions; split the message"
-            )
-        level = [child for node in level for child in node.iter_child_nodes()]
-    if level:
-        raise BadTemplate(level[0].lineno, f"the text is nested deeper than {MAX_DEPTH}")
-
-
 class _Rewriter:
     """Rebuilds a parsed template from the nodes that are allowed. Used once per text."""
 
@@ -181,6 +121,7 @@ class _Rewriter:
         self.variables: list[Variable] = []
         self.locals: list[set[str]] = [set()]
         self.loops = 0
+        self.blocks: list[str] = []
         self.covered = False
         self.guards: list[frozenset[str]] = [frozenset()]
 
@@ -189,7 +130,7 @@ class _Rewriter:
     def statements(self, body: Sequence[nodes.Node]) -> list[nodes.Node]:
         return [self.statement(node) for node in body]
 
-    def statement(self, node: nodes.Node) -> nodes.Node:
+    def statement(self, node: nodes.Node) -> nodes.Node:  # noqa: PLR0911  one per kind
         match node:
             case nodes.Output():
                 shown = [self.output(child) for child in node.nodes]
@@ -202,10 +143,50 @@ class _Rewriter:
                 value = self.expression(node.node)
                 self.locals[-1].add(self.check_name(target))
                 return nodes.Assign(target, value, lineno=node.lineno)
+            case nodes.With():
+                return self.named(node)
+            case nodes.Block():
+                return self.attempted(node)
+            case nodes.ExprStmt() if (reason := AbortTag.reason_of(node)) is not None:
+                stop = self.call("_abort", node, nodes.Const(reason))
+                return nodes.Output([stop], lineno=node.lineno)
+            case nodes.ExprStmt():
+                raise BadTemplate(node.lineno, "{% fallback %} stands directly inside of a {% block %}, once")
             case _:
                 raise BadTemplate(
-                    node.lineno, f"{_words(node)} is not available; use if, for, set and comments"
+                    node.lineno, f"{words(node)} is not available; use if, for, set, with, block and comments"
                 )
+
+    def named(self, node: nodes.With) -> nodes.With:
+        """Names for values, known until ``endwith``."""
+        given = [self.expression(value) for value in node.values]
+        names = [self.target_name(target) for target in node.targets]
+        return nodes.With(node.targets, given, self.block(node.body, names), lineno=node.lineno)
+
+    def attempted(self, node: nodes.Block) -> nodes.Scope:
+        """A block and what is shown where it cannot be: as two functions, of which the first is tried.
+
+        What it reads is covered by its fallback, whose own values are not.
+        """
+        marks = [at for at, inner in enumerate(node.body) if FallbackTag.is_mark(inner)]
+        if not marks:
+            detail = "a block says what is shown where a value is missing: {% fallback %}, which may be empty"
+            raise BadTemplate(node.lineno, detail)
+        if len(self.blocks) == MAX_BLOCK_DEPTH:
+            raise BadTemplate(node.lineno, f"blocks are nested deeper than {MAX_BLOCK_DEPTH}")
+        start = self.position.copy() if self.position else None
+        self.blocks.append(node.name)
+        shown = self.block(node.body[: marks[0]])
+        self.blocks.pop()
+        self.restart(start)
+        otherwise = self.block(node.body[marks[0] + 1 :])
+        names = [f"_{part}_{len(self.variables)}_{node.lineno}" for part in ("shown", "otherwise")]
+        parts = [
+            nodes.Macro(name, [], [], body, lineno=node.lineno)
+            for name, body in zip(names, (shown, otherwise), strict=True)
+        ]
+        tried = self.call("_attempt", node, nodes.Name(names[0], "load"), nodes.Name(names[1], "load"))
+        return nodes.Scope([*parts, nodes.Output([tried])], lineno=node.lineno)
 
     def branches(self, node: nodes.If) -> nodes.If:
         """Each branch starts at the same position of the html, and with the same local names."""
@@ -241,7 +222,7 @@ class _Rewriter:
         items = self.expression(node.iter)
         targets = node.target.items if isinstance(node.target, nodes.Tuple) else [node.target]
         names = [self.target_name(target) for target in targets]
-        weight = 4 + sum(1 for part in (*node.body, node.test) if part for _ in _walk(part))
+        weight = 4 + sum(weight_of(one) for part in (*node.body, node.test) if part for one in walk(part))
         self.loops += 1
         self.locals.append(set(names))
         test = self.condition(node.test) if node.test else None
@@ -311,7 +292,7 @@ class _Rewriter:
             raise BadTemplate(
                 node.lineno, "nothing can be called here; use a filter, such as `value | default('x')`"
             )
-        raise BadTemplate(node.lineno, f"{_words(node)} is not available in an expression")
+        raise BadTemplate(node.lineno, f"{words(node)} is not available in an expression")
 
     def constant(self, node: nodes.Const) -> nodes.Expr:
         return nodes.Const(node.value, lineno=node.lineno)
@@ -415,7 +396,7 @@ class _Rewriter:
             raise BadTemplate(base.lineno, f"unknown variable {base.name!r}; there are {', '.join(ROOTS)}")
         name = self.label(node)
         if base.name in ROOTS:
-            covered = self.covered or any(name in names for names in self.guards)
+            covered = self.covered or bool(self.blocks) or any(name in names for names in self.guards)
             self.variables.append(Variable(name, node.lineno, covered))
         return self.call("_read", node, nodes.Name(base.name, "load"), nodes.Const(name), *keys)
 
@@ -486,14 +467,3 @@ _EXPRESSIONS: Final[
     ((nodes.List, nodes.Tuple), _Rewriter.listed),
 )
 """Every expression that is allowed; what is not in this table is refused."""
-
-
-def _walk(node: nodes.Node) -> list[nodes.Node]:
-    found = [node]
-    for part in found:
-        found.extend(part.iter_child_nodes())
-    return found
-
-
-def _words(node: nodes.Node) -> str:
-    return f"`{type(node).__name__.lower()}`"

@@ -15,7 +15,7 @@ import operator
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeAlias
 
 import msgspec
-from jinja2 import StrictUndefined, Undefined
+from jinja2 import StrictUndefined, Undefined, UndefinedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -28,6 +28,7 @@ FailureReason: TypeAlias = Literal[
     "too_much_work",  # the budget of the render is spent
     "too_long",  # a text or a part is longer than allowed
     "bad_url",  # a link is neither https, http, mailto, tel nor (in-app) a path
+    "aborted",  # the template says itself that it is not to be shown: {% abort 'reason' %}
     "control_character",  # a line break or another control character where one line is expected
 ]
 
@@ -47,7 +48,7 @@ _MAX_NUMBER: Final = 2**63
 _STEP = 4
 """Units that any call costs."""
 
-_CHARS_PER_UNIT = 64
+CHARS_PER_UNIT = 64
 """Characters that are read, copied or compared for one unit."""
 
 
@@ -77,13 +78,17 @@ class Missing(StrictUndefined):
 
 
 class Budget:
-    """What one render may still spend, and the zones in which it shows dates (the first valid one holds)."""
+    """What one render may still spend, and how it shows values.
 
-    __slots__ = ("left", "zones")
+    That is in the first of ``zones`` that is one, and as people of ``locale`` write them.
+    """
 
-    def __init__(self, zones: tuple[object, ...] = (), left: int = MAX_WORK) -> None:
+    __slots__ = ("left", "locale", "zones")
+
+    def __init__(self, zones: tuple[object, ...] = (), left: int = MAX_WORK, locale: str = "en") -> None:
         self.left = left
         self.zones = zones
+        self.locale = locale
 
     def spend(self, units: int) -> None:
         """Take ``units``; raises :class:`Unrenderable` when they are not there."""
@@ -93,7 +98,7 @@ class Budget:
 
     def spend_chars(self, chars: int) -> None:
         """Take what an operation over ``chars`` characters costs."""
-        self.spend(_STEP + chars // _CHARS_PER_UNIT)
+        self.spend(_STEP + chars // CHARS_PER_UNIT)
 
 
 def fail_missing(value: object, label: str = "value") -> NoReturn:
@@ -299,7 +304,7 @@ def _contains(box: Any, budget: Budget, item: Any) -> bool:
         return isinstance(item, str) and item in box
     if not isinstance(box, (list, tuple, dict)):
         fail_type("`in` looks into a text, a list or a mapping", box)
-    budget.spend((1 + chars // _CHARS_PER_UNIT) * (len(box) + _STEP))
+    budget.spend((1 + chars // CHARS_PER_UNIT) * (len(box) + _STEP))
     return item in box
 
 
@@ -346,3 +351,26 @@ def limit_text(text: str | None) -> str:
     if text is None or len(text) > MAX_TEXT_CHARS:
         raise Unrenderable("too_long", None, f"a text of more than {MAX_TEXT_CHARS} characters")
     return text
+
+
+_NOT_OF_THE_DATA: Final = frozenset({"too_much_work", "too_long", "bad_context"})
+"""Failures that the fallback of a block does not make good: the template or the whole data is at fault."""
+
+
+def attempt(shown: Callable[[], str], budget: Budget, otherwise: Callable[[], str]) -> str:
+    """What a block shows; where a value for it is missing or of no use, what its fallback shows."""
+    try:
+        text = shown()
+    except Unrenderable as failure:
+        if failure.reason in _NOT_OF_THE_DATA:
+            raise
+        text = otherwise()
+    except (UndefinedError, TypeError, ValueError):  # as render does: a loop's names may not fit its items
+        text = otherwise()
+    budget.spend_chars(len(text))
+    return text
+
+
+def abort(reason: str, _: Budget) -> NoReturn:
+    """The template says that it is not to be shown."""
+    raise Unrenderable("aborted", None, reason)

@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, get_args
 
 import msgspec
 
-from workers.core.templates.language import CompiledPart
+from workers.core.templates.choices import PLAIN, Choices
 from workers.core.templates.owners import Owner, read_owners
+from workers.core.templates.parts import CompiledPart
 from workers.core.templates.values import Unrenderable
 from workers.core.templates.webhook_shapes import SHAPES, Provider
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from workers.core.templates.language import Mode, Variable
+    from workers.core.templates.parts import Mode, Variable
 
 CONNECTION: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 RESERVED: Final = frozenset({"email", "sms", "push", "in_app", "webhook"})
@@ -76,6 +77,7 @@ class WebhookTemplate:
     headers: Mapping[str, CompiledPart]
     owners: tuple[Owner, ...]
     owners_name: str
+    choices: Choices = PLAIN
 
 
 @dataclass(frozen=True, slots=True)

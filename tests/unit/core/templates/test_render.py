@@ -17,7 +17,8 @@ from workers.core.templates.compile import (
     source_of_record,
     variables,
 )
-from workers.core.templates.language import BadTemplate, compile_part
+from workers.core.templates.language import compile_part
+from workers.core.templates.parts import BadTemplate
 from workers.core.templates.render import RenderedInApp, RenderFailed, render_in_app
 
 SHOWN = [
@@ -198,7 +199,7 @@ REFUSED_TEMPLATES = [
     ("{% include 'x' %}", "`include` is not available"),
     ("{% import 'x' as y %}", "`import` is not available"),
     ("{% extends 'x' %}", "`extends` is not available"),
-    ("{% block x %}{% endblock %}", "`block` is not available"),
+    ("{% block x %}{% endblock %}", "a block says what is shown"),
     ("{% filter upper %}x{% endfilter %}", "`filterblock` is not available"),
     ("{% set x %}y{% endset %}", "`assignblock` is not available"),
     ("{% raw %}x{% endraw %}", "{% raw %} is not available"),

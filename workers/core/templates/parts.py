@@ -1,0 +1,56 @@
+"""What compiling a text gives, whatever language it is written in, and what is refused with its line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+Mode: TypeAlias = Literal["text", "html", "json", "slack"]
+"""``json``: a leaf of a document, where a lone expression keeps its type. ``slack``: the same, and values are
+escaped as Slack asks."""
+
+ROOTS: Final = (
+    *("user", "account", "event", "awaited", "related", "evidence", "message", "owner"),
+    *("unsubscribe_url", "preferences_url"),
+)
+"""The names that a template can read."""
+
+MAX_SOURCE_CHARS: Final = 200_000
+MAX_NODES: Final = 5_000
+MAX_DEPTH: Final = 60
+MAX_LOOP_DEPTH: Final = 4
+MAX_BLOCK_DEPTH: Final = 4
+"""Sizes of one text: far above what is written by hand, low enough to compile in under a second."""
+
+
+class BadTemplate(ValueError):
+    """A part of a template that cannot be used. ``line`` counts from 1 within the part."""
+
+    def __init__(self, line: int, detail: str) -> None:
+        super().__init__(f"line {line}: {detail}")
+        self.line = line
+        self.detail = detail
+
+    def __reduce__(self) -> tuple[type[BadTemplate], tuple[int, str]]:
+        return (BadTemplate, (self.line, self.detail))
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A value that a template reads: its dotted name and whether a default covers it at this place."""
+
+    name: str
+    line: int
+    has_default: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledPart:
+    """One compiled text of a template and what it reads. ``typed``: it gives JSON, not a text."""
+
+    template: Template
+    variables: tuple[Variable, ...]
+    typed: bool = False
