@@ -14,6 +14,7 @@ from schemas.fields import SubjectType
 from schemas.workspace.base import parse_duration_ms
 from workers.clock import SystemClock
 from workers.core.compile import compile_workspace
+from workers.core.journeys.progress import Progress
 from workers.reading.changelogs import CHANGELOG, Kept, options_of, read_rows, table_of, time_text
 from workers.reading.topics import read_topic
 from workers.settings import from_env
@@ -26,7 +27,7 @@ from workers.workspace.files import load_workspace
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from workers.core.journeys.progress import Enrollment, Progress
+    from workers.core.journeys.progress import Enrollment
     from workers.core.plan import Plan, SubjectPlan
     from workers.settings import Settings
 
@@ -110,12 +111,18 @@ def show(
     settings = from_env(os.environ)
     kind: SubjectType = "account" if account else "user"
     item = read_subject(settings, kind, subject)
-    if item is None:
-        typer.echo(f"nothing is kept of the journeys of {kind} {subject}", err=True)
-        raise typer.Exit(1)
+    decided: list[dict[str, Any]] = []
     if decisions is not None:
         since = SystemClock().now_ms() - decisions
-        item["decisions"] = read_decisions(settings, kind, item["subject"], since)
+        decided = read_decisions(settings, kind, item["subject"] if item is not None else subject, since)
+    if item is None:
+        typer.echo(f"nothing is kept of the journeys of {kind} {subject}", err=True)
+        if not decided:
+            raise typer.Exit(1)
+        # Who was only ever refused is in no journey: why is what one looks for.
+        item = subject_item(kind, Progress(subject), None, 0)
+    if decisions is not None:
+        item["decisions"] = decided
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(item)))
         return

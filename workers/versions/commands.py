@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
@@ -14,6 +15,7 @@ from schemas import wire
 from schemas.fields import EditPolicy
 from schemas.workspace.base import parse_duration_ms
 from workers.clock import SystemClock
+from workers.core.journeys.lineage import SHADOW_MARK, is_shadow
 from workers.core.journeys.releases import Wishes
 from workers.errors import Misconfigured
 from workers.settings import from_env
@@ -25,9 +27,10 @@ from workers.versions.topic import WorkspaceWriter, read
 from workers.workspace.files import BadWorkspace
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from schemas.fields import JourneyCondition
+    from workers.core.journeys.releases import Cell, Fate
     from workers.settings import Settings
     from workers.versions.bundle import Bundle
     from workers.versions.publishing import Proposal
@@ -131,13 +134,8 @@ def list_journeys(name: Published = None) -> None:
     for journey, line in sorted(published.in_force[workspace].journeys.items()):
         state = published.states.get((workspace, journey))
         typer.echo(f"{journey}  {state.state if state else 'running'}  version {line.version or '(removed)'}")
-        for version in sorted({cell.version for cell in people if cell.journey == journey}):
-            inside = sum(
-                people[cell] for cell in people if (cell.journey, cell.version) == (journey, version)
-            )
-            typer.echo(f"  {version}  {inside} inside")
-        if line.shadow is not None:
-            typer.echo(f"  shadow {line.shadow}")
+        for text in inside_lines(journey, line.shadow, people):
+            typer.echo(f"  {text}")
 
 
 @journeys.command()
@@ -225,14 +223,29 @@ def _tell(proposal: Proposal) -> None:
         versions = " -> ".join(one for one in (change.before, change.after) if one is not None)
         typer.echo(f"{change.kind}{shadow}: {change.journey}  {versions}{policy}")
     for fate in proposal.fates:
-        cell = fate.cell
-        place = f"  {fate.people} {cell.subject}(s) in {cell.journey} {cell.version} at {_steps(cell.steps)}"
-        if fate.is_stuck:
-            typer.echo(f"{place}: STUCK ({fate.reason})")
-        elif (fate.version, fate.steps) == (cell.version, cell.steps):
-            typer.echo(f"{place}: stay")
-        else:
-            typer.echo(f"{place}: go on in {fate.version} at {_steps(fate.steps)}")
+        typer.echo(f"  {fate_line(fate)}")
+
+
+def fate_line(fate: Fate) -> str:
+    """What becomes of those of one place, for people. A shadow that ends leaves nobody stuck."""
+    cell = fate.cell
+    place = f"{fate.people} {cell.subject}(s) in {cell.journey} {cell.version} at {_steps(cell.steps)}"
+    if fate.is_stuck:
+        return f"{place}: " + ("end with the shadow" if is_shadow(cell.journey) else f"STUCK ({fate.reason})")
+    if (fate.version, fate.steps) == (cell.version, cell.steps):
+        return f"{place}: stay"
+    return f"{place}: go on in {fate.version} at {_steps(fate.steps)}"
+
+
+def inside_lines(journey: str, shadow: str | None, people: Mapping[Cell, int]) -> list[str]:
+    """How many are inside each version of a journey, and inside its shadow, if one is in force."""
+    of: Counter[tuple[str, str]] = Counter()
+    for cell, number in people.items():
+        of[cell.journey, cell.version] += number
+    lines = [f"{version}  {of[name, version]} inside" for name, version in sorted(of) if name == journey]
+    if shadow is not None:
+        lines.append(f"shadow {shadow}  {of[journey + SHADOW_MARK, shadow]} inside")
+    return lines
 
 
 def _steps(paths: Sequence[str]) -> str:

@@ -193,6 +193,19 @@ def test_what_the_gate_holds_is_shown_with_its_reason(engine: WholeEngine, call:
     assert (item["kind"], item["subject"], item["late_ms"]) == ("held message", "u9", DAY - HOUR)
 
 
+def test_of_who_was_only_ever_refused_the_decisions_are_shown(
+    call: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are in no journey, and why is what one looks for; without any decision there is nothing."""
+    refused = {"at_ms": NOW, "kind": "entry", "journey": "play", "outcome": "declined", "reason": "paused"}
+    monkeypatch.setattr(enrollment_commands, "read_decisions", lambda *_: [refused])
+    code, said = call(enrollment_commands.cli, "show", "nobody", "--decisions", "1h")
+    assert code == 0
+    assert "paused" in said
+    monkeypatch.setattr(enrollment_commands, "read_decisions", lambda *_: [])
+    assert call(enrollment_commands.cli, "show", "nobody", "--decisions", "1h")[0] == 1
+
+
 def test_of_who_was_merged_the_other_id_is_shown(engine: WholeEngine, call: Any) -> None:
     """And that it was merged."""
     put(engine, {IDENTITIES.key(b"anon"): IDENTITIES.encode(Identity("u3"))})
