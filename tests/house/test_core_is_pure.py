@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 PURE = (
     "__future__",
     "array",
+    "base64",
     "bisect",
     "calendar",  # how many days a month has
     "collections",
@@ -28,10 +29,13 @@ PURE = (
     "functools",
     "hashlib",
     "html",
+    "io.StringIO",  # a text in memory that is added to
     "inspect",  # asks what parameters a filter has, once, when a template is compiled
     "itertools",
     "jinja2",
     "json",
+    "liquid",  # python-liquid without its `now` and its `date`, which read the clock: liquid_values
+    "markupsafe",
     "math",
     "msgspec",
     "operator",

@@ -357,7 +357,7 @@ class SenderLogic:
         except Refused as refused:
             return End("failed", refused.detail)
         if isinstance(content, RenderFailed):
-            return End("failed", _render_reason(content))
+            return End("skipped" if content.reason == "aborted" else "failed", _render_reason(content))
         if isinstance(content, RenderedEmail):
             content = self._parts.track(message, content, now_ms)
         return OutgoingMessage(
@@ -401,6 +401,7 @@ class SenderLogic:
                 "channel": message.channel,
                 "tags": message.tags,
                 "variant": message.variant,
+                "at": message.requested_at_ms,
             },
             "owner": dict(owner.fields) if owner is not None else {},
             "unsubscribe_url": self._parts.unsubscribe_url(message) if message.channel == "email" else None,
@@ -488,4 +489,6 @@ def _way(message: Message, connection: str) -> str:
 
 
 def _render_reason(failed: RenderFailed) -> str:
+    if failed.reason == "aborted":
+        return f"aborted:{failed.detail}"
     return f"{failed.reason}:{failed.variable}" if failed.variable else failed.reason

@@ -20,7 +20,7 @@ from workers.core.templates import in_app as in_app_template
 from workers.core.templates.html import text_source
 from workers.core.templates.in_app import InAppTemplate as InAppTemplate  # noqa: PLC0414 - readers look here
 from workers.core.templates.in_app import compile_in_app
-from workers.core.templates.language import compile_part, lex
+from workers.core.templates.languages import DEFAULT, LANGUAGE, LANGUAGES
 from workers.core.templates.mobile import (
     PushTemplate,
     SmsTemplate,
@@ -228,9 +228,9 @@ def variables(template: CompiledTemplate) -> tuple[Variable, ...]:
 
 
 @lru_cache(maxsize=4096)
-def _compiled(text: str, mode: Mode) -> CompiledPart:
+def _compiled(text: str, mode: Mode, language: str) -> CompiledPart:
     """The cache by content: an unchanged text is compiled once, however often a workspace is published."""
-    return compile_part(text, mode)
+    return LANGUAGES[language].compile(text, mode)
 
 
 class _Compilation:
@@ -239,6 +239,7 @@ class _Compilation:
     def __init__(self, source: TemplateSource) -> None:
         self.source = source
         self.problems: list[TemplateProblem] = []
+        self.language = str(source.fields.get(LANGUAGE, DEFAULT))
 
     def refuse(self, name: str, detail: str, line: int = 1) -> None:
         """Note a problem on ``line`` of the field's text."""
@@ -251,7 +252,9 @@ class _Compilation:
         source = self.source
         if not _NAME.fullmatch(source.name):
             self.refuse("name", f"a name has letters, digits and _, at most 64; not {source.name!r}")
-        texts, options = _TEXTS[source.channel], _OPTIONS[source.channel]
+        texts, options = _TEXTS[source.channel], (*_OPTIONS[source.channel], LANGUAGE)
+        if self.language not in LANGUAGES:
+            self.refuse(LANGUAGE, f"there are {', '.join(LANGUAGES)}; not {self.language!r}")
         for name, value in source.fields.items():
             if name not in (*texts, *options):
                 allowed = ", ".join((*texts, *options))
@@ -270,7 +273,7 @@ class _Compilation:
     def compile(self, name: str, text: str, mode: Mode, hint: str = "") -> CompiledPart | None:
         """``text`` compiled as the field ``name``; None with the problem noted."""
         try:
-            return _compiled(text.strip() if mode == "text" else text, mode)
+            return _compiled(text.strip() if mode == "text" else text, mode, self.language)
         except BadTemplate as error:
             self.refuse(name, error.detail + hint, 1 if hint else error.line)
             return None
@@ -305,7 +308,7 @@ def _email(work: _Compilation) -> EmailTemplate | None:
 def _derived_text(work: _Compilation, html: str) -> CompiledPart | None:
     hint = "; the text part made from this html cannot be used: write a `text` field"
     try:
-        text = text_source(lex(html))
+        text = text_source(LANGUAGES[work.language].lex(html))
     except TemplateSyntaxError as error:
         work.refuse("html", f"{error.message}{hint}")
         return None

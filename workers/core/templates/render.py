@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, assert_never
 
-from jinja2 import UndefinedError
+from jinja2 import Template, UndefinedError
 
 from workers.core.templates.compile import EmailTemplate, InAppTemplate
 from workers.core.templates.html import tidy
@@ -238,6 +238,8 @@ def _run(part: CompiledPart, data: dict[str, Any], max_chars: int) -> str:
     pieces: list[str] = []
     left = max_chars
     template = part.template
+    if not isinstance(template, Template):
+        return template.run(data, max_chars)
     try:
         for piece in template.root_render_func(template.new_context(data)):
             pieces.append(piece)
