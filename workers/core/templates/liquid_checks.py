@@ -7,6 +7,7 @@ linter.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import TYPE_CHECKING, Any, Final
 
 from liquid.builtin.content import ContentNode
@@ -38,7 +39,6 @@ from workers.core.templates.html import HtmlPosition, UnsafeHtml
 from workers.core.templates.liquid_filters import NAMES, fits
 from workers.core.templates.liquid_names import FILTERS_INSTEAD, Unmapped, our_path
 from workers.core.templates.liquid_nodes import Cycle, Shown, local_name, may_be_blank, names_of
-from workers.core.templates.liquid_source import line_at
 from workers.core.templates.liquid_values import STEP, AnyOf, Comparison, Loop, Range
 from workers.core.templates.parts import (
     MAX_DEPTH,
@@ -74,7 +74,7 @@ class Checks:
     """The state of one walk. ``variables`` are what the template reads."""
 
     def __init__(self, source: str, mode: Mode, filters: Mapping[str, Callable[..., Any]]) -> None:
-        self.source = source
+        self.breaks = [at for at, one in enumerate(source) if one == "\n"]
         self.slack = mode == "slack"
         self.filters = filters
         self.position = HtmlPosition() if mode == "html" else None
@@ -104,7 +104,10 @@ class Checks:
             self._collect(_below(node))
 
     def _bad(self, token: Token, detail: str) -> BadTemplate:
-        return BadTemplate(line_at(self.source, token.start_index), detail)
+        return BadTemplate(self._line(token), detail)
+
+    def _line(self, token: Token) -> int:
+        return bisect_left(self.breaks, token.start_index) + 1
 
     # Statements
 
@@ -310,9 +313,7 @@ class Checks:
             raise self._bad(path.token, f"unknown variable {str(path.path[0])!r}; there are {known}")
         name = _label(path, "")
         guarded = any(name in names for names in self.guards)
-        self.variables.append(
-            Variable(name, line_at(self.source, path.token.start_index), covered or guarded)
-        )
+        self.variables.append(Variable(name, self._line(path.token), covered or guarded))
 
 
 _STATEMENTS: Final[tuple[tuple[type[Any] | tuple[type[Any], ...], Callable[[Checks, Any], None]], ...]] = (

@@ -144,8 +144,12 @@ def strftime(at: datetime, style: str) -> str:
     """
     if len(style) > MAX_TEXT_CHARS // 100:
         limit_text(None)
-    spelled = re.sub(r"%([DFRrTXxcv])", lambda found: _LONG[found[1]], style)
-    return limit_text(_SIGN.sub(lambda found: _written(at, found), spelled))
+    return limit_text(_SIGN.sub(lambda found: _written(at, found), spelled(style)))
+
+
+def spelled(style: str) -> str:
+    """The style with the signs written out that stand for several."""
+    return re.sub(r"%([DFRrTXxcv])", lambda found: _LONG[found[1]], style)
 
 
 def _written(at: datetime, found: re.Match[str]) -> str:

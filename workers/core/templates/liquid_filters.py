@@ -21,7 +21,7 @@ from markupsafe import Markup, escape
 
 from workers.core.templates import liquid_lists, liquid_numbers
 from workers.core.templates.filters import money, plural
-from workers.core.templates.liquid_dates import in_zone, instant, is_day, strftime
+from workers.core.templates.liquid_dates import in_zone, instant, is_day, spelled, strftime
 from workers.core.templates.liquid_values import (
     STEP,
     LeftOut,
@@ -36,6 +36,7 @@ from workers.core.templates.values import MAX_TEXT_CHARS, fail_type, limit_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
 
     from workers.core.templates.liquid_values import Context
     from workers.core.templates.values import Budget
@@ -75,7 +76,9 @@ def capitalize(value: Any, budget: Budget) -> str:
 
 def titlecase(value: Any, budget: Budget) -> str:
     """Every word with a capital first letter."""
-    return limit_text(" ".join(word[:1].upper() + word[1:] for word in _plain(value, budget).split(" ")))
+    words = _plain(value, budget).split(" ")
+    budget.spend(2 * len(words))
+    return limit_text(" ".join(word[:1].upper() + word[1:] for word in words))
 
 
 def replace(value: Any, budget: Budget, old: Any, new: Any = "", count: int = -1) -> str:
@@ -170,7 +173,7 @@ def as_json(value: Any, budget: Budget) -> str:
         text = msgspec.json.encode(value).decode()
     except (TypeError, ValueError, RecursionError):
         fail_type("a value of JSON is needed", value)
-    _sized(len(text), budget)
+    _sized(4 * len(text), budget)
     return text
 
 
@@ -199,15 +202,20 @@ def date(value: Any, context: Context, style: Any = "%Y-%m-%d %H:%M:%S %z", zone
     if zone is not None and not is_day(value):
         at = in_zone(at, zone)
     signs = _plain(style, budget)
-    budget.spend(40 + 8 * signs.count("%"))
+    return _dated(at, signs, budget)
+
+
+def _dated(at: datetime, style: str, budget: Budget) -> str:
+    signs = spelled(style)
+    budget.spend(60 + 2 * STEP * signs.count("%"))
     return strftime(at, signs)
 
 
 def time_zone(value: Any, context: Context, zone: Any, style: Any = None) -> str:
     """The moment by the clock of ``zone``, which a ``date`` behind it then shows."""
-    context.budget.spend(40)
+    context.budget.spend(60)
     at = in_zone(instant(value, _now_ms(context)), zone)
-    return at.isoformat() if style is None else strftime(at, _plain(style, context.budget))
+    return at.isoformat() if style is None else _dated(at, _plain(style, context.budget), context.budget)
 
 
 def _now_ms(context: Context) -> int | None:
@@ -298,7 +306,7 @@ def _default(value: Any, *arguments: Any, context: Context, **named: Any) -> Any
 def _paid(function: Callable[..., Any], second: str) -> Callable[..., Any]:
     @with_context
     def run(value: Any, *arguments: Any, context: Context) -> Any:
-        context.budget.spend(STEP)
+        context.budget.spend(STEP + (len(value) // 24 if isinstance(value, str) else 0))
         if nil(value):
             return value if isinstance(value, Missing) else Missing("an item of a list")
         for argument in arguments:

@@ -38,7 +38,7 @@ class _Environment(Environment):
 
     block_nesting_limit: ClassVar[int] = _DEEPEST
     context_depth_limit: ClassVar[int] = _DEEPEST
-    loop_iteration_limit: ClassVar[int | None] = 10 * MAX_LOOP_ITEMS
+    loop_iteration_limit: ClassVar[int | None] = 100 * MAX_LOOP_ITEMS
     shorthand_indexes = True
 
     def setup_tags_and_filters(self, *, extra: bool = False) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from markupsafe import Markup, escape
 
 from workers.core.templates.liquid_numbers import as_number
-from workers.core.templates.liquid_values import Missing, plain_text, same, whole
+from workers.core.templates.liquid_values import STEP, Missing, plain_text, same, whole
 from workers.core.templates.values import (
     MAX_CONTEXT_VALUES,
     MAX_TEXT_CHARS,
@@ -38,7 +38,7 @@ def _key(item: Any, key: Any) -> Any:
 
 def join(value: Any, budget: Budget, between: Any = " ") -> str:
     """The items as one text. A missing item fails the render."""
-    texts = [plain_text(item, budget, "an item") for item in _items(value, budget)]
+    texts = [plain_text(item, budget, "an item") for item in _items(value, budget, 2 * STEP)]
     glue = plain_text(between, budget, "the separator")
     chars = sum(map(len, texts)) + len(glue) * len(texts)
     if chars > MAX_TEXT_CHARS:
@@ -85,7 +85,7 @@ def _where(value: Any, budget: Budget, key: Any, wanted: Any = None, *, keep: bo
         found = _key(item, key)
         return found not in (None, False) if wanted is None else same(found, wanted, budget)
 
-    return [item for item in _items(value, budget, 8) if holds(item) is keep]
+    return [item for item in _items(value, budget, 2 * STEP) if holds(item) is keep]
 
 
 def _found(value: Any, budget: Budget, key: Any, wanted: Any = None) -> Any:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from workers.core.templates.values import Budget
 
 _LONGEST: Final = 32
+_FORMATTED: Final = 60
 
 
 def as_number(value: Any) -> int | float:
@@ -65,6 +66,7 @@ def _round(value: Any, budget: Budget, decimals: Any = 0) -> int | float:
 
 def _money(value: Any, budget: Budget, code: Any = "USD") -> str:
     """Customer.io's ``currency``: with the sign of the currency, by its code of three letters."""
+    budget.spend(_FORMATTED)
     return money(as_number(value), budget, plain_text(code, budget, "currency"))
 
 
@@ -74,6 +76,7 @@ def _amount(value: Any, budget: Budget) -> str:
 
 
 def _number(value: Any, budget: Budget, decimals: Any = None) -> str:
+    budget.spend(_FORMATTED)
     return number_filter(as_number(value), budget, None if decimals is None else whole(decimals))
 
 

@@ -192,12 +192,14 @@ def contains(box: object, item: object, budget: Budget) -> bool:
         return False
     if isinstance(box, str):
         text = item if isinstance(item, str) else plain_text(item, budget, "contains")
-        budget.spend_chars(len(box) + len(text))
+        budget.spend((len(box) + len(text)) // 16)
         return str(text) in str(box)
     if isinstance(box, (list, tuple)):
-        budget.spend(len(box))
-        simple = (one for one in box if isinstance(one, (str, int, float)))
-        return isinstance(item, (str, int, float)) and any(same(one, item, budget) for one in simple)
+        budget.spend(2 * len(box))
+        alike = (str,) if isinstance(item, str) else (bool,) if isinstance(item, bool) else (int, float)
+        return item in [
+            one for one in box if isinstance(one, alike) and isinstance(one, bool) is (bool in alike)
+        ]
     return isinstance(box, dict) and isinstance(item, str) and item in box
 
 
@@ -335,7 +337,7 @@ class Loop(LoopExpression):
             fail_type("a loop goes over a list or a mapping", found)
         if len(found) > MAX_LOOP_ITEMS:
             raise Unrenderable("too_much_work", None, f"a loop has more than {MAX_LOOP_ITEMS} items")
-        budget.spend(len(found) // 8)
+        budget.spend(3 * STEP + len(found) // 8)
         return found
 
     def _start(self, context: Context) -> int:
