@@ -243,6 +243,7 @@ class MessageContext(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, 
     event: Values
     awaited: Values | None = None
     related: Values | None = None
+    evidence: Values | None = None
 
 
 class MessageRequest(Record, tag_field="type", tag="message_request", frozen=True, kw_only=True):

@@ -84,6 +84,9 @@ class MessageContext(Part):
         None, description="Properties of the event that the journey waited for last."
     )
     related: Values | None = Field(None, description="Related objects that templates show, by relationship.")
+    evidence: Values | None = Field(
+        None, description="What made the subject eligible, where templates show it: docs/templates.md."
+    )
 
 
 class MessageRequest(Record):

@@ -77,7 +77,7 @@ from schemas.workspace.steps import (
 from schemas.workspace.tracking import LinkTracking
 from schemas.workspace.tracking_plan import PlannedEvent, PlannedTraits, Property, TrackingPlan
 from schemas.workspace.updates import Now
-from schemas.workspace.values import FieldRef, TimeZone
+from schemas.workspace.values import FieldRef, Locale, TimeZone
 from schemas.workspace.waits import Heard, WaitTime
 
 TopicTitle: TypeAlias = Annotated[str, Field(min_length=1, max_length=200)]
@@ -95,6 +95,7 @@ class Settings(Model):
     """The file ``workspace.yaml``: what holds for all journeys."""
 
     timezone: TimeZone = Field("UTC", description="The zone of subjects of which none is known.")
+    locale: Locale = Field("en", description="The language of templates whose file names none.")
     consent: ConsentSettings = Field(
         default_factory=ConsentSettings, description="What people agree to or refuse."
     )

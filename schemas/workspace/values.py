@@ -12,6 +12,7 @@ from pydantic import (
     BeforeValidator,
     Discriminator,
     Field,
+    StringConstraints,
     Tag,
     WithJsonSchema,
     model_validator,
@@ -127,6 +128,11 @@ DateText: TypeAlias = Annotated[
 ]
 
 TimeZone: TypeAlias = Annotated[str, AfterValidator(_zone)]
+
+Locale: TypeAlias = Annotated[
+    str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$")
+]
+"""As BCP 47 writes it: ``de``, ``de-AT``, ``zh-Hant``."""
 """The name of a zone, as IANA writes it: ``Europe/Oslo``."""
 
 ScalarOperand: TypeAlias = Annotated[Annotated[Scalar, Tag("#value")] | _FIELD, _BY_FORM]

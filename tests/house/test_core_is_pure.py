@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 PURE = (
     "__future__",
     "array",
+    "babel",  # reads the tables of Unicode's CLDR, which are data like the code
     "base64",
     "bisect",
     "calendar",  # how many days a month has

@@ -28,6 +28,7 @@ from workers.core.conditions.compile import compile_condition, compile_condition
 from workers.core.gate.plan import compile_gate, compile_rank
 from workers.core.ids import VERSION_CHARS, stable_id
 from workers.core.journeys.compile_steps import compile_steps, first_path
+from workers.core.journeys.evidence import evidence_plans
 from workers.core.journeys.experiments import compile_experiments, compile_holdout
 from workers.core.journeys.lineage import RUNNING, SHADOW_MARK, Lines
 from workers.core.journeys.reasons import exit_reason
@@ -120,12 +121,13 @@ def _compile_subject(
     asking: tuple[Journey | Segment, ...] = (*journeys, *older, *groups)
     names = _Names(slots, (*(one for one in journeys if not one.shadow), *older), zones)
     experiments = compile_experiments(workspace.experiments)
-    plans = [_newest(_compile_journey(one, names, slots, experiments, gate), one, lines) for one in journeys]
+    shared = (names, slots, experiments, gate, workspace.templates)
+    plans = [_newest(_compile_journey(one, *shared), one, lines) for one in journeys]
     # Journeys come before shadows, whatever the priority of these.
     plans.sort(key=lambda plan: plan.shadow)
     pinned = {
         (pin.journey.journey, pin.version): replace(
-            _compile_journey(pin.journey, names, slots, experiments, gate),
+            _compile_journey(pin.journey, *shared),
             version=pin.version,
             running=lines.running.get(pin.journey.journey, RUNNING),
             takes_entries=pin.takes_entries,
@@ -241,6 +243,7 @@ def _compile_journey(
     slots: SlotLayout,
     experiments: Mapping[str, ExperimentPlan],
     gate: GatePlan,
+    templates: Mapping[str, Mapping[str, Any]],
 ) -> JourneyPlan:
     entry, recipients = journey.entry, journey.recipients
     exits = [leaving.when for leaving in journey.exit if isinstance(leaving.when, ExitEvent)]
@@ -299,6 +302,7 @@ def _compile_journey(
         gate=gate,
         rank=compile_rank(journey),
         rivals=names.journeys((), gate.lone_tags.intersection(journey.tags)) - {journey.journey},
+        evidence=evidence_plans(journey, names, templates),
     )
 
 

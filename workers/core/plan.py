@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from workers.core.conditions.comparisons import Getter, Predicate
     from workers.core.conditions.compiled import CompiledCondition
     from workers.core.gate.plan import Rank
+    from workers.core.journeys.evidence import EvidencePlan
     from workers.core.journeys.experiments import ExperimentPlan, HoldoutPlan
     from workers.core.journeys.triggers import EventTrigger
     from workers.core.objects.row import FillPlan
@@ -148,6 +149,8 @@ class JourneyPlan:
     """The priority of its messages (:func:`workers.core.gate.plan.compile_rank`)."""
     rivals: frozenset[str] = frozenset()
     """Journeys that nobody is in at the same time."""
+    evidence: tuple[EvidencePlan, ...] = ()
+    """Conditions of the entry whose values templates show; empty where none does."""
     running: Running = RUNNING
     shadow: bool = False
     takes_entries: bool = True

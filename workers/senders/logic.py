@@ -270,7 +270,7 @@ class SenderLogic:
             return
         content = self._render(message, view, now_ms)
         if isinstance(content, RenderFailed):
-            self._record(message, End("failed", _render_reason(content)), "in_app", view, now_ms)
+            self._record(message, _not_rendered(content), "in_app", view, now_ms)
             return
         assert isinstance(content, RenderedInApp), "an in-app message renders an in-app template"
         feed = view.table(FEEDS).get(message.person.encode())
@@ -357,7 +357,7 @@ class SenderLogic:
         except Refused as refused:
             return End("failed", refused.detail)
         if isinstance(content, RenderFailed):
-            return End("skipped" if content.reason == "aborted" else "failed", _render_reason(content))
+            return _not_rendered(content)
         if isinstance(content, RenderedEmail):
             content = self._parts.track(message, content, now_ms)
         return OutgoingMessage(
@@ -393,6 +393,7 @@ class SenderLogic:
             "event": message.context.event,
             "awaited": message.context.awaited or {},
             "related": message.context.related or {},
+            "evidence": message.context.evidence or {},
             "message": {
                 "id": message.id,
                 "journey": message.journey,
@@ -488,7 +489,8 @@ def _way(message: Message, connection: str) -> str:
     return f"channel {connection!r}" if plain else f"connection {connection!r} of {message.template!r}"
 
 
-def _render_reason(failed: RenderFailed) -> str:
-    if failed.reason == "aborted":
-        return f"aborted:{failed.detail}"
-    return f"{failed.reason}:{failed.variable}" if failed.variable else failed.reason
+def _not_rendered(failed: RenderFailed) -> End:
+    """The end of a message that has nothing to show: what the template says is skipped is no failure."""
+    at_fault = failed.detail if failed.reason == "aborted" else failed.variable
+    reason = f"{failed.reason}:{at_fault}" if at_fault else failed.reason
+    return End("skipped" if failed.skips else "failed", reason)

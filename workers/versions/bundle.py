@@ -17,7 +17,9 @@ import msgspec
 
 from workers.core.ids import VERSION_CHARS, stable_id
 from workers.errors import Misconfigured
-from workers.workspace.files import TEMPLATES, identifier, load_workspace
+from workers.workspace.files import identifier, load_workspace
+from workers.workspace.mail_html import MADE, write_made
+from workers.workspace.templates import TEMPLATES, made_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,7 +79,8 @@ class Bundle:
 def read_bundle(folder: Path, name: str | None = None) -> Bundle:
     """The files of a folder that a workspace is made of: templates and what they name, and every YAML file.
 
-    Hidden files and the folder ``tests`` stay out. The workspace is called ``name``, else as its folder.
+    With them goes what was made of e-mails' html. Hidden files and the folder ``tests`` stay out.
+    The workspace is called ``name``, else as its folder.
 
     Raises:
         Misconfigured: there is no such folder, a file is no UTF-8 text, or there is too much.
@@ -96,6 +99,8 @@ def read_bundle(folder: Path, name: str | None = None) -> Bundle:
         size += len(text)
         if size > MAX_BYTES or len(files) > MAX_FILES:
             raise Misconfigured(f"{folder}: more than {MAX_BYTES} bytes or {MAX_FILES} files")
+    if made := made_of(folder):
+        files[f"{TEMPLATES}/{MADE}"] = write_made(made)
     return Bundle(identifier(name or folder.resolve().name), files)
 
 

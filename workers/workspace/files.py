@@ -27,11 +27,12 @@ from workers.core.lint.messages import SETTINGS as OF_SETTINGS
 from workers.core.lint.messages import lint_messages
 from workers.core.lint.objects import lint_objects
 from workers.core.lint.steps import lint_steps
+from workers.core.lint.templates import lint_templates
 from workers.core.lint.tracking import lint_plan, lint_tracking
 from workers.core.lint.workspace import lint
-from workers.core.templates.compile import BadTemplates, Templates, compile_templates
+from workers.core.templates.compile import BadTemplates, Templates, compile_templates, records_of
 from workers.errors import Misconfigured
-from workers.workspace.templates import WEBHOOKS, read_templates
+from workers.workspace.templates import TEMPLATES, WEBHOOKS, read_templates
 from workers.workspace.yaml_text import Document, UnreadableError, read_document
 
 if TYPE_CHECKING:
@@ -45,7 +46,6 @@ SEGMENTS: Final = "segments"
 SCORES: Final = "scores"
 OBJECTS: Final = "objects"
 EXPERIMENTS: Final = "experiments"
-TEMPLATES: Final = "templates"
 SETTINGS: Final = "workspace.yaml"
 TRACKING_PLAN: Final = "tracking_plan.yaml"
 TRACKING_PLAN_MAX_BYTES: Final = 1024 * 1024
@@ -119,15 +119,17 @@ def load_workspace(folder: Path) -> LoadedWorkspace:
     """
     if not folder.is_dir():
         raise BadWorkspace([Problem(str(folder), 1, 1, "folder", "there is no such folder")])
+    before: list[Problem] = []
+    settings, settings_document = _read_settings(folder / SETTINGS, before)
     sources, found = read_templates(folder / TEMPLATES)
-    for kind in (read_templates(folder / WEBHOOKS),):
-        sources, found = [*sources, *kind[0]], [*found, *kind[1]]
+    of_webhooks = read_templates(folder / WEBHOOKS)
+    sources, found = [*sources, *of_webhooks[0]], list(dict.fromkeys((*found, *of_webhooks[1])))
     try:
-        templates = compile_templates(sources)
+        templates = compile_templates(sources, settings.locale)
     except BadTemplates as error:
         found.extend(error.problems)
         templates = Templates({}, {})
-    problems = [Problem(one.file, one.line, 1, one.field, one.detail) for one in found]
+    problems = [*before, *(Problem(one.file, one.line, 1, one.field, one.detail) for one in found)]
     if not any((folder / JOURNEYS).glob("*.y*ml")):
         problems.append(Problem(f"{JOURNEYS}/", 1, 1, "file", "there is no journey: add journeys/NAME.yaml"))
     journeys, documents = _read_models(folder, JOURNEYS, Journey, problems)
@@ -136,9 +138,8 @@ def load_workspace(folder: Path) -> LoadedWorkspace:
     objects, object_documents = _read_models(folder, OBJECTS, ObjectType, problems)
     experiments, _ = _read_models(folder, EXPERIMENTS, Experiment, problems)
     tracking_plan = _read_tracking_plan(folder / TRACKING_PLAN, problems)
-    settings, settings_document = _read_settings(folder / SETTINGS, problems)
     # Templates that do not compile are there all the same: journeys that name them are not at fault.
-    records = {source.name: source.record() for source in sources}
+    records = records_of(sources)
     workspace = Workspace(
         name=identifier(folder.resolve().name),
         timezone=settings.timezone,
@@ -163,6 +164,8 @@ def load_workspace(folder: Path) -> LoadedWorkspace:
     errors = sorted(problem for problem in problems if problem.severity == "error")
     if errors:
         raise BadWorkspace(errors)
+    doubts = lint_templates(workspace, templates)
+    problems += [Problem(one.file, one.line, 1, one.field, one.detail, "warning") for one in doubts]
     return LoadedWorkspace(workspace, templates, tuple(sorted(problems)))
 
 

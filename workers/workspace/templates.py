@@ -18,16 +18,20 @@ from workers.core.templates.compile import (
     TemplateSource,
     compile_templates,
 )
+from workers.core.templates.locales import canonical
+from workers.workspace.mail_html import MailHtml, read_made
+from workers.workspace.variants import PARTIALS, of_locale, read_partials, with_partials
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_FILE_BYTES: Final = 1_000_000
+TEMPLATES: Final = "templates"
 WEBHOOKS: Final = "webhooks"
 """The folder whose templates are for the channel webhook, also where they do not say so."""
 
 OWNERS: Final = "owners"
-_FILE_FIELDS: Final = {"html_file": "html", "text_file": "text"}
+_FILE_FIELDS: Final = {"html_file": "html", "mjml_file": "mjml", "text_file": "text"}
 
 
 def load_templates(folder: Path) -> Templates:
@@ -46,23 +50,52 @@ def load_templates(folder: Path) -> Templates:
     return templates
 
 
-def read_templates(folder: Path) -> tuple[list[TemplateSource], list[TemplateProblem]]:
-    """The templates of ``folder`` as written, in the order of their names, and what is not readable."""
-    sources: list[TemplateSource] = []
-    problems: list[TemplateProblem] = []
+def read_templates(
+    folder: Path, mail: MailHtml | None = None
+) -> tuple[list[TemplateSource], list[TemplateProblem]]:
+    """The templates of ``folder``, in the order of their names, and what is not readable.
+
+    Partials are in their places, variants have what they leave out, and e-mails what is sent of them, which
+    ``mail`` makes.
+    """
+    home = folder if folder.name != WEBHOOKS else folder.parent / TEMPLATES
+    partials, problems = read_partials(home / PARTIALS)
+    mail = mail or MailHtml(read_made(home))
+    written: list[TemplateSource] = []
     for path in sorted(folder.glob("*.y*ml")) if folder.is_dir() else []:
         try:
-            sources.append(read_template(path))
+            written.append(read_template(path))
         except BadTemplates as error:
             problems.extend(error.problems)
-    return sources, problems
+    whole = {source.name: source for source in written if not source.locale}
+    sources: list[TemplateSource] = []
+    for source in written:
+        try:
+            merged = (
+                of_locale(source, whole[source.name]) if source.locale and source.name in whole else source
+            )
+            sources.append(mail.finish(with_partials(merged, partials)))
+        except BadTemplates as error:
+            problems.extend(error.problems)
+    return sources, list(dict.fromkeys(problems))
+
+
+def made_of(folder: Path) -> dict[str, str]:
+    """What is sent of the e-mails' html in a workspace's folder, by key; what cannot be made is left out."""
+    mail = MailHtml()
+    read_templates(folder / TEMPLATES, mail)
+    return mail.made
 
 
 def read_template(path: Path) -> TemplateSource:
-    """One template file; raises :class:`BadTemplates` where it is not readable."""
+    """One template file as written; raises :class:`BadTemplates` where it is not readable."""
     file = f"{path.parent.name}/{path.name}"
     document = _yaml(path, file)
-    name = path.stem
+    name, dot, named = path.stem.partition(".")
+    locale = canonical(named)
+    if dot and locale is None:
+        detail = f"{named!r} is no locale; a variant is called {name}.de.yaml or {name}.de-AT.yaml"
+        raise _problem(name, file, 1, "name", detail)
     _take_owners(path, file, document)
     lines = {str(key): _first_line(document, key) for key in document if str(key) != "owners_name"}
     fields = {str(key): _plain(value) for key, value in document.items()}
@@ -78,11 +111,11 @@ def read_template(path: Path) -> TemplateSource:
         except (OSError, ValueError) as error:
             raise _problem(name, file, lines[field], field, f"{target.name}: {_io_detail(error)}") from error
         files[part], lines[part] = f"{path.parent.name}/{target.name}", 1
-    channel = str(fields.pop("channel", "webhook" if path.parent.name == WEBHOOKS else ""))
+    channel = str(fields.pop("channel", "webhook" if path.parent.name == WEBHOOKS or locale else ""))
     if not channel:
         detail = "a template names its channel: email, sms, push, in_app or webhook"
         raise _problem(name, file, 1, "channel", detail)
-    return TemplateSource(name, channel, fields, file, lines, files)
+    return TemplateSource(name, channel, fields, file, lines, files, locale or "")
 
 
 def _yaml(path: Path, file: str) -> CommentedMap:

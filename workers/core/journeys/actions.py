@@ -14,6 +14,7 @@ from workers.core.decisions import chain_decision, would_enroll_decision
 from workers.core.gate.sending import ask_members, call_webhook, request_of, send_to_person
 from workers.core.gate.verdict import Defer, Exit
 from workers.core.ids import bucket, stable_id
+from workers.core.journeys.evidence import shown
 from workers.core.journeys.run import Go, Leave, Stay
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def send(run: Run, step: SendStepPlan, position: Position) -> Outcome:
         event=enrollment.trigger.properties,
         awaited=enrollment.awaited or None,
         related=facts.shown() or None,
+        evidence=shown(journey.evidence, enrollment.evidence),
     )
     if step.channel == "webhook":
         run.take(call_webhook(request, context, progress, run.now_ms))

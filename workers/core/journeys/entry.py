@@ -20,6 +20,7 @@ from workers.core.decisions import assignment_decisions, entry_decision, gone_de
 from workers.core.facts import Moment
 from workers.core.ids import bucket, stable_id
 from workers.core.journeys.account_exits import LEFT_ACCOUNT
+from workers.core.journeys.evidence import kept
 from workers.core.journeys.experiments import assignments, is_in_holdout
 from workers.core.journeys.lineage import is_shadow
 from workers.core.journeys.progress import (
@@ -173,6 +174,8 @@ def enroll(
         )
         return Transition(progress, (decision,))
     enrollment = _new(plan, journey, record, enrollment_id, now_ms)
+    # What it was found eligible by counts where that is no longer asked: an event that reached its number.
+    enrollment = replace(enrollment, evidence=kept(journey.evidence, record.evidence | verdict.evidence))
     decision = entry_decision(
         journey,
         record.subject,

@@ -113,7 +113,8 @@ class Enrollment(msgspec.Struct, frozen=True, array_like=True):
     alone may make a condition true that ends it. ``hops``: how many journeys enrolled one another, within an
     hour each, until this one.
     ``key`` is what there is one enrollment of, ``""`` where a journey has one of the subject. ``variants``
-    are those of the journey's experiments, by what is assigned.
+    are those of the journey's experiments, by what is assigned. ``evidence`` are values of conditions at the
+    entry that templates show, by label.
     """
 
     id: str
@@ -140,6 +141,7 @@ class Enrollment(msgspec.Struct, frozen=True, array_like=True):
     hops: int = 0
     key: str = ""
     variants: dict[str, str] = {}
+    evidence: dict[str, Any] = {}
 
     @property
     def places(self) -> tuple[Position, ...]:

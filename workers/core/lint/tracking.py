@@ -96,7 +96,7 @@ def _of_model(
             call = "group" if of_account else "identify"
             planned = plan.calls().get(call)
             if planned is not None and plan.rules(planned):
-                for detail in _path(said[field], plan.rules(planned), f"{call} call", "trait"):
+                for detail in path_problems(said[field], plan.rules(planned), f"{call} call", "trait"):
                     yield (*location, field), detail
 
 
@@ -140,10 +140,10 @@ def _paths(beside: Mapping[str, Any]) -> Iterator[tuple[Location, str]]:
 def _property(path: str, event: str, plan: TrackingPlan) -> Iterator[str]:
     planned = plan.events.get(event)
     if planned is not None and planned.properties:
-        yield from _path(path, planned.properties, f"event {event!r}", "property")
+        yield from path_problems(path, planned.properties, f"event {event!r}", "property")
 
 
-def _path(path: str, rules: Mapping[str, Property], owner: str, word: str) -> Iterator[str]:
+def path_problems(path: str, rules: Mapping[str, Property], owner: str, word: str) -> Iterator[str]:
     """What is wrong with a dotted path; it may go on inside an object that the plan does not describe."""
     walked = ""
     for name in path.split("."):

@@ -13,6 +13,7 @@ from workers.core.conditions.comparisons import compile_path, compile_where, is_
 from workers.core.ids import VERSION_CHARS, stable_id
 from workers.core.journeys.lineage import plan_name
 from workers.core.objects.row import FillPlan, RelationshipPlan
+from workers.core.templates.texts import texts_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -196,8 +197,7 @@ def shown_in(workspace: Workspace) -> frozenset[str]:
 
 def relationships_in(template: Mapping[str, Any]) -> frozenset[str]:
     """The relationships that a template names: ``related.purchased``."""
-    texts = (text for text in template.get("fields", {}).values() if isinstance(text, str))
-    return frozenset(name for text in texts for name in _SHOWN.findall(text))
+    return frozenset(name for text in texts_in(template) for name in _SHOWN.findall(text))
 
 
 def _content(plan: ObjectsPlan) -> Any:

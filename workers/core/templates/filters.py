@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from jinja2 import Undefined
 
+from workers.core.templates.local_formats import customs_of
 from workers.core.templates.values import (
     MAX_TEXT_CHARS,
     Budget,
@@ -78,10 +79,12 @@ def _rounded(value: Any, decimals: Any) -> Decimal:
 def number_filter(value: Any, budget: Budget, decimals: int | None = None) -> str:
     """``12,345``; without ``decimals``, whole numbers show none and others two at most."""
     budget.spend(8)
+    exact = _rounded(value, 2 if decimals is None else decimals)
+    if (local := customs_of(budget)) is not None:
+        return local.number(exact, decimals)
     if decimals is not None:
-        return f"{_rounded(value, decimals):,f}"
-    text = f"{_rounded(value, 2):,f}"
-    return text.rstrip("0").rstrip(".")
+        return f"{exact:,f}"
+    return f"{exact:,f}".rstrip("0").rstrip(".")
 
 
 def round_filter(value: Any, budget: Budget, decimals: int = 0) -> int | float:
@@ -95,7 +98,9 @@ def percent(value: Any, budget: Budget, decimals: int = 0) -> str:
     """``83%`` from 0.83."""
     budget.spend(8)
     share = number(value, "a percentage is made of a number")
-    return f"{_rounded(float(share) * 100, decimals):,f}%"
+    rounded = _rounded(float(share) * 100, decimals)
+    local = customs_of(budget)
+    return f"{rounded:,f}%" if local is None else local.percent(rounded, decimals)
 
 
 def money(value: Any, budget: Budget, currency: str = "USD") -> str:
@@ -106,6 +111,8 @@ def money(value: Any, budget: Budget, currency: str = "USD") -> str:
     code = currency.upper()
     decimals = 0 if code in _NO_DECIMALS else 3 if code in _THREE_DECIMALS else 2
     amount = _rounded(value, decimals)
+    if (local := customs_of(budget)) is not None:
+        return local.money(amount, code, decimals)
     digits = f"{abs(amount):,f}"
     sign = "-" if amount < 0 else ""
     return f"{sign}{_SYMBOLS[code]}{digits}" if code in _SYMBOLS else f"{sign}{digits} {code}"
@@ -165,15 +172,26 @@ def date(value: Any, budget: Budget, style: str = "medium", zone: str | None = N
         local = at if is_day else at.astimezone(_zone((zone, *budget.zones)))
     except OverflowError as error:
         raise Unrenderable("wrong_type", None, "a date is outside the calendar") from error
-    return _STYLES[style](local)
+    own = customs_of(budget)
+    return _STYLES[style](local) if own is None else own.date(local, style)
 
 
-def plural(value: Any, budget: Budget, one: str, many: str | None = None) -> str:
-    """``one`` for 1 (and -1), else ``many``, which is ``one`` with an s where it is not given."""
+def plural(
+    value: Any, budget: Budget, one: str, many: str | None = None,
+    *, zero: str | None = None, two: str | None = None, few: str | None = None,
+) -> str:  # fmt: skip
+    """The word for a number by the rules of the text's language, as Unicode has them (CLDR).
+
+    English has ``one`` (1 and -1) and ``many``, which is ``one`` with an s where it is not given. A language
+    with more forms has them by name; one that is not given is ``many``.
+    """
     budget.spend(4)
     count = number(value, "plural needs a number")
-    word = one if count in (1, -1) else many if many is not None else f"{one}s"
-    return _text(word, budget)
+    local = customs_of(budget)
+    english = "one" if count in (1, -1) else "other"
+    form = english if local is None else local.plural_form(count)
+    word = {"one": one, "zero": zero, "two": two, "few": few}.get(form)
+    return _text(word or many or f"{one}s", budget)
 
 
 def upper(value: Any, budget: Budget) -> str:

@@ -197,3 +197,23 @@ def text_source(tokens: Iterable[tuple[int, str, str]]) -> str:
     writer.feed("".join(html))
     writer.close()
     return _CODE.sub(lambda found: code[int(found[1])], tidy("".join(writer.out)))
+
+
+_HEAD = (
+    '<!DOCTYPE html><html><head><meta charset="utf-8">'
+    '<meta name="viewport" content="width=device-width"></head>'
+)
+_PREHEADER = '<div style="display:none;max-height:0;overflow:hidden;mso-hide:all">'
+_BODY_TAG = re.compile(r"<body\b[^>]*>", re.IGNORECASE)
+_HTML_TAG = re.compile(r"<html\b", re.IGNORECASE)
+
+
+def document(html: str, preheader: str) -> str:
+    """``html`` as a whole document, in front the preheader, which mail clients show beside the subject."""
+    hidden = f"{_PREHEADER}{preheader}</div>" if preheader else ""
+    if not _HTML_TAG.search(html):
+        return f"{_HEAD}<body>{hidden}{html}</body></html>"
+    body = _BODY_TAG.search(html)
+    if body is None:
+        return hidden + html
+    return html[: body.end()] + hidden + html[body.end() :]

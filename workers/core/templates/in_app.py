@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast, get_args
 
 from schemas.fields import FeedForm, FeedOnce, FeedPosition
+from workers.core.templates.choices import PLAIN, Choices
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -107,6 +108,7 @@ class InAppTemplate:
     dismissible: bool = True
     show: Show | None = None
     position: FeedPosition | None = None
+    choices: Choices = PLAIN
 
     def parts(self) -> Iterator[CompiledPart | None]:
         """Every text of it."""

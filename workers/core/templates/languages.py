@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 LANGUAGE: Final = "language"
 """The field of a template that names its language."""
 
-DEFAULT: Final = "jinja"
+JINJA: Final = "jinja"
 NOT_INSTALLED: Final = "Liquid needs an extra that is not installed here: pip install 'brimful[liquid]'"
 
 
@@ -37,6 +37,6 @@ def _liquid(text: str, mode: Mode) -> CompiledPart:
 
 
 LANGUAGES: Final[Mapping[str, Language]] = {
-    "jinja": Language(language.compile_part, language.lex),
+    JINJA: Language(language.compile_part, language.lex),
     "liquid": Language(_liquid, liquid_source.pieces),
 }

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, get_args
 
+from workers.core.templates.choices import PLAIN, Choices
 from workers.core.templates.html import tidy
 from workers.core.templates.text_messages import TextSize, size_of
 from workers.core.templates.values import Unrenderable, has_control
@@ -31,6 +32,7 @@ TTL_MAX_MS: Final = 28 * 86_400_000
 
 Priority: TypeAlias = Literal["normal", "high"]
 
+_SPACES: Final = str.maketrans({"\u00a0": " ", "\u202f": " "})
 _DATA_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _RESERVED_KEYS: Final = ("from", "message_type", "google", "gcm", "brimful")
 """FCM refuses the first four, the last two also as beginnings; the fifth holds our ids."""
@@ -67,6 +69,7 @@ class SmsTemplate:
     name: str
     version: str
     text: CompiledPart
+    choices: Choices = PLAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,7 @@ class PushTemplate:
     data: Mapping[str, CompiledPart]
     ttl_ms: int | None
     priority: Priority
+    choices: Choices = PLAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +161,8 @@ def mobile_variables(template: SmsTemplate | PushTemplate) -> Iterator[Variable]
 
 def render_sms(template: SmsTemplate, run: Run) -> RenderedSms:
     """The text message; raises :class:`Unrenderable` where it is empty or too long."""
-    text = tidy(run(template.text, MAX_SMS_CHARS * 2)).strip()
+    # Prices and times of many locales have spaces that the GSM alphabet has not.
+    text = tidy(run(template.text, MAX_SMS_CHARS * 2).translate(_SPACES)).strip()
     if not text:
         raise Unrenderable("missing_variable", None, "the text is empty")
     if len(text) > MAX_SMS_CHARS:

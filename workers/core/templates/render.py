@@ -7,13 +7,14 @@ delivery of this one message.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, assert_never
 
 from jinja2 import Template, UndefinedError
 
 from workers.core.templates.compile import EmailTemplate, InAppTemplate
 from workers.core.templates.html import tidy
+from workers.core.templates.locales import DEFAULT, customs, locale_of, pick
 from workers.core.templates.mobile import (
     PushTemplate,
     RenderedPush,
@@ -44,6 +45,9 @@ MAX_TITLE_CHARS: Final = 200
 MAX_BODY_CHARS: Final = 4_000
 MAX_LABEL_CHARS: Final = 80
 MAX_URL_CHARS: Final = 2_000
+
+CUSTOMS: Final = "_customs"
+"""Key of a context under which the locale stands by which values are written; no template can read it."""
 
 _NO: Final = frozenset({"", "0", "false", "no", "none"})
 """What a step's ``done`` says when it is not done."""
@@ -113,6 +117,8 @@ class RenderFailed:
     detail: str
     template: str
     version: str
+    skips: bool = False
+    """The template says that the message is left out then, which is no failure."""
 
 
 RenderedContent: TypeAlias = RenderedEmail | RenderedInApp | RenderedWebhook | RenderedSms | RenderedPush
@@ -208,7 +214,37 @@ def render_mobile(
 
 
 def render(template: CompiledTemplate, context: Mapping[str, Any]) -> RenderedContent | RenderFailed:
-    """Render a template of any channel."""
+    """Render the variant of a template that is for the person's locale, or what takes its place if it fails.
+
+    Where the fallbacks fail as well, the failure is that of the template itself.
+    """
+    wanted, first = locale_of(context), None
+    following: CompiledTemplate | None = template
+    while following is not None:
+        choices = following.choices
+        result = _in_locale(following, wanted, context)
+        if not isinstance(result, RenderFailed):
+            return result
+        first = replace(first or result, skips=choices.skips)
+        following = choices.fallback
+    assert first is not None, "a template was rendered"
+    return first
+
+
+def _in_locale(
+    template: CompiledTemplate, wanted: str | None, context: Mapping[str, Any]
+) -> RenderedContent | RenderFailed:
+    choices = template.choices
+    found = pick(wanted, choices.variants)
+    of_text = found or choices.locale
+    message = context.get("message")
+    named = {**message, "locale": of_text} if type(message) is dict else message
+    variant = template if found is None else choices.variants[found]
+    return render_one(variant, {**context, "message": named, CUSTOMS: customs(of_text, wanted)})
+
+
+def render_one(template: CompiledTemplate, context: Mapping[str, Any]) -> RenderedContent | RenderFailed:
+    """Render this very template, of any channel."""
     match template:
         case EmailTemplate():
             return render_email(template, context)
@@ -231,7 +267,8 @@ def _prepare(context: Mapping[str, Any]) -> dict[str, Any]:
     check_plain(context)
     holders = (context.get("user"), context.get("account"))
     zones = tuple(holder.get("timezone") for holder in holders if type(holder) is dict)
-    return {**context, "_budget": Budget(zones)}
+    locale = context.get(CUSTOMS, DEFAULT)
+    return {**context, "_budget": Budget(zones, locale=str(locale))}
 
 
 def _run(part: CompiledPart, data: dict[str, Any], max_chars: int) -> str:

@@ -78,13 +78,17 @@ class Missing(StrictUndefined):
 
 
 class Budget:
-    """What one render may still spend, and the zones in which it shows dates (the first valid one holds)."""
+    """What one render may still spend, and how it shows values.
 
-    __slots__ = ("left", "zones")
+    That is in the first of ``zones`` that is one, and as people of ``locale`` write them.
+    """
 
-    def __init__(self, zones: tuple[object, ...] = (), left: int = MAX_WORK) -> None:
+    __slots__ = ("left", "locale", "zones")
+
+    def __init__(self, zones: tuple[object, ...] = (), left: int = MAX_WORK, locale: str = "en") -> None:
         self.left = left
         self.zones = zones
+        self.locale = locale
 
     def spend(self, units: int) -> None:
         """Take ``units``; raises :class:`Unrenderable` when they are not there."""

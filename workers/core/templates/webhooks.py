@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, get_args
 
 import msgspec
 
+from workers.core.templates.choices import PLAIN, Choices
 from workers.core.templates.owners import Owner, read_owners
 from workers.core.templates.parts import CompiledPart
 from workers.core.templates.values import Unrenderable
@@ -76,6 +77,7 @@ class WebhookTemplate:
     headers: Mapping[str, CompiledPart]
     owners: tuple[Owner, ...]
     owners_name: str
+    choices: Choices = PLAIN
 
 
 @dataclass(frozen=True, slots=True)
