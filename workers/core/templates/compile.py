@@ -21,7 +21,7 @@ from workers.core.templates.choices import PLAIN, SKIP, Choices, fallback_proble
 from workers.core.templates.html import document, text_source
 from workers.core.templates.in_app import InAppTemplate as InAppTemplate  # noqa: PLC0414 - readers look here
 from workers.core.templates.in_app import compile_in_app
-from workers.core.templates.languages import JINJA, LANGUAGE, LANGUAGES
+from workers.core.templates.languages import JINJA, LANGUAGE, LANGUAGES, unusable
 from workers.core.templates.locales import DEFAULT
 from workers.core.templates.mobile import (
     PushTemplate,
@@ -350,8 +350,8 @@ class _Compilation:
         if not _NAME.fullmatch(source.name):
             self.refuse("name", f"a name has letters, digits and _, at most 64; not {source.name!r}")
         texts, options = _TEXTS[source.channel], (*_OPTIONS[source.channel], *_OF_ALL)
-        if self.language not in LANGUAGES:
-            self.refuse(LANGUAGE, f"there are {', '.join(LANGUAGES)}; not {self.language!r}")
+        if (wrong := unusable(self.language)) is not None:
+            self.refuse(LANGUAGE, wrong)
         for name, value in source.fields.items():
             if name not in (*texts, *options):
                 allowed = ", ".join((*texts, *options))

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from workers.core.templates import language, liquid_source
-from workers.core.templates.parts import BadTemplate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +16,7 @@ LANGUAGE: Final = "language"
 """The field of a template that names its language."""
 
 JINJA: Final = "jinja"
+LIQUID: Final = "liquid"
 NOT_INSTALLED: Final = "Liquid needs an extra that is not installed here: pip install 'brimful[liquid]'"
 
 
@@ -29,14 +29,24 @@ class Language:
 
 
 def _liquid(text: str, mode: Mode) -> CompiledPart:
-    try:
-        from workers.core.templates.liquid_language import compile_liquid  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        raise BadTemplate(1, NOT_INSTALLED) from error
+    from workers.core.templates.liquid_language import compile_liquid  # noqa: PLC0415 - its library is an extra
+
     return compile_liquid(text, mode)
+
+
+def unusable(name: str) -> str | None:
+    """Why templates cannot be in the language ``name`` here; None where they can."""
+    if name not in LANGUAGES:
+        return f"there are {', '.join(LANGUAGES)}; not {name!r}"
+    if name == LIQUID:
+        try:
+            import liquid  # noqa: F401, PLC0415 - an extra
+        except ImportError:
+            return NOT_INSTALLED
+    return None
 
 
 LANGUAGES: Final[Mapping[str, Language]] = {
     JINJA: Language(language.compile_part, language.lex),
-    "liquid": Language(_liquid, liquid_source.pieces),
+    LIQUID: Language(_liquid, liquid_source.pieces),
 }

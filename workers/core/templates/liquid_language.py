@@ -103,8 +103,6 @@ def compile_liquid(source: str, mode: parts.Mode) -> CompiledPart:
         cost = checks.template(template.nodes)
     except LiquidError as error:
         raise BadTemplate(_line(error, text), _detail(error, text)) from error
-    except RecursionError as error:
-        raise BadTemplate(1, "the text is nested too deep") from error
     nodes = template.nodes
     lone = nodes[0] if mode in ("json", "slack") and len(nodes) == 1 else None
     only = lone if isinstance(lone, Shown) else None
@@ -118,6 +116,8 @@ def _line(error: LiquidError, text: str) -> int:
 
 
 def _detail(error: LiquidError, text: str) -> str:
+    if isinstance(error.__cause__, RecursionError):
+        return "the text is nested too deep"
     detail = str(error.message)
     at = error.token.start_index if error.token is not None else -1
     curly = at >= 0 and any(one in text[at : at + 2] for one in "\u2018\u2019\u201c\u201d")

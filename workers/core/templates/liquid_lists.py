@@ -137,5 +137,5 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "compact": lambda value, budget: [item for item in _items(value, budget) if item is not None],
     "concat": _concat,
     "sum": _sum,
-    "limit": lambda value, budget, most: _items(value, budget)[: max(whole(most), 0)],
+    "take": lambda value, budget, most: _items(value, budget)[: max(whole(most), 0)],
 }

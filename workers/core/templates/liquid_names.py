@@ -56,8 +56,12 @@ _PATHS: Final[Mapping[tuple[str, ...], tuple[str, ...]]] = {
 _PREFERENCES: Final = ("preferences_url",)
 
 _INSTEAD: Final[Mapping[tuple[str, ...], str]] = {
-    ("snippets",): "snippets are not carried over: put the text here, or into a template of its own",
-    ("content_blocks",): "content blocks are not carried over: put the block's text here",
+    (
+        "snippets",
+    ): "put the snippet into partials/NAME.html (or .txt), and write {{ snippets.NAME }} and no more",
+    (
+        "content_blocks",
+    ): "put the block into partials/NAME.html (or .txt), and write {{content_blocks.${NAME}}}",
     ("content",): "there are no layouts: write the whole message in this template",
     ("layout",): "there are no layouts: write the whole message in this template",
     (
@@ -105,7 +109,7 @@ TAGS_INSTEAD: Final[Mapping[str, str]] = {
     "generate_uuid": "{{ message.id }} is unique for each message",
     "countdown": "pictures of clocks are not made: show the date with {{ … | date: '%B %-d' }}",
     "render_liquid": "values are shown as they are, and never run as templates",
-    "snippet": "snippets are not carried over: put the text here",
+    "snippet": "put the snippet into partials/NAME.html (or .txt), and write {% include 'NAME' %}",
     "connected_content": (
         "nothing is fetched while a message is made: send the values with the event, or as traits"
     ),
@@ -115,8 +119,8 @@ TAGS_INSTEAD: Final[Mapping[str, str]] = {
     ),
     "message_extras": "tags of the journey and the traits stand in each delivery: leave it out",
     "translation": "write a template for each language, or branch by {{ user.language }}",
-    "render": "snippets are not carried over: put the text here",
-    "include": "snippets are not carried over: put the text here",
+    "render": "put the text into partials/NAME.html (or .txt), and write {% include 'NAME' %}",
+    "include": "a partial is included by its name, written out, and nothing else: {% include 'footer' %}",
     "layout": "there are no layouts: write the whole message in this template",
     "tablerow": "write a table row in a `for` loop",
     "doc": "use {% comment %}",

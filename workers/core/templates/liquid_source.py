@@ -5,7 +5,7 @@ Three things are rewritten inside of ``{{ … }}`` and ``{% … %}``, and nothin
 - Braze's ``${first_name}`` and ``custom_attribute.${zip code}`` become keys, and its braces within tags
   (``{% if {{custom_attribute.${n}}} > 0 %}``) go;
 - a key that is a word of Liquid's own (``account.limit``, ``event.offset``) is put into brackets, which the
-  library would refuse otherwise;
+  library would refuse otherwise, as it would the filter ``limit``, which is ``take`` there;
 - Customer.io's ``{% unsubscribe_url %}`` and its like become expressions.
 """
 
@@ -27,6 +27,15 @@ _RESERVED: Final = (
 """Words that python-liquid's lexer keeps for itself, also behind a dot."""
 
 _OPEN = re.compile(r"\{\{-?|\{%-?\s*(?P<tag>#|\w*)")
+MENTION: Final = re.compile(
+    r"""(?P<begin>\{%-?)\s*include\s+["'](?P<include>[A-Za-z0-9_]{1,64})["']\s*(?P<end>-?%\})
+    |\{\{(?P<before>-?)\s*(?:snippets\.(?P<snippet>[A-Za-z0-9_]{1,64})
+    |content_blocks\.\$\{(?P<block>[A-Za-z0-9_]{1,64})\}(?:\s*\|\s*id:\s*["'][A-Za-z0-9_]*["'])?
+    )\s*(?P<after>-?)\}\}""",
+    re.VERBOSE,
+)
+"""A partial: ours, a snippet of Customer.io's, or a content block of Braze's."""
+
 _END_RAW = re.compile(r"\{%-?\s*endraw\s*-?%\}")
 _COMMENT = re.compile(r"\{%-?\s*(?P<end>end)?comment\s*-?%\}")
 _WIDE = re.compile(r"\s{200}")
@@ -39,10 +48,11 @@ _TOKEN = re.compile(
     |(?P<outer>\}\})
     |(?P<end>-?%\})
     |(?P<range>\.\.)
+    |\|\s*(?P<filter>limit)\b
     |\.(?P<key>"""
     + _RESERVED.replace(" ", "|")
     + r""")(?![\w?-])
-    |(?P<other>[^"'.$\\{}%-]+|.)""",
+    |(?P<other>[^"'.$\\{}%|-]+|.)""",
     re.VERBOSE | re.DOTALL,
 )
 _CODE = re.compile(r"\{%-?\s*raw\s*-?%\}.*?\{%-?\s*endraw\s*-?%\}|\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
@@ -87,6 +97,21 @@ def pieces(source: str) -> Iterator[tuple[int, str, str]]:
     yield 0, "data", source[at:]
 
 
+def includes(source: str) -> Iterator[tuple[int, str, tuple[str, str, str] | None]]:
+    """A text in pieces: its line, what it says, and of a partial the two ends of its tag and its name."""
+    at, line = 0, 1
+    for found in MENTION.finditer(source):
+        before = source[at : found.start()]
+        yield line, before, None
+        line += before.count("\n")
+        name = found["include"] or found["snippet"] or found["block"]
+        begin = found["begin"] or f"{{%{found['before']}"
+        yield line, "", (begin, name, found["end"] or f"{found['after']}%}}")
+        line += found[0].count("\n")
+        at = found.end()
+    yield line, source[at:], None
+
+
 def _raw(source: str, found: re.Match[str]) -> int:
     """Where a ``{% raw %}`` ends, whose inside is no code."""
     end = _END_RAW.search(source, found.end())
@@ -128,6 +153,8 @@ def _markup(source: str, found: re.Match[str]) -> tuple[str, int]:
         elif token["braze"] is not None:
             root = "" if token[0].startswith(".") else BRAZE
             out.append(f"{root}['{token['name']}']")
+        elif token["filter"]:
+            out.append("| take")
         elif token["key"]:
             out.append(f"['{token['key']}']")
         else:

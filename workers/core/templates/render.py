@@ -225,6 +225,8 @@ def render(template: CompiledTemplate, context: Mapping[str, Any]) -> RenderedCo
         result = _in_locale(following, wanted, context)
         if not isinstance(result, RenderFailed):
             return result
+        if result.reason == "aborted":  # the template's own will, and no mishap that a fallback makes good
+            return replace(result, skips=True)
         first = replace(first or result, skips=choices.skips)
         following = choices.fallback
     assert first is not None, "a template was rendered"
