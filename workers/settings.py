@@ -151,6 +151,9 @@ class Settings(BaseModel):
     ses_configuration_set: str | None = Field(None, description="Publishes what becomes of mails.")
     ses_endpoint: str | None = Field(None, description="Another address of the SES API.")
     ses_per_second: float = Field(14.0, gt=0, le=10_000, description="Mails a second of this process.")
+    test_recipients: tuple[str, ...] = Field(
+        (), description="Who may get test mails: addresses, or @example.com for all of a domain."
+    )
     mail_inbox: SecretStr | None = Field(
         None, description="imaps://USER:PASSWORD@HOST[:PORT][/FOLDER] that brimful bounces reads."
     )
@@ -195,6 +198,7 @@ class Settings(BaseModel):
         "previous_secrets",
         "ses_topics",
         "stripe_webhook_secrets",
+        "test_recipients",
         "stripe_account_from",
         "twilio_auth_tokens",
         mode="before",

@@ -23,6 +23,7 @@ import workers.cli.plan
 import workers.cli.propensity
 import workers.cli.segments
 import workers.cli.suppressions
+import workers.cli.templates
 import workers.cli.timers
 import workers.cli.workspace
 import workers.erasure.commands
@@ -56,6 +57,7 @@ cli.add_typer(workers.cli.exits.cli)
 cli.add_typer(workers.cli.enrollments.cli, name="enrollments")
 cli.add_typer(workers.cli.timers.cli)
 cli.add_typer(workers.cli.suppressions.cli, name="suppression")
+cli.add_typer(workers.cli.templates.cli, name="template")
 cli.add_typer(workers.cli.mail.cli)
 cli.add_typer(workers.erasure.commands.cli)
 cli.add_typer(workers.cli.gateway.keys, name="keys")

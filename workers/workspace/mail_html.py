@@ -19,6 +19,7 @@ import msgspec
 from workers.core.ids import stable_id
 from workers.core.templates.compile import BadTemplates, TemplateProblem
 from workers.core.templates.html import HtmlPosition, UnsafeHtml, document
+from workers.workspace.balance import unbalanced
 from workers.workspace.mjml import BadMjml, check_mjml, in_comments
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ _CODE: Final = re.compile(
     r"""\{\{(?:"[^"]*"|'[^']*'|[^"'])*?\}\}|\{%(?:"[^"]*"|'[^']*'|[^"'])*?%\}|\{\#.*?\#\}""", re.DOTALL
 )
 _MARK: Final = re.compile(r"<!--bfq([0-9]+)z-->|&lt;!--bfq([0-9]+)z--&gt;|bfq([0-9]+)z")
+_ROWS: Final = re.compile(r"<table\b[^>]*>(?=(?:\s|<!--bfq[0-9]+z-->)*<tr\b)", re.IGNORECASE)
 _STYLE: Final = re.compile(r"<style\b", re.IGNORECASE)
 
 
@@ -62,8 +64,7 @@ class MailHtml:
                 continue
             key = stable_id("mail html", name, text)
             try:
-                if _MARK.search(text):
-                    raise BadMjml(1, "the text has one of the marks that stand for code: bfq and a number")
+                _refuse_marks(text)
                 html = self.known.get(key) or make(text)
             except BadMjml as error:
                 file, line = source.place(name, error.line)
@@ -83,6 +84,12 @@ def read_made(folder: Path) -> dict[str, str]:
 def write_made(made: Mapping[str, str]) -> str:
     """The text of the file ``MADE``."""
     return msgspec.json.encode(dict(sorted(made.items()))).decode()
+
+
+def _refuse_marks(text: str) -> None:
+    if (found := _MARK.search(text)) is not None:
+        line = text.count("\n", 0, found.start()) + 1
+        raise BadMjml(line, f"{found[0]!r} stands for code here: write it in another way")
 
 
 def _has_style(text: object) -> bool:
@@ -116,11 +123,24 @@ def _inlined(text: str) -> str:
         raise BadMjml(1, detail) from error
     codes: list[str] = []
     marked = _marked_html(text, codes)
+    if (found := unbalanced(marked)) is not None:
+        line = found[0] + _lines_before(marked, found[0], codes)
+        raise BadMjml(
+            line, f"{found[1]}, so that styles cannot be put in their places; or say inline_css: false"
+        )
+    # A parser puts the body that is left out of a table around its first row: inside of a loop, and each time.
+    marked = _ROWS.sub(r"\g<0><tbody>", marked)
     inliner = css_inline.CSSInliner(keep_at_rules=True, load_remote_stylesheets=False)
     try:
         return _restored(inliner.inline(document(marked, "")), codes)
     except css_inline.InlineError as error:
         raise BadMjml(1, f"the rules of <style> cannot be put into the elements: {error}") from error
+
+
+def _lines_before(marked: str, line: int, codes: list[str]) -> int:
+    """Lines of code before a line of the marked text: code of several lines is one mark."""
+    before = "\n".join(marked.split("\n")[: line - 1])
+    return sum(codes[int(found[1] or found[2] or found[3])].count("\n") for found in _MARK.finditer(before))
 
 
 def _mark(codes: list[str], code: str) -> str:

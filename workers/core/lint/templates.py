@@ -32,10 +32,10 @@ def lint_templates(workspace: Workspace, templates: Templates) -> Iterator[Templ
     Of an event's properties it is enough that one of the events has it that begin one of the journeys that
     send the template. Nothing is said of events and calls that the tracking plan does not describe.
     """
-    senders = _senders(workspace)
+    sent_by = senders(workspace)
     for source in (*templates.sources.values(), *templates.variants.values()):
         yield from _untranslated(source)
-        journeys = senders.get(source.name, [])
+        journeys = sent_by.get(source.name, [])
         for read in reads(source):
             for detail in _problems(read, journeys, workspace.tracking_plan):
                 yield TemplateProblem(source.name, read.file, read.line, read.field, detail)
@@ -48,7 +48,7 @@ def _untranslated(source: TemplateSource) -> Iterator[TemplateProblem]:
         yield TemplateProblem(source.name, source.file, 1, name, detail)
 
 
-def _senders(workspace: Workspace) -> Mapping[str, list[Journey]]:
+def senders(workspace: Workspace) -> Mapping[str, list[Journey]]:
     """The journeys that send each template, also as a variant or as the fallback of another."""
     found: dict[str, list[Journey]] = defaultdict(list)
     for journey in workspace.journeys:
