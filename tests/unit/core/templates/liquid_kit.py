@@ -29,7 +29,14 @@ DATA: dict[str, Any] = {
     "user": USER,
     "account": {},
     "event": {"limit": 3},
-    "message": {"id": "m1", "journey": "upsell", "template": "t", "variant": None, "at": 1_772_636_709_000},
+    "message": {
+        "id": "m1",
+        "journey": "upsell",
+        "template": "t",
+        "variant": None,
+        "at": 1_772_636_709_000,
+        "person": "u1",
+    },
     "unsubscribe_url": "https://example.com/u/1",
     "preferences_url": "https://example.com/p/1",
 }

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from tests.unit.core.render_kit import context, mail, rendered
 from tests.unit.core.templates.liquid_kit import USER, body, run, shown
 from workers.core.templates.compile import TemplateSource, compile_template, variables
+from workers.core.templates.liquid_filters import NAMES
 from workers.core.templates.mobile import RenderedPush, RenderedSms
 from workers.core.templates.render import RenderedInApp, render
 from workers.core.templates.webhooks import RenderedWebhook
@@ -172,7 +176,7 @@ def test_the_filters(expression: str, expected: str) -> None:
     assert body("{{ " + expression + " }}") == expected
 
 
-NAMES = [
+MAPPED = [
     # Customer.io
     ("{{ customer.first_name }}", "Ada"),
     ("{{ customer.first_name | default: 'there' }} {{ event.limit }} {{ trigger.limit }}", "Ada 3 3"),
@@ -188,6 +192,7 @@ NAMES = [
     ("{{custom_attribute.${orders}[0].name}}", "Book"),
     ("{{${email_address}}} {{${phone_number}}}", "ada@example.com +4712345678"),
     ("{{event_properties.${limit}}} {{canvas_entry_properties.${limit}}} {{context.${limit}}}", "3 3 3"),
+    ("{{ customer.id }} {{${user_id}}}", "u1 u1"),
     ("{{canvas.${name}}} {{campaign.${message_name}}}", "upsell t"),
     ("{{${set_user_to_unsubscribed_url}}}", "https://example.com/u/1"),
     ("{{preference_center.${weekly}}}", "https://example.com/p/1"),
@@ -203,7 +208,7 @@ NAMES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("source", "expected"), NAMES)
+@pytest.mark.parametrize(("source", "expected"), MAPPED)
 def test_the_names_of_customer_io_and_braze(source: str, expected: str) -> None:
     """They are ours when the template runs, and ours stand beside them."""
     assert body(source) == expected
@@ -386,3 +391,11 @@ def test_what_a_template_reads_is_known_by_our_names() -> None:
         ("user.plan", 3, False),
         ("event.orders", 4, False),
     ]
+
+
+def test_the_page_of_the_documentation_lists_every_filter_and_no_other() -> None:
+    """People look there whether theirs is known."""
+    page = (Path(__file__).parents[4] / "docs" / "liquid.md").read_text()
+    table = page.split("| filters | |\n")[1].split("\n\n")[0]
+    listed = re.findall(r"`([a-z_0-9]+)[`:]", table)
+    assert sorted(set(listed)) == sorted({*NAMES, "limit"} - {"take"})

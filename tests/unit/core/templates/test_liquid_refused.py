@@ -25,6 +25,8 @@ REFUSED = [
     ("{% render_liquid journey.body %}", 1, "never run as templates"),
     ("{% countdown point:64 %}", 1, "show the date"),
     ("{{ layout.name }}", 1, "there are no layouts"),
+    ("{{ journey.a }}", 1, "set a trait with the step `update`"),
+    ("{{ objects.companies[0].a }}", 1, "{{ related.NAME }}"),
     ("{{ content }}", 1, "there are no layouts"),
     ("{{ event_timestamp }}", 1, "the time of an event is a property"),
     ("{{ now | date: '%Y' }}", 1, "write it in quotes"),
