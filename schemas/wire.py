@@ -292,6 +292,7 @@ class Message(Record, frozen=True, kw_only=True):
     context: MessageContext
     requested_at_ms: Millis
     withdrawn: str | None = None
+    subject_type: SubjectType | None = None
 
 
 class Delivery(Record, frozen=True, kw_only=True):
@@ -314,6 +315,7 @@ class Delivery(Record, frozen=True, kw_only=True):
     cost_micros: Count | None = None
     latency_ms: Count
     at_ms: Millis
+    subject_type: SubjectType | None = None
 
 
 class Decision(Record, frozen=True, kw_only=True):

@@ -36,4 +36,5 @@ class Backfilled(Record, tag_field="type", tag="backfilled", frozen=True, kw_onl
     slots: dict[str, str]
     done: bool | None = None
     moved: bool | None = None
+    archive: bool | None = None
     at_ms: Millis

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -11,36 +10,17 @@ import structlog
 from schemas.topics import load_topics
 from workers import telemetry
 from workers.clock import parse_clock
-from workers.core.stripe.mapping import StripeOptions
-from workers.email_settings import email_channel
 from workers.engine import EngineLogic
 from workers.engine_metrics import SignalMetrics
 from workers.errors import Misconfigured
-from workers.gateway_settings import (
-    api_settings,
-    callback_settings,
-    gateway_topics,
-    message_links,
-    rates,
-)
 from workers.insights.logic import InsightsLogic
 from workers.insights.metrics import JourneyMetrics
-from workers.intake.app import create_gateway
-from workers.intake.kafka_feed import KafkaFeed
-from workers.intake.kafka_publisher import KafkaPublisher
-from workers.intake.metrics import GatewayMetrics
-from workers.intake.settings import StripeWebhooks
-from workers.parts import GatewayPart, KernelPart
-from workers.senders.connections import read_connections
-from workers.senders.logic import SenderLogic, SenderParts
-from workers.senders.metrics import SenderMetrics
-from workers.senders.webhooks import Webhooks, check_connections
+from workers.parts import KernelPart
 from workers.shell import EngineParts
 from workers.stream.admin import partitions_of
 from workers.stream.app import AppSpec, GroupTimeouts, create_app
 from workers.stream.metrics import KernelMetrics
 from workers.stream.partition import KernelConfig
-from workers.tracked_mail import MailLinks
 from workers.tracking import TrackingPlanGuard, TrackingPlanMetrics
 from workers.versions.active import Loader, from_folder, name_of
 from workers.versions.follower import WorkspaceFollower
@@ -54,7 +34,6 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from workers.clock import Clock
-    from workers.core.templates.compile import CompiledTemplate
     from workers.runner import Part
     from workers.senders.channels.base import Channel
     from workers.settings import Settings
@@ -203,33 +182,19 @@ class Assembly:
     # -- senders
 
     def _senders(self) -> Part:
-        channel = email_channel(self.settings, self.clock)
-        webhooks = self._webhooks()
+        from workers import assemble_senders  # noqa: PLC0415 - others start faster without
+
+        channel = assemble_senders.email_channel(self.settings, self.clock)
+        webhooks = assemble_senders.webhooks(self.settings, self.active, self.clock)
         spec = self.senders_spec({"email": channel, **webhooks.channels})
         return KernelPart("senders", self._app(spec), (channel, webhooks))
 
-    def _webhooks(self) -> Webhooks:
-        settings = self.settings
-        path = settings.connections
-        connections = read_connections(path, os.environ) if path is not None else {}
-        check_connections(self.active.templates, connections)
-        return Webhooks(connections, settings.outgoing_networks, self.clock)
-
     def senders_spec(self, channels: Mapping[str, Channel]) -> AppSpec:
         """The senders: messages to channels, by connection, with their ledger and the feeds."""
-        links = MailLinks(
-            self.settings.secret_bytes(), self.settings.public_url, lambda: self.active.tracking
-        )
-        parts = SenderParts(
-            templates=_Templates(lambda: self.active.templates),
-            channels=channels,
-            unsubscribe_url=links.unsubscribe_url,
-            topics=self.topic,
-            metrics=SenderMetrics(self.registry),
-            preferences_url=links.preferences_url,
-            track=links.track,
-        )
-        return self._spec("brimful-senders", SENDER_AGENTS, lambda _: SenderLogic(parts))
+        from workers.assemble_senders import new_sender_logic  # noqa: PLC0415 - others start faster without
+
+        new_logic = new_sender_logic(self.settings, self.registry, channels, lambda: self.active)
+        return self._spec("brimful-senders", SENDER_AGENTS, new_logic)
 
     # -- insights
 
@@ -246,37 +211,10 @@ class Assembly:
     # -- gateway
 
     def _gateway(self) -> Part:
-        settings = self.settings
-        metrics = GatewayMetrics(self.registry)
-        topics = gateway_topics(self.topic)
-        config = settings.librdkafka()
-        publisher = KafkaPublisher(settings.kafka, probe_topic=topics.product_events, config=config)
-        feed = KafkaFeed(
-            settings.kafka,
-            topic=self.topic("feeds"),
-            path=settings.state_dir / "gateway-feed",
-            metrics=metrics,
-            config=config,
-        )
-        key = settings.secret_bytes()
-        workspace = self.workspace.workspace if settings.workspace is not None else None
-        app = create_gateway(
-            publisher=publisher,
-            write_keys={key.get_secret_value(): source for source, key in settings.write_keys.items()},
-            clock=self.clock,
-            metrics=metrics,
-            topics=topics,
-            feed=feed,
-            feed_key=key,
-            unsubscribe=message_links(settings, workspace),
-            stripe=stripe_webhooks(settings),
-            cors_origins=settings.cors_origins,
-            demo=settings.demo,
-            api=api_settings(settings, workspace),
-            callbacks=callback_settings(settings),
-            rates=rates(settings),
-        )
-        return GatewayPart(app, publisher, feed, settings.gateway_host, settings.gateway_port)
+        from workers.assemble_gateway import gateway_part  # noqa: PLC0415 - others start faster without
+
+        workspace = self.workspace.workspace if self.settings.workspace is not None else None
+        return gateway_part(self.settings, self.registry, self.clock, workspace)
 
     # -- what the kernel applications share
 
@@ -335,24 +273,6 @@ class _Shared:
         if self._made is None or self._made[0] is not active:
             self._made = (active, self._make(active))
         return self._made[1]
-
-
-class _Templates:
-    """The templates of whatever version runs when one is asked for."""
-
-    def __init__(self, now: Callable[[], Mapping[str, CompiledTemplate]]) -> None:
-        self._now = now
-
-    def get(self, name: str) -> CompiledTemplate | None:
-        """The template; None where there is none of that name."""
-        return self._now().get(name)
-
-
-def stripe_webhooks(settings: Settings) -> StripeWebhooks | None:
-    """The Stripe webhook of these settings; None where no secret is set."""
-    secrets = tuple(one.get_secret_value().encode() for one in settings.stripe_webhook_secrets)
-    options = StripeOptions(settings.stripe_subject, settings.stripe_account_from)
-    return StripeWebhooks(secrets, options) if secrets else None
 
 
 def _tombstones_ms(changelog: str) -> int:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from faust.auth import SASLCredentials, SSLCredentials
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from workers.errors import Misconfigured
@@ -284,6 +283,8 @@ class Settings(BaseModel):
 
     def faust_credentials(self) -> Any:
         """The same security for Faust; None for a cluster without any."""
+        from faust.auth import SASLCredentials, SSLCredentials  # noqa: PLC0415 - commands start faster without
+
         context = self.ssl_context()
         if self.kafka_security.startswith("SASL"):
             return SASLCredentials(

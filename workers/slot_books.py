@@ -136,17 +136,18 @@ def fill(brought: wire.Backfilled, view: View, parts: EngineParts, now_ms: int) 
     kind, key = brought.subject_type, brought.subject.encode()
     books, plan = view.table(BOOKS), parts.plan.user if kind == "user" else parts.plan.account
     book = books.get(kind.encode())
+    archive = bool(brought.archive)
     contents = {int(slot_id): base64.b64decode(text) for slot_id, text in brought.slots.items()}
     if book is None:
         return
     if brought.done:
-        books.put(kind.encode(), backfill.filled(book, list(contents), None))
+        books.put(kind.encode(), backfill.filled(book, list(contents), None, archive=archive))
         return
     if brought.moved:
         wanted = [slot_id for slot_id in contents if slot_id in book.slots]
     else:
-        wanted = backfill.wanting(book, contents, brought.subject)
-        books.put(kind.encode(), backfill.filled(book, wanted, brought.subject))
+        wanted = backfill.wanting(book, contents, brought.subject, archive=archive)
+        books.put(kind.encode(), backfill.filled(book, wanted, brought.subject, archive=archive))
     rows = view.table(TABLES[kind].activity)
     row = rows.get(key)
     if not wanted or (kind == "user" and _is_away(brought, row, wanted, view, parts, now_ms)):

@@ -159,6 +159,7 @@ class Backfilled(Record):
     slots: dict[str, str] = Field(description="Content of each slot by its id: bytes in base64.")
     done: bool | None = Field(None, description="True: these slots of this partition hold all now.")
     moved: bool | None = Field(None, description="True: it was brought to another id, which was merged.")
+    archive: bool | None = Field(None, description="True: of what files have and the topic never had.")
     at_ms: Millis
 
 
@@ -209,7 +210,10 @@ class Message(Record):
     requested_at_ms: Millis
     withdrawn: str | None = Field(
         None,
-        description="Why the messages of this enrollment leave the feed; nothing is shown instead.",
+        description="Why the messages of this enrollment are taken back; nothing is sent instead.",
+    )
+    subject_type: SubjectType | None = Field(
+        None, description="account: a call for an account's journey; ``person`` is the account. Else a user."
     )
 
 

@@ -42,6 +42,9 @@ class Delivery(Record):
     cost_micros: Count | None = Field(None, description="Millionths of the provider's currency.")
     latency_ms: Count = Field(description="From the request to the outcome, in milliseconds.")
     at_ms: Millis
+    subject_type: SubjectType | None = Field(
+        None, description="account: of a call for an account's journey, which ``person`` names. Else a user."
+    )
 
 
 class Decision(Record):

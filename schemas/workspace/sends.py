@@ -62,7 +62,10 @@ class Send(Model):
     sms: TemplateName | None = None
     push: TemplateName | None = None
     webhook: TemplateName | None = None
-    once: Literal["user"] | None = Field(None, description="user: this template reaches a person once, ever.")
+    once: Literal["user", "account"] | None = Field(
+        None,
+        description="Once, ever: user, for a person; account, for an account, whose journey calls a webhook.",
+    )
     topic: Identifier | None = Field(None, description="What it is about, for consent; else the journey's.")
     at: SendAt | None = Field(
         None, description="A time of day in the person's zone, or best_hour: when they tend to engage."
@@ -78,8 +81,12 @@ class Send(Model):
         if len(named) != 1:
             channels = ", ".join(get_args(SendChannel))
             refuse("send", f"send has exactly one of {channels}: the name of a template")
-        if self.once is not None and self.webhook is not None:
-            refuse("send", "once is about messages to a person, and a webhook is none")
+        if self.once == "account" and self.webhook is None:
+            refuse("send", "once: account is about webhooks; who gets a message is a person: once: user")
+        if self.webhook is not None and self.at == BEST_HOUR:
+            refuse("send", "best_hour is when a person tends to engage, and a webhook reaches nobody")
+        if self.webhook is not None and self.topic is not None:
+            refuse("send", "topic is about consent, and a webhook asks for none")
         return self
 
     @property

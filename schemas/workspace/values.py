@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import date, datetime
+from functools import cache
 from typing import Annotated, Any, Final, Self, TypeAlias
 from zoneinfo import available_timezones
 
@@ -64,8 +65,14 @@ def _date(value: Any) -> str:
     return text
 
 
+@cache
+def _zones() -> frozenset[str]:
+    """All zones; the tables lie in hundreds of files, which are listed once."""
+    return frozenset(available_timezones())
+
+
 def _zone(value: str) -> str:
-    if value not in available_timezones():
+    if value not in _zones():
         refuse(
             "timezone", f"a time zone is written as IANA does, such as Europe/Oslo; not {described(value)}"
         )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import httpx
 import msgspec
 
+from tests.faults import engine_worker
 from tests.faults.engine_worker import Order
 from tests.faults.history import LATER_MS, NOW_MS, History, publish
 from workers.assemble import ENGINE_AGENTS
@@ -21,13 +22,19 @@ from workers.local.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from multiprocessing.context import ForkServerProcess
     from pathlib import Path
 
 START_S = 90.0
+STOP_S = 90.0
 REST_S = 120.0
 STILL_LOOKS = 5
 LOOK_S = 0.2
 LAG = "brimful_consumer_lag_records{"
+
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload([engine_worker.__name__])
+"""Importing takes three of the four CPU seconds of a start: it is done once, and workers are its forks."""
 
 
 class Worker:
@@ -45,24 +52,36 @@ class Worker:
             partitions=partitions,
             port=0,
         )
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: ForkServerProcess | None = None
 
-    def start(self, *, slow_s: float = 0.0, die_at: tuple[int, int] | None = None) -> None:
+    def start(
+        self,
+        *,
+        slow_s: float = 0.0,
+        die_at: tuple[int, int] | None = None,
+        die_in: str | None = None,
+        sleeps: bool = False,
+    ) -> None:
         """Start; returns at once."""
-        order = msgspec.structs.replace(self.order, port=free_port(), slow_s=slow_s, die_at=die_at)
-        self.order = order
-        with (self.folder / "log.txt").open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.faults.engine_worker", msgspec.json.encode(order).decode()],
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        self.order = msgspec.structs.replace(
+            self.order, port=free_port(), slow_s=slow_s, die_at=die_at, die_in=die_in, sleeps=sleeps
+        )
+        order, log = msgspec.json.encode(self.order), str(self.folder / "log.txt")
+        self._process = _FORKS.Process(target=_work, args=(order, log), daemon=True)
+        self._process.start()
 
     @property
     def alive(self) -> bool:
         """Whether the process runs."""
-        return self._process is not None and self._process.poll() is None
+        return self._process is not None and self._process.is_alive()
+
+    @property
+    def pid(self) -> int:
+        """Of the process that was started last."""
+        assert self._process is not None, "not started"
+        pid = self._process.pid
+        assert pid is not None, "not started"
+        return pid
 
     def ready(self) -> bool:
         """Whether all its partitions run."""
@@ -82,26 +101,26 @@ class Worker:
 
     def signal(self, number: int) -> None:
         """Send a signal."""
-        assert self._process is not None, "not started"
-        os.kill(self._process.pid, number)
+        os.kill(self.pid, number)
 
     def kill(self) -> None:
         """SIGKILL, and wait until it is gone."""
-        if self._process is not None and self.alive:
-            self._process.kill()
-            self._process.wait()
+        if self.alive:
+            self.signal(signal.SIGKILL)
+            self.wait(START_S)
 
-    def wait(self, seconds: float) -> int:
-        """Wait for its end; the exit code."""
+    def wait(self, seconds: float) -> int | None:
+        """Wait for its end; the exit code, or None where it still runs."""
         assert self._process is not None, "not started"
-        return self._process.wait(seconds)
+        self._process.join(seconds)
+        return self._process.exitcode
 
     def stop(self) -> None:
         """SIGTERM, and wait for the clean end."""
-        if self._process is not None and self.alive:
-            self._process.send_signal(signal.SIGCONT)
-            self._process.terminate()
-            self._process.wait(90)
+        if self.alive:
+            self.signal(signal.SIGCONT)
+            self.signal(signal.SIGTERM)
+            assert self.wait(STOP_S) is not None, f"it does not end: {self.tail()}"
 
     def forget(self) -> None:
         """Delete the local state, as a pod that moved to another disk has none."""
@@ -110,6 +129,11 @@ class Worker:
     def tail(self) -> str:
         """The end of its log."""
         return "\n".join((self.folder / "log.txt").read_text(errors="replace").splitlines()[-25:])
+
+
+def _work(order: bytes, log: str) -> None:
+    """In the new process."""
+    sys.exit(engine_worker.main(order, log))
 
 
 SOURCES = sum(map(len, ENGINE_AGENTS.values()))

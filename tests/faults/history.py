@@ -54,6 +54,47 @@ def history(seed: int, users: int, uses: int) -> History:
     return History(seed, users, (describe, load, limits, upgrades))
 
 
+def merging_history(seed: int, families: int) -> History:
+    """People of three ids each: a visitor, a user, and another user that is the same person.
+
+    Each uses the API and runs into the limit before it is known who is who: by ``identify`` in families of
+    an even number, by ``alias`` in the others, with late events of the old id behind it. Then the third id
+    comes, in the others as a chain. Then the old ids go on, as if nothing had happened, and some upgrade.
+    """
+    chance = random.Random(seed)  # noqa: S311 - not a secret
+    phases: list[list[tuple[bytes, bytes]]] = [[], [], [], [], [], []]
+    describe, load, limits, merges, chains, later = phases
+    for number in range(families):
+        visitor, user, other = (f"{kind}-{number}" for kind in ("visitor", "user", "other"))
+        account = f"acct-{number // 4}"
+        for one, role in ((user, "admin"), (other, "member")):
+            said = {"email": number % 3 != 0} if one == other else {"email": True}
+            traits = {"email": f"{one}@example.com", "plan": "basic", "consent": said}
+            describe.append(_event_of(chance, one, account, "identify", traits=traits))
+            facts = {"plan": "basic", "role": role}
+            describe.append(_event_of(chance, one, account, "group", groupId=account, traits=facts))
+        for one, uses in ((visitor, 9), (user, (12, 22)[number % 4 // 2]), (other, (8, 22)[number % 2])):
+            for use in range(uses):
+                at_ms = NOW_MS - (use * 20 + 1) * DAY_MS // 23 - chance.randrange(60_000)
+                load.append(_event_of(chance, one, account, "track", at_ms, event="api_called"))
+            limits.append(_event_of(chance, one, account, "track", event="plan_limit_reached"))
+        chance.shuffle(load)
+        old = other if number % 2 else visitor
+        if number % 2:
+            merges.append(_event_of(chance, user, account, "alias", previousId=other))
+            main = f"main-{number}"
+            chains.append(_event_of(chance, main, account, "alias", previousId=user))
+        else:
+            merges.append(_event_of(chance, user, account, "identify", anonymousId=visitor, traits={}))
+            chains.append(_event_of(chance, user, account, "alias", previousId=other))
+        merges.append(_event_of(chance, old, account, "track", event="api_called"))
+        for one in (old, user):
+            later.append(_event_of(chance, one, account, "track", event="api_called"))
+        last = "plan_limit_reached" if number % 5 else "plan_upgraded"
+        later.append(_event_of(chance, old, account, "track", event=last))
+    return History(seed, families, tuple(phases))
+
+
 def publish(bootstrap: str, topic: str, events: list[tuple[bytes, bytes]]) -> None:
     """Write events, each to its key's partition, in order."""
     producer = Producer(
@@ -81,13 +122,24 @@ def _account(user: int) -> str:
 def _event(
     chance: random.Random, user: int, kind: str, at_ms: int = NOW_MS - 60_000, **fields: object
 ) -> tuple[bytes, bytes]:
+    return _event_of(chance, f"user-{user}", _account(user), kind, at_ms, **fields)
+
+
+def _event_of(
+    chance: random.Random,
+    person: str,
+    account: str,
+    kind: str,
+    at_ms: int = NOW_MS - 60_000,
+    **fields: object,
+) -> tuple[bytes, bytes]:
     moment = datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds")
     body = {
         "type": kind,
         "messageId": str(uuid.UUID(int=chance.getrandbits(128))),
-        "userId": f"user-{user}",
+        "anonymousId" if person.startswith("visitor") else "userId": person,
         "timestamp": moment,
-        "context": {"groupId": _account(user)},
+        "context": {"groupId": account},
         **fields,
     }
-    return f"user-{user}".encode(), json.dumps(body).encode()
+    return person.encode(), json.dumps(body).encode()

@@ -12,7 +12,7 @@ import pytest
 from schemas.topics import load_topics
 from tests.faults.cluster import START_S, Worker, come_to_rest, last_phase, undisturbed, until
 from tests.faults.history import History, history, publish
-from tests.faults.outcome import Outcome, outcome
+from tests.faults.outcome import Outcome, outcome, same
 from workers.stream.admin import apply_topics
 from workers.stream.transaction import Step
 
@@ -54,17 +54,6 @@ def large_right(kafka: str, kafka_session: str, tmp_path_factory: pytest.TempPat
     return _right(kafka, kafka_session, "large", LARGE, tmp_path_factory.mktemp("large"))
 
 
-def _same(found: Outcome, right: Outcome) -> None:
-    """Compare record by record, and say what differs first."""
-    assert found.rows.keys() == right.rows.keys()
-    for key, row in right.rows.items():
-        assert found.rows[key] == row, key
-    for topic, records in right.outputs.items():
-        assert found.outputs[topic] - records == {}, f"too much in {topic}"
-        assert records - found.outputs[topic] == {}, f"missing in {topic}"
-    assert found.to_accounts == right.to_accounts
-
-
 def test_a_kill_at_every_step_changes_nothing(
     kafka: str, topic_prefix: str, tmp_path: Path, small_right: Outcome
 ) -> None:
@@ -89,7 +78,7 @@ def test_a_kill_at_every_step_changes_nothing(
         worker.kill()
 
     assert deaths == 2 * len(Step)
-    _same(outcome(kafka, topic_prefix, PARTITIONS), small_right)
+    same(outcome(kafka, topic_prefix, PARTITIONS), small_right)
 
 
 def _parts(events: list[tuple[bytes, bytes]], number: int) -> list[list[tuple[bytes, bytes]]]:
@@ -132,7 +121,7 @@ def test_random_kills_under_load_change_nothing(
         worker.kill()
 
     assert kills >= 50
-    _same(outcome(kafka, topic_prefix, PARTITIONS), large_right)
+    same(outcome(kafka, topic_prefix, PARTITIONS), large_right)
 
 
 def test_two_workers_kills_rebalances_and_a_zombie_change_nothing(
@@ -169,7 +158,7 @@ def test_two_workers_kills_rebalances_and_a_zombie_change_nothing(
         for worker in workers:
             worker.kill()
 
-    _same(outcome(kafka, topic_prefix, PARTITIONS), large_right)
+    same(outcome(kafka, topic_prefix, PARTITIONS), large_right)
 
 
 def _disturb(worker: Worker, turn: str) -> None:

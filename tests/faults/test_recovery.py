@@ -6,7 +6,6 @@ import random
 import re
 import signal
 import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,6 @@ from schemas.topics import load_topics
 from tests.faults import outcome as reading
 from tests.faults.cluster import START_S, Worker, come_to_rest, until
 from tests.faults.history import LATER_MS, NOW_MS, history, publish
-from workers.local.ports import free_port
 from workers.stream.admin import apply_topics
 from workers.stream.transaction import Step
 
@@ -102,7 +100,7 @@ def test_a_zombie_that_wakes_inside_a_batch_changes_nothing(
         _live_through(zombie, PAST.phases[:1])
         zombie.stop()
         publish(kafka, f"{topic_prefix}product-events", PAST.phases[1])
-        _start_sleeper(zombie, Step.DECIDE)
+        zombie.start(die_at=(Step.DECIDE.value, 6), sleeps=True)  # in the middle of its load
         until(lambda: _sleeps(zombie), START_S, "sleeping worker")
         heir.start()
         come_to_rest([heir], PARTITIONS)
@@ -206,22 +204,9 @@ def _log(worker: Worker) -> str:
     return _COLOUR.sub("", (worker.folder / "log.txt").read_text(errors="replace"))
 
 
-def _start_sleeper(worker: Worker, step: Step) -> None:
-    """Start the worker so that it sleeps in the middle of its load."""
-    worker.order = msgspec.structs.replace(worker.order, port=free_port(), die_at=(step.value, 6))
-    with (worker.folder / "log.txt").open("ab") as log:
-        worker._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.sleeper", msgspec.json.encode(worker.order).decode()],
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-
-
 def _sleeps(worker: Worker) -> bool:
-    assert worker._process is not None, "not started"
     state = subprocess.run(
-        ["ps", "-o", "stat=", "-p", str(worker._process.pid)], check=True, capture_output=True, text=True
+        ["ps", "-o", "stat=", "-p", str(worker.pid)], check=True, capture_output=True, text=True
     )
     return state.stdout.startswith("T")
 
@@ -264,7 +249,7 @@ def _end(bootstrap: str, prefix: str) -> tuple[Outcome, Sequences]:
     found: Sequences = {}
     for topic in reading.OUTPUTS:
         keys = found.setdefault(topic, {})
-        for _, key, value in reading._read(bootstrap, prefix + topic, PARTITIONS):
+        for _, key, value in reading.read(bootstrap, prefix + topic, PARTITIONS):
             keys.setdefault(key or b"", []).append(reading._unprefixed(value, prefix))
     return reading.outcome(bootstrap, prefix, PARTITIONS), found
 

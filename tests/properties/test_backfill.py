@@ -13,7 +13,7 @@ from tests.unit.cli.backfill_kit import Changing
 from tests.unit.core.kit import journey
 from tests.unit.identity.kit import HOUR, _moment
 
-USERS = ("u1", "u2", "u3")
+USERS = ("u1", "u2", "u5")  # of both partitions
 NAMES = ("limit", "seen")
 
 

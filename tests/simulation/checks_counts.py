@@ -9,7 +9,6 @@ from schemas import wire
 from tests.simulation.actions import HOUR
 from tests.simulation.evidence import APPS, SLACK_MS, live
 from workers.core.activity import windows
-from workers.core.compile import compile_workspace
 from workers.erasure.proof import Names
 from workers.insights.logic import SIZES, TALLIES
 from workers.senders.people import PENDING, WAITING
@@ -79,7 +78,7 @@ def nothing_went_wrong_unseen(found: Evidence) -> Iterator[str]:
 
 def windows_equal_a_recount(found: Evidence) -> Iterator[str]:
     """What users' windows hold is what their producers sent, each id once, also of ids that became one."""
-    first, *others = (compile_workspace(one.workspace).user for one in found.scenario.versions.loaded)
+    first, *others = (plan.user for plan in found.plans)
     for slot in _slots(first, others):
         groups: dict[str, list[Event]] = defaultdict(list)
         for event in found.events:
@@ -96,7 +95,7 @@ def windows_equal_a_recount(found: Evidence) -> Iterator[str]:
 
 def account_windows_equal_a_recount(found: Evidence) -> Iterator[str]:
     """The same for accounts, over all of their members."""
-    first, *others = (compile_workspace(one.workspace).account for one in found.scenario.versions.loaded)
+    first, *others = (plan.account for plan in found.plans)
     members = {event.subject for event in found.events if event.event.type == "group"} | found.persons.keys()
     for slot in _slots(first, others):
         said: dict[str, list[Event]] = defaultdict(list)

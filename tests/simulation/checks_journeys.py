@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from schemas.workspace import SendStep, WaitStep
 from tests.simulation.actions import HOUR
 from tests.simulation.evidence import SLACK_MS
-from workers.core.compile import compile_workspace
 from workers.state import ACCOUNTS, USERS
 from workers.stream.partition import SEAL
 from workers.stream.store import TIMER
@@ -85,19 +84,24 @@ def _waiting(key: bytes, row: bytes) -> set[bytes]:
 
 def _is_of_enrollment(payload: bytes) -> bool:
     """Whether a timer wakes an enrollment: others carry words in the place of its id, or are no journey's."""
-    return not payload.startswith(b"lift:") and len(decode_payload(payload).enrollment) == 32
+    return payload.startswith(_OF_SUBJECT) and len(decode_payload(payload).enrollment) == 32
+
+
+_OF_SUBJECT = b"\x93"
+"""How payloads of subjects' timers begin: an array of three. Others carry words."""
 
 
 def entries_and_ends_alternate(found: Evidence) -> Iterator[str]:
-    """A subject is in a journey once at a time."""
-    inside: dict[tuple[str, str, str], str | None] = {}
+    """A subject is in a journey once at a time; where it has a key, once for each value."""
+    inside: dict[tuple[str, str, str, str], str | None] = {}
     both = sorted(
         (*found.decisions("entry", "enrolled"), *found.decisions("exit")), key=lambda one: one[0].order
     )
     for _, decision in both:
-        place = (decision.subject_type, decision.subject, decision.journey)
-        if decision.subject in found.entangled:
+        key = found.key_of(decision)
+        if decision.subject in found.entangled or key is None:
             continue
+        place = (decision.subject_type, decision.subject, decision.journey, key)
         held = inside.get(place)
         if decision.kind == "entry":
             if held is not None:
@@ -111,11 +115,11 @@ def entries_and_ends_alternate(found: Evidence) -> Iterator[str]:
 
 def again_is_respected(found: Evidence) -> Iterator[str]:
     """From one entry to the next passes at least what the journey says; after ``never`` there is none."""
-    entered: dict[tuple[str, str], list[int]] = defaultdict(list)
+    entered: dict[tuple[str, str, str | None], list[int]] = defaultdict(list)
     for _, decision in found.decisions("entry", "enrolled"):
         if decision.subject not in found.entangled:
-            entered[decision.journey, decision.subject].append(decision.at_ms)
-    for (name, subject), times_ms in entered.items():
+            entered[decision.journey, decision.subject, found.key_of(decision)].append(decision.at_ms)
+    for (name, subject, _), times_ms in entered.items():
         journey = found.stable.get(name)
         if journey is None:
             continue
@@ -163,8 +167,8 @@ def _walk(
     earliest_ms = entered_ms
     branched = False
     for at, step in enumerate(journey.steps):
-        if isinstance(step, WaitStep):
-            earliest_ms += step.wait if isinstance(step.wait, int) else 0
+        if isinstance(step, WaitStep) and isinstance(step.wait, int):
+            earliest_ms += step.wait
         elif isinstance(step, SendStep):
             # What the gate deferred it decides once more.
             records = [one for one in decided if one.step == str(at)]
@@ -195,10 +199,11 @@ def goals_are_credited_once(found: Evidence) -> Iterator[str]:
                 yield f"{conversion.subject} converted in {conversion.journey} after its window"
     times = Counter((one.journey, one.subject, one.message_id) for _, one in found.of("conversions"))
     yield from (f"{one} converted {number} times" for one, number in times.items() if number > 1)
-    plan = compile_workspace(found.scenario.versions.loaded[0].workspace).user
+    plan = found.plans[0].user
     for name in found.stable.keys() & plan.journeys.keys():
-        goal = plan.journeys[name].goal
-        if goal is not None and not found.long_stall:
+        goal, told = plan.journeys[name].goal, found.stable[name].goal
+        by_key = told is not None and told.match is not None
+        if goal is not None and not by_key and not found.long_stall:
             yield from _goals_of(found, name, goal)
 
 

@@ -9,7 +9,6 @@ from schemas import wire
 from schemas.workspace.journeys import ExitChange, ExitEvent
 from tests.simulation.actions import HOUR
 from tests.simulation.evidence import SLACK_MS
-from workers.core.compile import compile_workspace
 from workers.core.ids import stable_id
 from workers.core.plan import SendStepPlan
 
@@ -70,6 +69,9 @@ def the_holdout_is_never_messaged(found: Evidence) -> Iterator[str]:
     for _, message in found.messages:
         if held_out.get(message.enrollment, False):
             yield f"message {message.id} went to {message.person}, who is of the holdout of {message.journey}"
+    everywhere = found.scenario.versions.loaded[0].workspace.holdout
+    if everywhere is not None and everywhere.unit == "account":
+        return  # who changes over to another account may be held out with it
     for (journey, subject), answers in by_subject.items():
         if len(answers) > 1 and journey in found.stable:
             yield f"{subject} is of the holdout of {journey} at one entry and not at another"
@@ -122,7 +124,7 @@ def _ends(found: Evidence, journey: Journey, entered: wire.Decision) -> Iterator
         told = wire.values(event.event.traits).get("plan") if event.name == "identify" else None
         if told is not None and told != plan:
             plan = told
-            if any(isinstance(one, ExitChange) for one in exits):
+            if any(isinstance(one, ExitChange) and one.trait == "plan" for one in exits):
                 yield event
         is_after = trigger.at_ms + SLACK_MS <= event.at_ms <= event.record.timestamp
         ends = any(isinstance(one, ExitEvent) and _matches(one, event) for one in exits)
@@ -132,7 +134,7 @@ def _ends(found: Evidence, journey: Journey, entered: wire.Decision) -> Iterator
 
 def once_is_once(found: Evidence) -> Iterator[str]:
     """A template that reaches a person once, ever, does not reach them again."""
-    plan = compile_workspace(found.scenario.versions.loaded[0].workspace)
+    plan = found.plans[0]
     journeys = {**plan.user.journeys, **plan.account.journeys}
     got: Counter[tuple[str, str, str]] = Counter()
     for message in {message.id: message for _, message in found.messages}.values():
@@ -151,16 +153,16 @@ def feeds_show_what_was_delivered(found: Evidence) -> Iterator[str]:
     newest: dict[str, wire.Feed | None] = {}
     for record, feed in found.of("feeds"):
         newest[(record.key or b"").decode()] = feed
-    taken_back: dict[str, int] = {}
+    taken_back: dict[tuple[str, str], int] = {}
     asked: dict[str, int] = {}
     for record, message in found.of("messages.in_app"):
         if message is not None and message.withdrawn is not None:
-            taken_back[message.enrollment] = record.order
+            taken_back[message.enrollment, message.person] = record.order
         elif message is not None:
             asked.setdefault(message.id, record.order)
     delivered: dict[str, set[str]] = defaultdict(set)
     for _, delivery in found.of("deliveries"):
-        back = taken_back.get(delivery.enrollment, -1)
+        back = taken_back.get((delivery.enrollment, delivery.person), -1)
         if delivery.channel == "in_app" and delivery.outcome == "sent" and asked[delivery.message_id] > back:
             delivered[delivery.person].add(delivery.message_id)
     for person in sorted((newest.keys() | delivered.keys()) - found.entangled):
@@ -172,7 +174,7 @@ def feeds_show_what_was_delivered(found: Evidence) -> Iterator[str]:
 
 def _matches(exit_event: ExitEvent, event: Event) -> bool:
     """Whether an exit's event happened; ``where`` is the one that random workspaces use."""
-    if exit_event.event != event.name:
+    if exit_event.event != event.name or exit_event.match is not None:
         return False
     return exit_event.where is None or wire.values(event.event.properties).get("mrr", 0) >= 50
 

@@ -13,6 +13,8 @@ import msgspec
 
 from schemas import wire
 from tests.simulation.actions import HOUR, MINUTE, Fault
+from tests.simulation.evidence_gate import GateEvidence
+from workers.core.compile import compile_workspace
 from workers.core.ids import stable_id
 from workers.stream.changelog import CLAIM
 from workers.stream.partition import SEAL
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from schemas.workspace import Journey
     from tests.simulation.world import Run
+    from workers.core.plan import Plan
     from workers.simulate.log import Record
 
 APPS = ("brimful-engine", "brimful-senders", "brimful-insights")
@@ -80,7 +83,7 @@ class Evidence:
         """All messages over all channels, in their order; what takes messages back is none."""
         found = [
             one
-            for topic in ("messages.email", "messages.in_app")
+            for topic in ("messages.email", "messages.in_app", "messages.webhook")
             for one in self.of(topic)
             if one[1] is not None and one[1].withdrawn is None
         ]
@@ -109,6 +112,19 @@ class Evidence:
                 )
                 found[stable_id(*parts)] = asked.trigger
         return found
+
+    def key_of(self, decision: wire.Decision) -> str | None:
+        """What there is one enrollment of in a journey; ``""`` without a key, None where it is not known."""
+        journey = self.journeys.get(decision.journey)
+        if journey is None or journey.entry.key is None:
+            return None if journey is None else ""
+        trigger = self.triggers.get(decision.enrollment or "")
+        return None if trigger is None else str(trigger.properties.get("order"))
+
+    @cached_property
+    def gate(self) -> GateEvidence:
+        """What is known of the messages to people, and of what they may get."""
+        return GateEvidence(self)
 
     # -- transactions and state, from the changelogs
 
@@ -271,6 +287,18 @@ class Evidence:
         )
         return {name: one for name, one in first.items() if all(other.get(name) == one for other in others)}
 
+    @cached_property
+    def plans(self) -> list[Plan]:
+        """The workspaces, compiled."""
+        return [compile_workspace(loaded.workspace) for loaded in self.scenario.versions.loaded]
+
+    @cached_property
+    def journeys(self) -> dict[str, Journey]:
+        """The journeys of all workspaces; edits change their steps alone."""
+        return {
+            one.journey: one for loaded in self.scenario.versions.loaded for one in loaded.workspace.journeys
+        }
+
     @property
     def edited(self) -> bool:
         """Whether there was more than one workspace."""
@@ -302,10 +330,13 @@ _DECODERS: dict[str, Callable[[bytes], Any]] = {
     "conversions": wire.decode_conversion,
     "messages.email": wire.decode_message,
     "messages.in_app": wire.decode_message,
+    "messages.webhook": wire.decode_message,
+    "scores": wire.decode_score_crossed,
     "scheduler": wire.decode_scheduler,
     "segments": wire.decode_segment_change,
     "identity": wire.decode_identity,
     "feeds": wire.decode_feed,
+    "engagement": wire.decode_engagement,
     "dead-letters": wire.decode_dead_letter,
 }
 

@@ -127,9 +127,9 @@ def unknown_outcomes_are_tried_again(patch: pytest.MonkeyPatch) -> None:
 
 def the_holdout_is_messaged(patch: pytest.MonkeyPatch) -> None:
     """The gate does not ask who is of the holdout."""
-    send = sending.send_to_person
+    send = sending.send_through
     patch.setattr(
-        actions, "send_to_person", lambda request, *rest: send(replace(request, holdout=False), *rest)
+        actions, "send_through", lambda request, *rest: send(replace(request, holdout=False), *rest)
     )
 
 

@@ -10,7 +10,8 @@ import msgspec
 
 from schemas import wire
 from tests.simulation.actions import DAY, HOUR, SECOND, Produced
-from tests.simulation.workspaces import COUNTED, ENDING, NEVER, PLANS, ROLES
+from tests.simulation.systems import Systems
+from tests.simulation.words import COUNTED, ENDING, NEVER, ORDERS, PLANS, PRODUCTS, ROLES, STAGE, TOPIC, ZONES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,17 +61,13 @@ class People:
             "repeat": (8, self._repeat),
             "merge": (4 if self._merges else 0, self._merge),
             "erase": (1 if self._erases else 0, self._erase),
-            "account_traits": (3, self._account_traits),
-            "engagement": (3, self._engagement),
             "malformed": (2, self._malformed),
-        }
+        } | Systems(random, versions, self._accounts, partitions, self._alive, self._id).acts()
 
     def introduce(self, at_ms: int) -> list[Produced]:
         """Most users are known with an address when the run begins."""
         known = [user for user in self._users if self._random.random() < 0.85]
-        return [
-            self._describe(user, at_ms, {"email": f"{user}@example.com", "plan": "free"}) for user in known
-        ]
+        return [self._describe(user, at_ms, self._traits(user)) for user in known]
 
     def act(self, at_ms: int) -> list[Produced]:
         """What is sent at a moment; nothing where nobody is left to do it."""
@@ -90,9 +87,17 @@ class People:
                 pairs[user] = self._users[self._random.randrange(at)]
         return pairs
 
+    def _alive(self) -> list[str]:
+        return [one for one in (*self._users, *self._visitors) if one not in self._erased]
+
     def _someone(self) -> dict[str, str] | None:
-        alive = [one for one in (*self._users, *self._visitors) if one not in self._erased]
+        alive = self._alive()
         return _ids(self._random.choice(alive)) if alive else None
+
+    def _traits(self, user: str) -> dict[str, Any]:
+        """Address and plan; of some the zone, which never changes."""
+        known: dict[str, Any] = {"email": f"{user}@example.com", "plan": "free"}
+        return known | ({"timezone": self._random.choice(ZONES)} if self._random.random() < 0.5 else {})
 
     # -- what
 
@@ -105,6 +110,8 @@ class People:
         properties: dict[str, Any] = {"size": random.randrange(6), "feature": "seats"}
         if name == ENDING:
             properties = {"mrr": random.choice([10, 100]), "mrr_delta": 10, "to_plan": "pro"}
+        if random.random() < 0.7:
+            properties |= {"order": random.choice(ORDERS), "product": random.choice(PRODUCTS)}
         account = self._says_account.get(ids.get("userId", ""))
         context = {"context": {"groupId": account}} if account is not None else {}
         event = {"type": "track", "event": self._versions.event(name), "properties": properties}
@@ -119,7 +126,10 @@ class People:
             {"email": "somebody@example.com"},
             {"email": None},
             {"consent": {"email": self._random.random() < 0.5}},
+            {"consent": {"email": {TOPIC: False}}},
             {"role": self._random.choice(ROLES)},
+            {STAGE: self._random.choice(["asked", None])},
+            {"renewal": _moment(at_ms + self._random.randrange(-3, 9) * DAY)[:10]},
         ]
         return [self._event(ids | {"type": "identify", "traits": self._random.choice(described)}, at_ms)]
 
@@ -129,7 +139,9 @@ class People:
             return []
         user = self._random.choice(alive)
         account = self._says_account.get(user) or self._random.choice(self._accounts)
-        traits = {"role": self._random.choice(ROLES), "plan": self._random.choice(PLANS)}
+        traits: dict[str, Any] = {"role": self._random.choice(ROLES), "plan": self._random.choice(PLANS)}
+        if self._random.random() < 0.1:
+            traits = {"remove": True}
         return [self._event({"type": "group", "userId": user, "groupId": account, "traits": traits}, at_ms)]
 
     def _repeat(self, at_ms: int) -> list[Produced]:
@@ -165,27 +177,6 @@ class People:
             id=f"e{at_ms}", request=f"r{at_ms}", subject=one, accounts=[], at_ms=at_ms + QUIET_MS
         )
         return [self._record(at_ms + QUIET_MS, "scheduler", one, wire.encode(asked))]
-
-    def _account_traits(self, at_ms: int) -> list[Produced]:
-        account = self._random.choice(self._accounts)
-        told = wire.AccountTraits(
-            id=self._id(),
-            account=account,
-            traits={"plan": self._random.choice(PLANS), "seats": self._random.randrange(50)},
-            source=self._random.choice(["billing", "crm"]),
-            at_ms=at_ms - self._random.randrange(HOUR),
-        )
-        return [self._record(at_ms, "account-traits", account, wire.encode(told))]
-
-    def _engagement(self, at_ms: int) -> list[Produced]:
-        ids = self._someone()
-        if ids is None:
-            return []
-        person = next(iter(ids.values()))
-        opened = wire.Engagement(
-            id=self._id(), type="opened", person=person, message_id="m", channel="email", at_ms=at_ms
-        )
-        return [self._record(at_ms, "engagement", person, wire.encode(opened))]
 
     def _malformed(self, at_ms: int) -> list[Produced]:
         value = self._random.choice(MALFORMED)

@@ -125,6 +125,13 @@ class FaultyChannel:
         """Nothing is held open."""
 
 
+class HookChannel(FaultyChannel):
+    """The same over ``webhook``: another system takes calls as the provider takes messages."""
+
+    name: ClassVar[str] = "webhook"
+    provider: ClassVar[str] = "webhook"
+
+
 class PatientChannel(FaultyChannel):
     """The same towards a provider that sends each message id once: what is unknown is tried again."""
 

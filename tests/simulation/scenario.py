@@ -24,7 +24,10 @@ ENGINE, SENDERS, INSIGHTS = range(3)
 
 @dataclass(frozen=True)
 class Scenario:
-    """A run: its workspaces, and what happens. ``stalls_ms`` is the longest time in which nobody worked."""
+    """A run: its workspaces, and what happens. ``stalls_ms`` is the longest time in which nobody worked.
+
+    ``published``: workers run what is published, and take it up as they run; else they restart for it.
+    """
 
     seed: int
     partitions: int
@@ -33,6 +36,7 @@ class Scenario:
     actions: tuple[Action, ...]
     remembers_ids: bool
     stalls_ms: int = 0
+    published: bool = False
 
     def only(self, actions: tuple[Action, ...]) -> Scenario:
         """The same run with fewer actions."""
@@ -49,11 +53,13 @@ def scenario(seed: int) -> Scenario:
     people = People(random, workspaces, partitions)
     moments = _moments(random, span_ms, random.randint(80, 350))
     workload = people.introduce(START_MS) + [action for at_ms in moments for action in people.act(at_ms)]
-    faults, stalls_ms = _faults(random, moments, edits)
+    faults, stalls_ms = _faults(random, moments)
+    published = not workspaces.names and random.random() < 0.35
+    faults += publications(random, moments, workspaces) if published else _edits(random, moments, edits)
     actions = sorted([*workload, *faults], key=lambda action: action.at_ms)
     end_ms = max(START_MS + span_ms, actions[-1].at_ms)
     remembers_ids = random.random() < 0.4
-    return Scenario(seed, partitions, end_ms, workspaces, tuple(actions), remembers_ids, stalls_ms)
+    return Scenario(seed, partitions, end_ms, workspaces, tuple(actions), remembers_ids, stalls_ms, published)
 
 
 def _moments(random: Random, span_ms: int, number: int) -> list[int]:
@@ -68,7 +74,7 @@ def _moments(random: Random, span_ms: int, number: int) -> list[int]:
     return sorted(moments[:number])
 
 
-def _faults(random: Random, moments: list[int], edits: int) -> tuple[list[Action], int]:
+def _faults(random: Random, moments: list[int]) -> tuple[list[Action], int]:
     """Faults at times at which there is something to disturb, and how long the longest stall is."""
     faults: list[Action] = []
     stalls_ms = 0
@@ -78,9 +84,37 @@ def _faults(random: Random, moments: list[int], edits: int) -> tuple[list[Action
         given = FAULTS[kind][1](random)
         stalls_ms = max(stalls_ms, given.get("down_ms", 0) if kind == "stall" else 0)
         faults.append(Fault(at_ms, kind, given))
-    chosen = sorted(random.sample(moments, edits)) if edits else []
-    faults += [Fault(at_ms, "edit", {"version": number + 1}) for number, at_ms in enumerate(chosen)]
     return faults, stalls_ms
+
+
+def _edits(random: Random, moments: list[int], edits: int) -> list[Action]:
+    """Rolling restarts with the next workspace each."""
+    chosen = sorted(random.sample(moments, edits)) if edits else []
+    return [Fault(at_ms, "edit", {"version": number + 1}) for number, at_ms in enumerate(chosen)]
+
+
+def publications(random: Random, moments: list[int], workspaces: Versions) -> list[Action]:
+    """The workspaces are published in turn; one is rolled back to; journeys are paused, resumed, stopped."""
+    journeys = sorted({*workspaces.journeys("user"), *workspaces.journeys("account")})
+    found: list[Action] = []
+    for number, at_ms in enumerate(sorted(random.sample(moments, len(workspaces.loaded) - 1)), 1):
+        policies = {name: random.choice(POLICIES) for name in journeys if random.random() < 0.5}
+        shadows = [name for name in journeys if random.random() < 0.15]
+        found.append(Fault(at_ms, "publish", {"version": number, "policies": policies, "shadows": shadows}))
+    if random.random() < 0.3:
+        found.append(Fault(random.choice(moments), "roll_back"))
+    for _ in range(random.choice([0, 0, 1, 2, 4])):
+        given = {
+            "journey": random.choice(journeys),
+            "state": random.choice(STATES),
+            "spread_ms": random.choice([0, HOUR]),
+        }
+        found.append(Fault(random.choice(moments), "word", given))
+    return found
+
+
+POLICIES = ("follow", "pin", "drain")
+STATES = ("paused", "paused", "running", "draining", "stopped")
 
 
 def _worker(random: Random) -> dict[str, Any]:

@@ -1,45 +1,28 @@
-"""Random workspaces under a seed: journeys over all steps that the schema knows, and edits of them.
-
-A new kind of step is one function and one line in :data:`STEPS`, a new condition one line in
-:data:`CONDITIONS`.
-"""
+"""Random workspaces under a seed, and edits of them; what they say is drawn in ``drawing``."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from schemas.workspace import Workspace
+from tests.simulation.drawing.context import Draw, Plain, Things
+from tests.simulation.drawing.entries import entry
+from tests.simulation.drawing.exits import exits
+from tests.simulation.drawing.rules import messages, window
+from tests.simulation.drawing.steps import steps, wait
+from tests.simulation.drawing.things import definitions, things
+from tests.simulation.words import BANNERS, ENDING, HOOK, LETTERS, PLAN_LIMITS, ROLES, SCORES, TAGS, TOPIC
 from workers.core.templates.compile import Templates, TemplateSource, compile_templates
 from workers.workspace.files import LoadedWorkspace, load_workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from random import Random
-
-Plain: TypeAlias = dict[str, Any]
 
 READY = sorted((Path(__file__).parents[2] / "deploy" / "workspaces").iterdir())
 """The ready workspaces."""
-
-COUNTED = ("limit", "used", "seen")
-"""Events that windows count and entries begin with."""
-
-ENDING = "upgraded"
-"""The event of exits and goals."""
-
-NEVER = "retired"
-"""An event that no workspace speaks of."""
-
-PLANS = ("free", "pro", "enterprise")
-ROLES = ("owner", "admin", "member")
-BANNERS = ("banner", "second_banner")
-LETTERS = ("letter", "second_letter")
-
-PLAN_LIMITS = {"limit": "plan_limit_reached", "upgraded": "plan_upgraded"}
-"""What the events are called in the ready workspaces."""
 
 
 @lru_cache(maxsize=1)
@@ -50,8 +33,14 @@ def templates() -> Templates:
         "subject": "About {{ event.feature | default('your plan') }}",
         "html": '<p>Hello</p><a href="{{ unsubscribe_url }}">Unsubscribe</a>',
     }
+    call = {
+        "connection": HOOK,
+        "provider": "standard",
+        "body": {"about": "{{ event.feature | default('plan') }}"},
+    }
     sources = [TemplateSource(name, "in_app", banner) for name in BANNERS]
-    return compile_templates([*sources, *(TemplateSource(name, "email", letter) for name in LETTERS)])
+    sources += [TemplateSource(name, "email", letter) for name in LETTERS]
+    return compile_templates([*sources, TemplateSource(HOOK, "webhook", call)])
 
 
 @dataclass(frozen=True)
@@ -65,18 +54,46 @@ class Versions:
         """The name of an event in these workspaces."""
         return self.names.get(name, name)
 
+    @property
+    def have_objects(self) -> bool:
+        """Whether all of the workspaces know products."""
+        return all(
+            any(kind.object == "product" for kind in loaded.workspace.objects) for loaded in self.loaded
+        )
+
+    def journeys(self, subject: str) -> list[str]:
+        """The journeys that some of the workspaces have for users, or for accounts."""
+        named = (one for loaded in self.loaded for one in loaded.workspace.journeys if one.subject == subject)
+        return sorted({one.journey for one in named})
+
 
 def versions(random: Random, *, edits: int) -> Versions:
     """A workspace and what it is edited to."""
-    if not edits and random.random() < 0.15:
+    if not edits and random.random() < 0.1:
         return Versions((ready(random.choice(READY)),), PLAN_LIMITS)
-    journeys = [journey(random, f"journey_{number}") for number in range(random.randint(1, 4))]
-    plain: Plain = {"name": "simulated", "journeys": journeys, "segments": segments(random)}
+    which = things(random)
+    named = [
+        (f"journey_{number}", random.choice(("user", "user", "account")))
+        for number in range(random.randint(1, 4))
+    ]
+    journeys = [
+        journey(random, name, which, subject, _after(named, name, subject)) for name, subject in named
+    ]
+    plain: Plain = {
+        "name": "simulated",
+        "journeys": journeys,
+        **definitions(random, which),
+        **settings(random),
+    }
     found = [_load(plain)]
     for number in range(edits):
-        plain = edited(random, plain, number)
+        plain = edited(random, plain, which, number)
         found.append(_load(plain))
     return Versions(tuple(found), {})
+
+
+def _after(named: list[tuple[str, str]], name: str, subject: str) -> tuple[str, ...]:
+    return tuple(other for other, kind in named if kind == subject and other > name)
 
 
 @lru_cache
@@ -89,135 +106,83 @@ def _load(plain: Plain) -> LoadedWorkspace:
     return LoadedWorkspace(Workspace.model_validate(plain), templates())
 
 
-# -- journeys
+def settings(random: Random) -> Plain:
+    """What holds for all journeys."""
+    found: Plain = {
+        "messages": messages(random),
+        "consent": {"topics": {TOPIC: "Tips"}},
+        "timezone": random.choice(["UTC", "Europe/Oslo"]),
+    }
+    if random.random() < 0.1:
+        found["holdout"] = {"share": "30%", "unit": random.choice(["user", "account"])}
+    return found
 
 
-def journey(random: Random, name: str) -> Plain:
+def journey(random: Random, name: str, which: Things, subject: str, others: tuple[str, ...]) -> Plain:
     """A journey of users or of accounts."""
-    subject = random.choice(("user", "user", "account"))
+    draw = Draw(random, subject, which, others)
+    entered = entry(draw)
     plain: Plain = {
         "journey": name,
         "subject": subject,
-        "tags": random.choice([["upsell"], ["onboarding"], []]),
-        "priority": random.randrange(100),
-        "entry": entry(random),
-        "exit": [random.choice(EXITS)(random) for _ in range(random.randrange(3))],
+        "tags": random.choice([[TAGS[0]], [TAGS[1]], [TAGS[0], TAGS[1]], [TAGS[2]], []]),
+        "priority": random.choice([random.randrange(100), random.randrange(100), "properties.size"]),
+        "entry": entered,
+        "exit": exits(draw, keyed="key" in entered),
         "holdout": random.choice(["0%", "0%", "20%", "50%"]),
-        "steps": steps(random, depth=0),
+        "steps": steps(draw),
     }
     if random.random() < 0.7:
-        plain["goal"] = {"event": ENDING, "within": random.choice(["1d", "7d"]), "revenue": "properties.mrr"}
+        plain["goal"] = _goal(random, keyed="key" in entered)
+    if random.random() < 0.05:
+        plain["window"] = window(random)
+    if which.experiments and random.random() < 0.7:
+        plain["experiments"] = ["offer"]
     if subject == "account":
-        plain["recipients"] = {"role": random.sample(ROLES, 2), "limit": random.randint(1, 3)}
+        plain["recipients"] = recipients(random, which)
     return plain
 
 
-def entry(random: Random) -> Plain:
-    """On an event, under some conditions, again or not."""
-    return {
-        "on": {"event": random.choice(COUNTED)} | _where(random),
-        "require": [random.choice(CONDITIONS)(random) for _ in range(random.randrange(3))],
-        "exclude": [random.choice(EXCLUSIONS)(random) for _ in range(random.randrange(2))],
-        "again": random.choice(["never", "always", {"after": "2h"}, {"after": "3d"}]),
-    }
+def _goal(random: Random, *, keyed: bool) -> Plain:
+    goal = {"event": ENDING, "within": random.choice(["1d", "7d"]), "revenue": "properties.mrr"}
+    return goal | ({"match": "properties.order"} if keyed and random.random() < 0.5 else {})
 
 
-def _where(random: Random) -> Plain:
-    return {"where": {"size": {"gte": 3}}} if random.random() < 0.25 else {}
+def recipients(random: Random, which: Things) -> Plain:
+    """Which members an account's journey writes to."""
+    found: Plain = {"role": random.sample(ROLES, 2), "limit": random.randint(1, 3)}
+    if which.scores and random.random() < 0.5:
+        found |= {
+            "by": SCORES["user"],
+            "fallback": random.choice([["champions"], ["champions", "everyone"], []]),
+        }
+    elif random.random() < 0.3:
+        found["fallback"] = ["everyone"]
+    return found
 
 
-def _performed(random: Random) -> Plain:
-    times = random.choice([{"at_least": 2}, {"at_least": 1}, {"at_most": 6}, {"reaches": 2}])
-    within = random.choice(["1d", "7d", "21d"])
-    return {"performed": random.choice(COUNTED), "within": within, **times} | _where(random)
-
-
-def _trait(random: Random) -> Plain:
-    # "!= enterprise" as a list, so that a subject without a plan is missing the condition, not failing it.
-    return {"trait": "plan", "not_in": ["enterprise"], "if_missing": random.choice(["fail", "pass"])}
-
-
-CONDITIONS: list[Callable[[Random], Plain]] = [
-    _performed,
-    _performed,
-    _trait,
-    lambda random: {"any": [_performed(random), _trait(random)]},
-    lambda random: {"not": _performed(random)},
-]
-EXCLUSIONS: list[Callable[[Random], Plain]] = [
-    lambda random: {"received": {"tag": "upsell"}, "within": random.choice(["1d", "7d"])},
-    lambda random: {"trait": "plan", "in": ["enterprise"]},
-]
-EXITS: list[Callable[[Random], Plain]] = [
-    lambda _: {"when": {"event": ENDING}},
-    lambda _: {"when": {"event": ENDING, "where": {"mrr": {"gte": 50}}}},
-    lambda _: {"when": {"changed": "plan"}},
-]
-
-# -- steps
-
-
-def steps(random: Random, *, depth: int) -> list[Plain]:
-    """One to five steps; those of branches are fewer."""
-    names = list(STEPS)
-    chosen = random.choices(names, [STEPS[name][0] for name in names], k=random.randint(1, 5 - 2 * depth))
-    return [STEPS[name][1](random, depth) for name in chosen if not (depth and name in NESTED)] or [
-        _send(random, depth)
-    ]
-
-
-def _send(random: Random, _depth: int) -> Plain:
-    send: Plain = random.choice([{"in_app": random.choice(BANNERS)}, {"email": random.choice(LETTERS)}])
-    return {"send": send | ({"once": "user"} if random.random() < 0.25 else {})}
-
-
-def _wait(random: Random, _depth: int) -> Plain:
-    return {"wait": random.choice(["1m", "1h", "5h", "1d", "3d"])}
-
-
-def _branch(random: Random, depth: int) -> Plain:
-    arms: list[Plain] = [{"when": random.choice(CONDITIONS)(random), "steps": steps(random, depth=depth + 1)}]
-    if random.random() < 0.5:
-        arms.append({"otherwise": steps(random, depth=depth + 1)})
-    return {"branch": arms}
-
-
-STEPS: dict[str, tuple[int, Callable[[Random, int], Plain]]] = {
-    "send": (6, _send),
-    "wait": (5, _wait),
-    "branch": (2, _branch),
-}
-"""For each kind of step how often it comes, and how one is made."""
-
-NESTED = frozenset({"branch"})
-"""Steps that hold others."""
-
-
-# -- segments and edits
-
-
-def segments(random: Random) -> list[Plain]:
-    """At most one, entered and left by events and by time."""
-    if random.random() < 0.5:
-        return []
-    subject = random.choice(("user", "account"))
-    within = random.choice(["1d", "7d"])
-    require = [{"performed": random.choice(COUNTED), "at_least": 2, "within": within}]
-    return [{"segment": "busy", "subject": subject, "require": require}]
-
-
-def edited(random: Random, plain: Plain, number: int) -> Plain:
+def edited(random: Random, plain: Plain, which: Things, number: int) -> Plain:
     """The workspace with one change: other steps, a journey more, or one less."""
     journeys = list(plain["journeys"])
     kind = random.choice(["steps", "wait", "add", "remove"])
     at = random.randrange(len(journeys))
-    if kind == "add" or (kind == "remove" and len(journeys) == 1):
-        journeys.append(journey(random, f"added_{number}"))
+    one: dict[str, Any] = journeys[at]
+    others = _after(
+        [(other["journey"], other["subject"]) for other in journeys], one["journey"], one["subject"]
+    )
+    draw = Draw(random, one["subject"], which, others)
+    if kind == "add" or (kind == "remove" and len(journeys) == 1) or _is_named(journeys, one["journey"]):
+        journeys.append(journey(random, f"added_{number}", which, random.choice(("user", "account")), ()))
     elif kind == "remove":
         del journeys[at]
     elif kind == "steps":
-        journeys[at] = journeys[at] | {"steps": steps(random, depth=0)}
+        journeys[at] = one | {"steps": steps(draw), "on_edit": random.choice(["follow", "pin", "drain"])}
     else:
-        longer = [step if "wait" not in step else _wait(random, 0) for step in journeys[at]["steps"]]
-        journeys[at] = journeys[at] | {"steps": longer}
+        longer = [step if "wait" not in step else wait(draw, 0) for step in one["steps"]]
+        journeys[at] = one | {"steps": longer}
     return plain | {"journeys": journeys}
+
+
+def _is_named(journeys: list[Plain], name: str) -> bool:
+    """Whether another journey enrolls in this one: it cannot be removed then."""
+    return any(f"'enroll': '{name}'" in repr(one) for one in journeys)

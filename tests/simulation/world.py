@@ -4,29 +4,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from tests.simulation.actions import DAY, HOUR, SECOND, START_MS, Fault, Produced
-from tests.simulation.provider import FaultyChannel, PatientChannel, Provider
+from tests.simulation.provider import FaultyChannel, HookChannel, PatientChannel, Provider
 from tests.simulation.scenario import SENDERS, WORKERS, Scenario
-from workers.assemble import Assembly
+from tests.simulation.wiring import PublishedWiring, Wiring
+from tests.simulation.words import HOOK
 from workers.errors import Retryable
-from workers.settings import Settings
 from workers.simulate.cluster import Cluster, Rules, Worker
 from workers.simulate.loop import VirtualLoop
 from workers.stream.transaction import Step
 
 if TYPE_CHECKING:
+    from schemas.fields import EditPolicy, JourneyCondition
+    from tests.simulation.publishing import Desk
+    from workers.senders.channels.base import Channel
     from workers.simulate.log import MemoryLog, Record
     from workers.simulate.owner import Owner
-    from workers.stream.app import AppSpec
-    from workers.workspace.files import LoadedWorkspace
 
-SETTLE_MS = 40 * DAY
+SETTLE_MS = 60 * DAY
 """Time after the last action in which everything has to come to its end; no journey takes half of it."""
 
 SESSION_MS = 10 * SECOND
@@ -46,16 +46,18 @@ class Run:
     """What a run left behind: all topics, what the provider accepted, and the true time of everything.
 
     ``sent`` are the records that producers wrote, with their actions; ``errors`` what was logged as an error.
-    ``trace`` are (time in ms, text).
+    ``trace`` are (time in ms, text); ``heard`` when which worker ran how much of what was published.
     """
 
     scenario: Scenario
     log: MemoryLog
     provider: Provider
     cluster: Cluster
+    wiring: Wiring
     sent: list[tuple[Produced, Record]] = field(default_factory=list)
     errors: list[Any] = field(default_factory=list)
     trace: list[tuple[int, str]] = field(default_factory=list)
+    heard: list[tuple[int, str, int]] = field(default_factory=list)
     turns: int = 0
 
 
@@ -72,11 +74,18 @@ def _run(scenario: Scenario) -> Run:
     random = Random(f"run {scenario.seed}")  # noqa: S311 - chance that can be repeated is the point
     provider = Provider(loop, random, remembers_ids=scenario.remembers_ids)
     channel = PatientChannel(provider) if scenario.remembers_ids else FaultyChannel(provider)
-    specs = [specs_of(loaded, channel, scenario.partitions) for loaded in scenario.versions.loaded]
-    workers = [Worker(name, specs[0]) for name in WORKERS]
+    channels: dict[str, Channel] = {"email": channel, HOOK: HookChannel(provider)}
+    workers = [Worker(name, ()) for name in WORKERS]
     cluster = Cluster(loop, scenario.partitions, workers)
-    left = Run(scenario, cluster.log, provider, cluster)
-    faults = Faults(left, specs, channel, random)
+    wiring = (
+        PublishedWiring(scenario, channels, WORKERS, cluster.log, loop.now_ms)
+        if scenario.published
+        else Wiring(scenario, channels)
+    )
+    for worker in workers:
+        worker.specs = wiring.specs(worker.name)
+    left = Run(scenario, cluster.log, provider, cluster, wiring)
+    faults = Faults(left, wiring, channel, random)
     for action in scenario.actions:
         loop.at(action.at_ms, partial(faults.do, action))
     cluster.balance()
@@ -84,21 +93,6 @@ def _run(scenario: Scenario) -> Run:
     faults.heal()
     loop.run_until(scenario.end_ms + scenario.stalls_ms + SETTLE_MS)
     return left
-
-
-def specs_of(loaded: LoadedWorkspace, channel: FaultyChannel, partitions: int) -> tuple[AppSpec, ...]:
-    """Engine, senders and insights as a worker wires them, with the channel in the place of SMTP."""
-    settings = Settings(
-        state_dir=Path("nowhere"),
-        secret=cast("Any", "a secret of the simulation, 32 bytes"),
-    )
-    assembly = Assembly(settings, ())
-    assembly.use(loaded)
-    return (
-        assembly.engine_spec(partitions),
-        assembly.senders_spec({"email": channel}),
-        assembly.insights_spec(),
-    )
 
 
 @dataclass
@@ -115,14 +109,11 @@ class Trap:
 class Faults:
     """Does what the actions say; and decides, under the seed, what chance decides in a real cluster."""
 
-    def __init__(
-        self, left: Run, specs: list[tuple[AppSpec, ...]], channel: FaultyChannel, random: Random
-    ) -> None:
+    def __init__(self, left: Run, wiring: Wiring, channel: FaultyChannel, random: Random) -> None:
         self._left = left
         self._cluster = left.cluster
         self._loop = left.cluster.loop
-        self._specs = specs
-        self._newest = specs[0]
+        self._wiring = wiring
         self._random = random
         self._healed = False
         self._traps: list[Trap] = []
@@ -147,9 +138,12 @@ class Faults:
         self._healed = True
         self._traps.clear()
         self._left.provider.faulty = False
+        if self._wiring.desk is not None:
+            self._wiring.desk.resume_all(self._loop.now_ms)
         for worker in self._cluster.workers.values():
             self._cluster.set_clock(worker, 0)
-            self._cluster.restart(worker, self._newest)
+            self._begin(worker)
+            self._hear(worker)
         self._cluster.balance()
 
     # -- chance
@@ -192,7 +186,7 @@ class Faults:
 
     def _sprung(self, owner: Owner, step: Step) -> Trap | None:
         for trap in self._traps:
-            app_id = self._newest[trap.app].config.app_id
+            app_id = self._wiring.specs(trap.worker)[trap.app].config.app_id
             here = (owner.worker, owner.spec.config.app_id, step) == (trap.worker, app_id, trap.step)
             if here:
                 self._traps.remove(trap)
@@ -213,8 +207,18 @@ class Faults:
     def _start(self, worker: Worker) -> None:
         if not worker.alive:
             self._say(f"{worker.name} starts")
-            self._cluster.restart(worker, self._newest)
+            self._begin(worker)
             self._cluster.balance(self._turn)
+
+    def _begin(self, worker: Worker) -> None:
+        """A worker starts with the newest workspace that there is."""
+        self._take_up(worker)
+        self._cluster.restart(worker, self._wiring.specs(worker.name))
+
+    def _take_up(self, worker: Worker) -> None:
+        self._wiring.take_up(worker.name)
+        if self._wiring.desk is not None:
+            self._left.heard.append((self._loop.now_ms, worker.name, len(self._wiring.desk.told)))
 
     def _crash_at(self, worker: str, app: int, step: Step, down_ms: int) -> None:
         self._traps.append(Trap(worker, app, step, "crash_at", {"down_ms": down_ms}))
@@ -253,7 +257,7 @@ class Faults:
             self._cluster.keep_disk(owner)
 
     def _compact(self) -> None:
-        for spec in self._newest:
+        for spec in self._wiring.specs(WORKERS[0]):
             self._left.log.compact(spec.config.changelog)
 
     def _stall(self, down_ms: int) -> None:
@@ -262,14 +266,43 @@ class Faults:
 
     def _edit(self, version: int) -> None:
         """A rolling restart with another workspace, a worker at a time."""
-        self._newest = self._specs[version]
+        self._wiring.version = version
         for number, worker in enumerate(self._cluster.workers.values()):
             after_ms = number * self._random.randrange(HOUR // 4)
             self._loop.at(self._loop.now_ms + after_ms, partial(self._adopt, worker))
 
     def _adopt(self, worker: Worker) -> None:
-        worker.specs = self._newest
+        worker.specs = self._wiring.specs(worker.name)
         self._cluster.balance(self._turn)
+
+    def _publish(self, version: int, policies: dict[str, EditPolicy], shadows: list[str]) -> None:
+        self._desk.publish(version, self._loop.now_ms, policies, shadows)
+        self._spread_word()
+
+    def _roll_back(self) -> None:
+        self._desk.roll_back(self._loop.now_ms)
+        self._spread_word()
+
+    def _word(self, journey: str, state: JourneyCondition, spread_ms: int) -> None:
+        """A journey is paused, resumed or stopped."""
+        self._desk.say(journey, state, spread_ms, self._loop.now_ms)
+        self._spread_word()
+
+    @property
+    def _desk(self) -> Desk:
+        assert self._wiring.desk is not None, "runs of folders publish nothing"
+        return self._wiring.desk
+
+    def _spread_word(self) -> None:
+        """Each worker hears of it a moment later, one of them perhaps much later."""
+        for worker in self._cluster.workers.values():
+            after_ms = self._random.choice((1_000, 1_000, 20_000, HOUR // 4))
+            self._loop.at(self._loop.now_ms + after_ms, partial(self._hear, worker))
+
+    def _hear(self, worker: Worker) -> None:
+        if worker.alive and self._wiring.desk is not None:
+            self._take_up(worker)
+            self._cluster.renew(worker, worker.specs[0].config.app_id)
 
     # --
 

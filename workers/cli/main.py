@@ -1,4 +1,4 @@
-"""``brimful``: the command line. Each package brings its commands; this module puts them together."""
+"""``brimful``: the command line."""
 
 from __future__ import annotations
 
@@ -11,26 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-import schemas.commands
-import workers.cli.backfill
-import workers.cli.consent
-import workers.cli.enroll
-import workers.cli.enrollments
-import workers.cli.exits
-import workers.cli.gateway
-import workers.cli.mail
-import workers.cli.plan
-import workers.cli.propensity
-import workers.cli.segments
-import workers.cli.suppressions
-import workers.cli.templates
-import workers.cli.timers
-import workers.cli.workspace
-import workers.erasure.commands
-import workers.imports.commands
-import workers.local.commands
-import workers.versions.commands
 from workers import processes, telemetry
+from workers.cli.lazy import LazyGroup
 from workers.errors import BrimfulError
 from workers.settings import PREFIX, Settings, from_env
 
@@ -39,37 +21,49 @@ if TYPE_CHECKING:
 
     from workers.assemble import Role
 
+
+class Commands(LazyGroup):
+    """Each package brings its commands; here is where."""
+
+    places = {  # noqa: RUF012  as in the base class
+        "kafka": "workers.local.commands:cli",
+        "topics": "workers.local.commands:cli",
+        "lint": "workers.cli.workspace:cli",
+        "propensity": "workers.cli.propensity:cli",
+        "plan": "workers.cli.plan:cli",
+        "segment": "workers.cli.segments:cli",
+        "consent": "workers.cli.consent:cli",
+        "backfill": "workers.cli.backfill:cli",
+        "enroll": "workers.cli.enroll:cli",
+        "exit": "workers.cli.exits:cli",
+        "enrollments": "workers.cli.enrollments:cli",
+        "timers": "workers.cli.timers:cli",
+        "suppression": "workers.cli.suppressions:cli",
+        "template": "workers.cli.templates:cli",
+        "bounces": "workers.cli.mail:cli",
+        "doctor": "workers.cli.mail:cli",
+        "erase": "workers.erasure.commands:cli",
+        "keys": "workers.cli.gateway:keys",
+        "openapi": "workers.cli.gateway:cli",
+        "schemas": "schemas.commands:cli",
+        "publish": "workers.versions.commands:cli",
+        "rollback": "workers.versions.commands:cli",
+        "versions": "workers.versions.commands:cli",
+        "journey": "workers.cli.journeys:cli",
+        "import": "workers.imports.commands:cli",
+    }
+
+
 cli: typer.Typer = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Usage-triggered upsell, activation and expansion on your own Kafka.",
 )
-cli.add_typer(workers.local.commands.cli)
-cli.add_typer(workers.cli.workspace.cli)
-cli.add_typer(workers.cli.propensity.cli, name="propensity")
-cli.add_typer(workers.cli.plan.cli, name="plan")
-cli.add_typer(workers.cli.segments.cli, name="segment")
-cli.add_typer(workers.cli.consent.cli, name="consent")
-cli.add_typer(workers.cli.backfill.cli)
-cli.add_typer(workers.cli.enroll.cli)
-cli.add_typer(workers.cli.exits.cli)
-cli.add_typer(workers.cli.enrollments.cli, name="enrollments")
-cli.add_typer(workers.cli.timers.cli)
-cli.add_typer(workers.cli.suppressions.cli, name="suppression")
-cli.add_typer(workers.cli.templates.cli, name="template")
-cli.add_typer(workers.cli.mail.cli)
-cli.add_typer(workers.erasure.commands.cli)
-cli.add_typer(workers.cli.gateway.keys, name="keys")
-cli.add_typer(workers.cli.gateway.cli)
-cli.add_typer(schemas.commands.cli, name="schemas")
-cli.add_typer(workers.versions.commands.cli)
-workers.versions.commands.journeys.add_typer(workers.cli.enroll.journey_cli)
-cli.add_typer(workers.versions.commands.journeys, name="journey")
-cli.add_typer(workers.imports.commands.cli, name="import")
 
 ALL = "all"
-BUNDLED = Path(__file__).resolve().parent.parent / "deploy" / "workspaces" / "plan_limits"
+BUNDLED = Path(__file__).resolve().parents[2] / "deploy" / "workspaces" / "plan_limits"
 
 RoleList = Annotated[
     str, typer.Argument(help="all, or one or several of engine, senders, insights, gateway, with commas.")

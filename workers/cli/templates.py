@@ -161,7 +161,7 @@ def allowed(settings: Settings, to: str) -> str:
         Misconfigured: it is none, or nobody allowed it.
     """
     try:
-        address = check_address(parseaddr(to)[1])
+        address = check_address(parseaddr(to)[1] if to.isprintable() else None)
     except BadAddress as error:
         raise Misconfigured(f"--to {to!r} is no address") from error
     domain = address.rpartition("@")[2]

@@ -40,7 +40,7 @@ class RequestMessage:
     """Ask members of the account for whom the message is meant; each one's own gate decides.
 
     The shell writes to each the record that :func:`workers.core.journeys.recipients.route` makes of this and
-    of the account's members.
+    of the account's members. A ``shadow`` asks nobody: it is only told how many it would have asked.
     """
 
     id: str
@@ -57,6 +57,7 @@ class RequestMessage:
     by: str | None = None
     fallback: tuple[str, ...] = ()
     holdout: bool = False
+    shadow: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from schemas.fields import SubjectType
     from workers.core.gate.verdict import SendRequest
-    from workers.core.journeys.progress import Enrollment
+    from workers.core.journeys.progress import Enrollment, Waiting
     from workers.core.plan import JourneyPlan
 
 
@@ -152,6 +152,39 @@ def send_decision(
         values={"channel": request.channel, "template": request.template, **values},
         variant=request.variant,
         holdout=request.holdout,
+        at_ms=now_ms,
+    )
+    return RecordDecision(decision)
+
+
+def given_up_decision(
+    subject_type: SubjectType,
+    subject: str,
+    enrollment: Enrollment,
+    held: Waiting,
+    reason: str,
+    now_ms: int,
+) -> RecordDecision:
+    """About a message that the gate held, and that its journey does not want to send any more."""
+    decision = wire.Decision(
+        id=stable_id("decision", "send", held.id),
+        kind="send",
+        subject_type=subject_type,
+        subject=subject,
+        account=enrollment.account,
+        journey=enrollment.journey,
+        version=enrollment.version,
+        enrollment=enrollment.id,
+        step=held.step,
+        outcome="skip",
+        reason=reason,
+        values={
+            "channel": held.channel,
+            "template": held.template,
+            "waited for": held.reason,
+            "since_ms": held.since_ms,
+        },
+        holdout=enrollment.holdout,
         at_ms=now_ms,
     )
     return RecordDecision(decision)

@@ -9,8 +9,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import TYPE_CHECKING, Any, Final
 
-from msgspec.structs import replace
-
 from workers.core.activity import slots, windows
 from workers.core.activity.row import ACCOUNTS_MAX, DUPLICATE_HORIZON_MS, SEEN_MAX, Activity
 from workers.core.journeys.progress import ACTIVE_MAX, KEYS_MAX, Enrollment, Progress
@@ -111,7 +109,7 @@ def merge_progress(mine: Progress, theirs: Progress, now_ms: int) -> Progress:
         if not held.is_active:
             kept.append(held)
         elif (held.journey, held.key) in going or len(going) >= ACTIVE_MAX:
-            kept.append(_ended(held, now_ms))
+            kept.append(held.ended(MERGED, now_ms))
         else:
             going.add((held.journey, held.key))
             kept.append(held)
@@ -146,22 +144,6 @@ def _merge_keys(
         latest = merge_latest(theirs.get(journey, {}), mine.get(journey, {}))
         merged[journey] = dict(sorted(latest.items(), key=lambda one: (one[1], one[0]))[-KEYS_MAX:])
     return merged
-
-
-def _ended(enrollment: Enrollment, now_ms: int) -> Enrollment:
-    return replace(
-        enrollment,
-        state="ended",
-        end_reason=MERGED,
-        ended_at_ms=now_ms,
-        timer_id=None,
-        due_ms=None,
-        trigger=replace(enrollment.trigger, properties={}),
-        positions=(),
-        awaited={},
-        early={},
-        look_ms=None,
-    )
 
 
 def _merge_consent(mine: Any, theirs: Any) -> Any:

@@ -8,7 +8,6 @@ that the engine sends on to another partition are left out here: their copies st
 
 from __future__ import annotations
 
-import base64
 from collections import defaultdict
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -18,19 +17,17 @@ from schemas import wire
 from schemas.fields import SubjectType
 from workers.core.activity import row as activities
 from workers.core.activity.backfill import Book
-from workers.core.activity.row import Activity
-from workers.core.ids import stable_id
+from workers.reading.gathered import KINDS, Gathered, record_of
 from workers.signals.account_events import Counted, Occurred, decode
 from workers.signals.intake import FUTURE_TOLERANCE_MS
 from workers.stream.partitioner import partition_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from typing import Any
+    from collections.abc import Callable, Iterator, Mapping
 
     from schemas.wire import ProductEvent
-    from workers.core.activity.slots import MeasureSlot
-    from workers.core.plan import Plan, Slot, SubjectPlan
+    from workers.core.plan import Plan
+    from workers.reading.gathered import Wanted
     from workers.reading.topics import Found
 
 Books: TypeAlias = dict[SubjectType, dict[int, Book]]
@@ -40,31 +37,43 @@ Refusal: TypeAlias = "Callable[[ProductEvent, bytes], bool]"
 """Whether the tracking plan kept an event from being counted."""
 
 
+Brought: TypeAlias = tuple[str, wire.Backfilled]
+"""A record for the engine, with its key."""
+
+
 class Past:
     """Gathers the past of all subjects; ``now_ms`` decides what has left its window.
 
-    ``accounts`` names the account of users of whom no group call may stand in the topic any more.
+    ``accounts`` names the account of users of whom no group call may stand in the topic any more. With
+    ``archived`` files may tell the accounts of others; see :meth:`records`.
     """
 
     def __init__(
-        self, plan: Plan, books: Books, partitions: int, accounts: Mapping[str, str], now_ms: int
+        self,
+        plan: Plan,
+        books: Books,
+        partitions: int,
+        accounts: Mapping[str, str],
+        now_ms: int,
+        *,
+        archived: bool = False,
     ) -> None:
         self._books = books
         self._partitions = partitions
         self._accounts = accounts
-        self._now_ms = now_ms
-        self._plans: dict[SubjectType, SubjectPlan] = {"user": plan.user, "account": plan.account}
-        self.wanted: dict[SubjectType, frozenset[int]] = {kind: wanted(books, kind) for kind in books}
-        self._rows: dict[SubjectType, dict[str, Activity]] = {"user": {}, "account": {}}
-        self._by_event: dict[SubjectType, dict[str, list[Slot | MeasureSlot]]] = {
-            kind: _by_event(self._plans[kind], self.wanted[kind]) for kind in self.wanted
-        }
+        self._archived = archived
+        self.wanted: Wanted = {kind: wanted(books, kind) for kind in KINDS}
+        self._gathered = Gathered(plan, self.wanted, now_ms)
         self._layouts = {
             stamp: lengths for book in books["account"].values() for stamp, lengths in book.layouts.items()
         }
         self._pending: dict[str, list[tuple[str, set[int], int, msgspec.Raw]]] = defaultdict(list)
-        self.counted = 0
         self.oldest_ms: int | None = None
+
+    @property
+    def counted(self) -> int:
+        """Events counted, each as often as slots ask for it."""
+        return self._gathered.counted
 
     def take(self, found: Found, refused: Refusal) -> None:
         """Take in one record of ``product-events``; what the engine does not count is not counted here."""
@@ -73,7 +82,7 @@ class Past:
         before = self._is_before(found)
         if not before and not (self._pending and b'"group"' in found.value):
             return
-        event = _decoded(found.value)
+        event = decoded(found.value)
         if event is None or (found.key or b"") != wire.subject(event).encode():
             return
         user, at_ms = wire.subject(event), wire.at_ms(event)
@@ -102,33 +111,27 @@ class Past:
         for item in decode(found.value):
             if isinstance(item, Counted):
                 for at_ms in item.times_ms:
-                    self._count("account", item.account, item.event, early, at_ms, msgspec.Raw(b"null"), None)
+                    self._gathered.count(
+                        "account", item.account, item.event, early, at_ms, msgspec.Raw(b"null"), None
+                    )
             elif isinstance(item, Occurred):
                 raw = msgspec.Raw(item.properties or b"null")
-                self._count("account", item.account, item.event, early, item.at_ms, raw, item.user)
+                self._gathered.count("account", item.account, item.event, early, item.at_ms, raw, item.user)
 
-    def records(self, now_ms: int) -> Iterator[tuple[str, wire.Backfilled]]:
-        """What to send, with the key: the subjects of each kind in the order of their ids."""
-        self._count_pending()
-        for kind, rows in self._rows.items():
-            for subject in sorted(rows):
-                held = rows[subject].windows
-                if held:
-                    slots = {
-                        str(slot_id): base64.b64encode(content).decode() for slot_id, content in held.items()
-                    }
-                    yield subject, _record(kind, subject, slots, now_ms)
+    def records(self, now_ms: int, members: Mapping[str, str] | None = None) -> Iterator[Brought]:
+        """What to send, with the key: the subjects of each kind in the order of their ids.
 
-    def endings(self, now_ms: int) -> Iterator[tuple[str, wire.Backfilled]]:
+        ``members`` are accounts of users as files know them.
+        """
+        self._count_pending(members or {})
+        yield from self._gathered.records(now_ms, archive=False)
+
+    def endings(self, now_ms: int) -> Iterator[Brought]:
         """What to send when all of that is kept: each partition is told that nothing is missing any more.
 
         Not before: the offsets that it has noted are needed until then, also by other partitions' accounts.
         """
-        for kind, slot_ids in self.wanted.items():
-            plain = {str(slot_id): "" for slot_id in sorted(slot_ids)}
-            for number in range(self._partitions) if plain else ():
-                key = key_of(number, self._partitions)
-                yield key, msgspec.structs.replace(_record(kind, key, plain, now_ms), done=True)
+        yield from endings(self.wanted, self._partitions, now_ms, archive=False)
 
     def _is_before(self, found: Found) -> bool:
         """Whether some slot may want the record, so that it is worth decoding."""
@@ -138,14 +141,12 @@ class Past:
     def _happened(self, found: Found, event: ProductEvent, user: str, at_ms: int) -> None:
         name = (event.event or "") if event.type == "track" else event.type
         early: dict[SubjectType, set[int]] = {
-            kind: self._early(kind, found) for kind in ("user", "account") if name in self._by_event[kind]
+            kind: self._early(kind, found) for kind in KINDS if self._gathered.asks(kind, name)
         }
         is_group = event.type == "group" and bool(self.wanted["account"])
         if not any(early.values()) and not is_group:
             return
-        row = self._rows["user"].get(user)
-        if row is None:
-            row = self._rows["user"][user] = Activity()
+        row = self._gathered.row("user", user)
         if activities.is_duplicate(row, event.message_id, found.timestamp_ms):
             return
         account = wire.account(event)
@@ -155,20 +156,23 @@ class Past:
         elif account:
             activities.act_for(row, account, at_ms)
         if early.get("user"):
-            self._count("user", user, name, early["user"], at_ms, event.properties, None)
+            self._gathered.count("user", user, name, early["user"], at_ms, event.properties, None)
         account = account or (row.accounts[-1] if row.accounts else None)
         if not early.get("account"):
             return
         if account is not None:
-            self._count("account", account, name, early["account"], at_ms, event.properties, user)
-        elif user in self._accounts:
+            self._gathered.count("account", account, name, early["account"], at_ms, event.properties, user)
+        elif self._archived or user in self._accounts:
             self._pending[user].append((name, early["account"], at_ms, event.properties))
 
-    def _count_pending(self) -> None:
+    def _count_pending(self, members: Mapping[str, str]) -> None:
         """Of whom no group call stands in the topic, everything was for the account that they are in."""
         for user, happened in self._pending.items():
+            account = members.get(user) or self._accounts.get(user)
+            if account is None:
+                continue
             for name, early, at_ms, properties in happened:
-                self._count("account", self._accounts[user], name, early, at_ms, properties, user)
+                self._gathered.count("account", account, name, early, at_ms, properties, user)
         self._pending.clear()
 
     def _early(self, kind: SubjectType, found: Found) -> set[int]:
@@ -179,34 +183,20 @@ class Past:
             if (mark := book.slots.get(slot_id)) is not None and found.offset < mark.from_event
         }
 
-    def _count(
-        self,
-        kind: SubjectType,
-        subject: str,
-        event: str,
-        slot_ids: set[int],
-        at_ms: int,
-        properties: msgspec.Raw,
-        member: str | None,
-    ) -> None:
-        row = self._rows[kind].setdefault(subject, Activity())
-        plan, now_ms = self._plans[kind], self._now_ms
-        values: dict[str, Any] | None = None
-        for slot in self._by_event[kind].get(event, ()):
-            if slot.id not in slot_ids:
-                continue
-            values = wire.values(properties) if values is None else values
-            self.counted += 1
-            if slot.id in plan.measures:
-                activities.measure(row, (plan.measures[slot.id],), at_ms, now_ms, values, member)
-            elif (slot.where is None or slot.where(values)) and at_ms > now_ms - plan.retentions_ms[slot.id]:
-                activities.record(row, slot.id, at_ms, now_ms, plan.retentions_ms[slot.id])
 
-
-def wanted(books: Books, kind: SubjectType) -> frozenset[int]:
-    """The slots that lack their past in some partition."""
+def wanted(books: Books, kind: SubjectType, *, archive: bool = False) -> frozenset[int]:
+    """The slots that lack their past in some partition; ``archive``: what files may bring to them."""
     marks = (one for book in books[kind].values() for one in book.slots.items())
-    return frozenset(slot_id for slot_id, mark in marks if not mark.whole)
+    return frozenset(slot_id for slot_id, mark in marks if not (mark.archived if archive else mark.whole))
+
+
+def endings(of: Wanted, partitions: int, at_ms: int, *, archive: bool) -> Iterator[Brought]:
+    """What tells each partition that nothing of these slots is missing any more."""
+    for kind, slot_ids in of.items():
+        plain = {str(slot_id): "" for slot_id in sorted(slot_ids)}
+        for number in range(partitions) if plain else ():
+            key = key_of(number, partitions)
+            yield key, record_of(kind, key, plain, at_ms, archive=archive, done=True)
 
 
 def key_of(partition: int, partitions: int) -> str:
@@ -218,27 +208,7 @@ def key_of(partition: int, partitions: int) -> str:
     )
 
 
-def _by_event(plan: SubjectPlan, slot_ids: frozenset[int]) -> dict[str, list[Slot | MeasureSlot]]:
-    found: dict[str, list[Slot | MeasureSlot]] = defaultdict(list)
-    for name, event in plan.events.items():
-        slots: Sequence[Slot | MeasureSlot] = (*event.slots, *event.measures)
-        for slot in slots:
-            if slot.id in slot_ids:
-                found[name].append(slot)
-    return dict(found)
-
-
-def _record(kind: SubjectType, subject: str, slots: dict[str, str], now_ms: int) -> wire.Backfilled:
-    return wire.Backfilled(
-        id=stable_id("backfilled", kind, subject, *sorted(slots)),
-        subject_type=kind,
-        subject=subject,
-        slots=slots,
-        at_ms=now_ms,
-    )
-
-
-def _decoded(value: bytes) -> ProductEvent | None:
+def decoded(value: bytes) -> ProductEvent | None:
     """The event, where it is one; what is none is in ``dead-letters`` already."""
     try:
         event = wire.decode_product_event(value)

@@ -135,11 +135,19 @@ def ends_of(options: Mapping[str, Any], topic: str) -> dict[int, int]:
         Misconfigured: there is no such topic.
         Retryable: no broker answers.
     """
+    return _edges(options, topic, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+
+
+def begins_of(options: Mapping[str, Any], topic: str) -> dict[int, int]:
+    """The offset of the first record that each partition of a topic still has; raises as :func:`ends_of`."""
+    return _edges(options, topic, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+
+
+def _edges(options: Mapping[str, Any], topic: str, spec: OffsetSpec) -> dict[int, int]:
     admin = AdminClient({**options, "log_level": 2})
     try:
         numbers = _numbers(admin, options, topic)
-        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-        return _offsets(admin, [TopicPartition(topic, number) for number in numbers], latest)
+        return _offsets(admin, [TopicPartition(topic, number) for number in numbers], spec)
     except KafkaException as error:
         raise Retryable(
             f"cannot read {topic} at {options['bootstrap.servers']}: {error.args[0].str()}"

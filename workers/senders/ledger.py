@@ -52,7 +52,8 @@ class Pending(msgspec.Struct, array_like=True):
 
     ``calling`` is True between the commit before a call and the commit of its result, ``queued`` while it
     waits for its turn; where both are False a timer brings it back. ``connection`` is its way out. ``done``
-    are marks of the devices that are done with, where it goes to several.
+    are marks of the devices that are done with, where it goes to several. ``withdrawn``: its enrollment was
+    left, and it is not to be tried again.
     """
 
     message: Message
@@ -62,6 +63,7 @@ class Pending(msgspec.Struct, array_like=True):
     connection: str = ""
     queued: bool = False
     done: list[str] = msgspec.field(default_factory=list)
+    withdrawn: bool = False
 
 
 class Sent(msgspec.Struct, array_like=True):
@@ -133,6 +135,7 @@ def delivery_of(message: Message, end: End, provider: str, now_ms: int) -> Deliv
         cost_micros=end.cost_micros,
         latency_ms=max(0, now_ms - message.requested_at_ms),
         at_ms=now_ms,
+        subject_type=message.subject_type,
     )
 
 

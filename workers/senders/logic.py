@@ -19,11 +19,9 @@ from msgspec.structs import replace
 from schemas import wire
 from schemas.wire import Feed, Message
 from workers.core.ids import stable_id
-from workers.core.templates.compile import template_channel
-from workers.core.templates.render import RenderedEmail, RenderedInApp, RenderFailed, render
-from workers.core.templates.webhooks import WebhookTemplate
+from workers.core.templates.render import RenderedEmail, RenderedInApp, RenderFailed
 from workers.errors import Refused
-from workers.senders.channels.base import DeliveryResult, OutgoingMessage, Unknown
+from workers.senders.channels.base import DeliveryResult, Unknown
 from workers.senders.channels.in_app import add_item, item_of
 from workers.senders.lanes import Begin, Call, Gate, Gone, Lane, Outcome, Ready, Turn, first_in_line
 from workers.senders.ledger import (
@@ -34,19 +32,18 @@ from workers.senders.ledger import (
     TryAgain,
     bounce_of,
     delivery_of,
-    is_too_old,
     next_step,
 )
-from workers.senders.news import region_of, tell
+from workers.senders.news import tell
 from workers.senders.pace import domain_of
 from workers.senders.people import FEEDS, PENDING, WAITING, Forget, People, retry_timer
+from workers.senders.rendering import Rendering, not_rendered
 from workers.stream.tables import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from workers.core.templates.compile import CompiledTemplate
-    from workers.core.templates.render import RenderedContent
     from workers.senders.channels.base import Channel
     from workers.senders.metrics import SenderMetrics
     from workers.stream.batch import TP, Batch
@@ -60,6 +57,9 @@ SENT = Table("sent", b"s", Sent)
 
 _RETRY, _FORGET, _LANE = b"retry", b"forget", b"lane"
 """What a timer is for: the part of its payload before the colon."""
+
+WITHDRAWN = End("skipped", "withdrawn")
+"""Of a call whose enrollment was left before its receiver took it."""
 
 LANE_WAIT_MIN_MS = 200
 """Least time between two looks at a lane that must wait: each look is a transaction."""
@@ -110,6 +110,7 @@ class SenderLogic:
     def __init__(self, parts: SenderParts) -> None:
         self._parts = parts
         self._people = People(parts.topics)
+        self._rendering = Rendering(parts, self._people)
         self._identity = parts.topics("identity")
         self._engagement = parts.topics("engagement")
         self._lanes = {
@@ -246,7 +247,7 @@ class SenderLogic:
 
     def _take(self, message: Message, view: View, now_ms: int) -> None:
         if message.withdrawn is not None:
-            self._people.withdraw(message, view, now_ms)
+            self._withdraw(message, view, now_ms)
             return
         key = message.id.encode()
         if view.table(SENT).get(key) is not None or view.table(PENDING).get(key) is not None:
@@ -255,12 +256,27 @@ class SenderLogic:
         if message.channel == "in_app":
             self._show(message, view, now_ms)
             return
-        connection = connection_of(self._template(message), message)
+        connection = connection_of(self._rendering.template(message), message)
         if connection not in self._lanes:
             raise Refused("invalid", f"no sender for the {_way(message, connection)} is configured")
         pending = Pending(message, 0, now_ms, calling=False, connection=connection)
         self._people.waits(message, view)
         self._move(self._queue(pending, view, now_ms), view, now_ms)
+
+    def _withdraw(self, message: Message, view: View, now_ms: int) -> None:
+        """Take items out of the feed; of calls, end those that wait. One under way is not tried again."""
+        if message.channel == "in_app":
+            self._people.withdraw(message, view, now_ms)
+            return
+        turns: list[Turn] = []
+        for pending in self._people.of_enrollment(message, view):
+            if pending.calling:
+                pending.withdrawn = True
+                view.table(PENDING).put(pending.message.id.encode(), pending)
+            else:
+                view.cancel_timer(retry_timer(pending.message.id))
+                turns += self._end(pending, WITHDRAWN, view, now_ms)
+        self._move(turns, view, now_ms)
 
     def _show(self, message: Message, view: View, now_ms: int) -> None:
         home = self._people.home(message.person, view)
@@ -268,9 +284,9 @@ class SenderLogic:
             moved = replace(message, person=home)
             view.send(self._parts.topics("messages.in_app"), home.encode(), wire.encode(moved))
             return
-        content = self._render(message, view, now_ms)
+        content = self._rendering.content(message, view, now_ms)
         if isinstance(content, RenderFailed):
-            self._record(message, _not_rendered(content), "in_app", view, now_ms)
+            self._record(message, not_rendered(content), "in_app", view, now_ms)
             return
         assert isinstance(content, RenderedInApp), "an in-app message renders an in-app template"
         feed = view.table(FEEDS).get(message.person.encode())
@@ -330,7 +346,7 @@ class SenderLogic:
             self._look_later(lane, min(closed.values()), view, now_ms)
 
     def _start(self, lane: Lane, pending: Pending, view: View, now_ms: int) -> Sequence[Turn]:
-        outgoing = self._outgoing(pending, view, now_ms)
+        outgoing = self._rendering.outgoing(pending, view, now_ms)
         if isinstance(outgoing, End):
             return self._end(pending, outgoing, view, now_ms)
         lane.gate.admit(now_ms, domain_of(pending.message.to))
@@ -346,71 +362,6 @@ class SenderLogic:
         name = lane.connection
         view.set_timer(bytes.fromhex(stable_id("lane", name)), due_ms, _LANE + b":" + name.encode())
 
-    def _outgoing(self, pending: Pending, view: View, now_ms: int) -> OutgoingMessage | End:
-        """The message ready to leave, or why it ends here: stopping no other."""
-        message = pending.message
-        if is_too_old(pending, now_ms):
-            return End("failed", "gave_up:waited")
-        url = self._parts.unsubscribe_url(message)
-        try:
-            content = self._render(message, view, now_ms)
-        except Refused as refused:
-            return End("failed", refused.detail)
-        if isinstance(content, RenderFailed):
-            return _not_rendered(content)
-        if isinstance(content, RenderedEmail):
-            content = self._parts.track(message, content, now_ms)
-        return OutgoingMessage(
-            id=message.id,
-            channel=message.channel,
-            person=message.person,
-            content=content,
-            to=message.to,
-            journey=message.journey,
-            step=message.step,
-            tags=tuple(message.tags),
-            unsubscribe_url=url,
-            account=message.account,
-            attempt=pending.attempt + 1,
-            region=region_of(message),
-            done=tuple(pending.done),
-        )
-
-    def _template(self, message: Message) -> CompiledTemplate:
-        template = self._parts.templates.get(message.template)
-        if template is None or template_channel(template) != message.channel:
-            raise Refused("invalid", f"the workspace has no {message.channel} template {message.template!r}")
-        return template
-
-    def _render(self, message: Message, view: View, now_ms: int) -> RenderedContent | RenderFailed:
-        template = self._template(message)
-        owner = None
-        if isinstance(template, WebhookTemplate):
-            owner = self._people.owner(template, message, view, now_ms)
-        context = {
-            "user": message.context.user,
-            "account": message.context.account,
-            "event": message.context.event,
-            "awaited": message.context.awaited or {},
-            "related": message.context.related or {},
-            "evidence": message.context.evidence or {},
-            "message": {
-                "id": message.id,
-                "journey": message.journey,
-                "step": message.step,
-                "template": message.template,
-                "channel": message.channel,
-                "tags": message.tags,
-                "variant": message.variant,
-                "at": message.requested_at_ms,
-                "person": message.person,
-            },
-            "owner": dict(owner.fields) if owner is not None else {},
-            "unsubscribe_url": self._parts.unsubscribe_url(message) if message.channel == "email" else None,
-            "preferences_url": self._parts.preferences_url(message) if message.channel == "email" else None,
-        }
-        return render(template, context)
-
     def _learn(self, notice: Outcome, now_ms: int) -> None:
         """What a call of ours says of its provider; nothing where it was another worker's call."""
         for lane in self._lanes.values():
@@ -425,6 +376,8 @@ class SenderLogic:
         pending.done = list(dict.fromkeys((*pending.done, *result.news.done)))
         channel = self._parts.channels.get(pending.connection)
         step = next_step(pending, result, channel.on_unknown if channel else "at_most_once", now_ms)
+        if pending.withdrawn and isinstance(step, TryAgain):
+            step = WITHDRAWN
         match step:
             case End():
                 return self._end(pending, step, view, now_ms)
@@ -448,7 +401,7 @@ class SenderLogic:
         if connection not in self._lanes:
             return ()
         view.after_commit(Gone(connection, message.id))
-        following = self._people.next(message.person, connection, view)
+        following = self._people.next(message, connection, view)
         if following is None:
             return ()
         view.after_commit(Ready(connection, following))
@@ -488,10 +441,3 @@ def connection_of(template: CompiledTemplate, message: Message) -> str:
 def _way(message: Message, connection: str) -> str:
     plain = connection == message.channel
     return f"channel {connection!r}" if plain else f"connection {connection!r} of {message.template!r}"
-
-
-def _not_rendered(failed: RenderFailed) -> End:
-    """The end of a message that has nothing to show: what the template says is skipped is no failure."""
-    at_fault = failed.detail if failed.reason == "aborted" else failed.variable
-    reason = f"{failed.reason}:{at_fault}" if at_fault else failed.reason
-    return End("skipped" if failed.skips else "failed", reason)

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 
 class Waiting(msgspec.Struct, array_like=True):
-    """State row of a person: the ids of their messages that have not ended."""
+    """State row of a person, or of an account: the ids of their messages that have not ended.
+
+    Its key is the person's id, or that of an account behind a zero byte: one may be named like the other.
+    """
 
     messages: list[str] = msgspec.field(default_factory=list)
 
@@ -40,6 +43,12 @@ class Moved(msgspec.Struct, array_like=True):
 PENDING = Table("pending", b"i", Pending)
 WAITING = Table("waiting", b"w", Waiting)
 FEEDS = Table("feeds", b"f", wire.Feed)
+
+
+def waiting_key(message: wire.Message) -> bytes:
+    """The key of the row of who a message is for."""
+    key = message.person.encode()
+    return b"\0" + key if message.subject_type == "account" else key
 
 
 class Owners(msgspec.Struct, array_like=True):
@@ -68,7 +77,7 @@ class People:
 
     def waits(self, message: wire.Message, view: View) -> None:
         """Remember that a message is on its way, so that it can be found by its person."""
-        key = message.person.encode()
+        key = waiting_key(message)
         row = view.table(WAITING).get(key) or Waiting()
         if message.id not in row.messages:
             row.messages.append(message.id)
@@ -76,16 +85,22 @@ class People:
 
     def is_first(self, message: wire.Message, connection: str, view: View) -> bool:
         """Whether no older message of the person is on its way over ``connection``."""
-        return self._oldest(message.person, connection, view) in {None, message.id}
+        return self._oldest(message, connection, view) in {None, message.id}
 
-    def next(self, person: str, connection: str, view: View) -> str | None:
-        """The person's oldest message on ``connection``, where it waits for its turn; None without one."""
-        oldest = self._oldest(person, connection, view)
+    def next(self, after: wire.Message, connection: str, view: View) -> str | None:
+        """The oldest message of the same person on ``connection``, where it waits for its turn, or None."""
+        oldest = self._oldest(after, connection, view)
         pending = view.table(PENDING).get(oldest.encode()) if oldest is not None else None
         return oldest if pending is not None and pending.queued else None
 
-    def _oldest(self, person: str, connection: str, view: View) -> str | None:
-        row = view.table(WAITING).get(person.encode())
+    def of_enrollment(self, withdrawal: wire.Message, view: View) -> list[Pending]:
+        """The messages on their way that a withdrawal is about: those of its enrollment."""
+        row = view.table(WAITING).get(waiting_key(withdrawal))
+        pending = [view.table(PENDING).get(one.encode()) for one in (row.messages if row is not None else ())]
+        return [one for one in pending if one is not None and one.message.enrollment == withdrawal.enrollment]
+
+    def _oldest(self, message: wire.Message, connection: str, view: View) -> str | None:
+        row = view.table(WAITING).get(waiting_key(message))
         for message_id in row.messages if row is not None else ():
             pending = view.table(PENDING).get(message_id.encode())
             if pending is not None and pending.connection == connection:
@@ -94,7 +109,7 @@ class People:
 
     def ended(self, message: wire.Message, view: View) -> None:
         """Forget a message that ended."""
-        key = message.person.encode()
+        key = waiting_key(message)
         row = view.table(WAITING).get(key)
         if row is None or message.id not in row.messages:
             return

@@ -149,6 +149,12 @@ class Cluster:
                 self._arm(owner)
                 self.wake(owner)
 
+    def renew(self, worker: Worker, app_id: str) -> None:
+        """The worker's partitions of an application decide by new logics from their next transactions on."""
+        for owner in self.owned_by(worker):
+            if owner.spec.config.app_id == app_id:
+                owner.renew()
+
     def keep_disk(self, owner: Owner) -> None:
         """What the owner wrote so far is flushed to its worker's disk."""
         place = (owner.spec.config.app_id, owner.number)

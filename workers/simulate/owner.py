@@ -78,6 +78,7 @@ class Owner:
         self.over = False
         self.idle = False
         self.stopping = False
+        self.renewed = False
         self._around = around
         self._logic = spec.new_logic(number)
         self._mailbox = Mailbox(spec.config.sources, spec.config.batch_records)
@@ -123,7 +124,13 @@ class Owner:
 
     def has_work(self) -> bool:
         """Whether something waits for it."""
-        return self.stopping or bool(self._mailbox.waiting) or self._is_due() or self._can_read()
+        news = self.stopping or self.renewed
+        return news or bool(self._mailbox.waiting) or self._is_due() or self._can_read()
+
+    def renew(self) -> None:
+        """Decide by a new logic from the next transaction on; the one under way ends with the old."""
+        self.renewed = True
+        self._around.wake(self)
 
     # -- its life
 
@@ -135,6 +142,8 @@ class Owner:
                     if not self.has_work():
                         yield None
                         continue
+                    if self.renewed:
+                        self._take_new_logic()
                     yield from self._turn(self._around.batch_records(self))
                 yield from self._finish_effects()
             except (Retryable, Fenced) as failure:
@@ -144,6 +153,13 @@ class Owner:
                 self._logic = self.spec.new_logic(self.number)
                 yield _AGAIN_MS
         self._around.loop.complete(self._logic.close())
+
+    def _take_new_logic(self) -> None:
+        self.renewed = False
+        self._around.loop.complete(self._logic.close())
+        self._logic = self.spec.new_logic(self.number)
+        for notice in self._logic.opened(self.store):  # type: ignore[arg-type]  # as above
+            self._mailbox.notify(notice)
 
     def _acquire(self) -> Pauses:
         """Fence, claim, restore, seek."""

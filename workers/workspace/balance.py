@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
 from typing import Final
 
@@ -16,8 +17,11 @@ _OPTIONAL: Final = frozenset({
 
 
 def unbalanced(html: str) -> tuple[int, str] | None:
-    """The line, and what is wrong, of the first element that does not end where it should; None: of none."""
-    reader = _Reader()
+    """Where, and what is wrong, of the first element that does not end where it should; None: of none.
+
+    The place counts characters.
+    """
+    reader = _Reader(html)
     reader.feed(html)
     reader.close()
     left = next((one for one in reader.open if one[0] not in _OPTIONAL), None)
@@ -27,15 +31,22 @@ def unbalanced(html: str) -> tuple[int, str] | None:
 
 
 class _Reader(HTMLParser):
-    def __init__(self) -> None:
+    def __init__(self, html: str) -> None:
         super().__init__(convert_charrefs=False)
+        self.starts = [0, *(found.end() for found in re.finditer("\n", html))]
         self.open: list[tuple[str, int]] = []
         self.wrong: tuple[int, str] | None = None
+
+    @property
+    def at(self) -> int:
+        """How many characters were read."""
+        line, column = self.getpos()
+        return self.starts[line - 1] + column
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         del attrs
         if tag not in _VOID:
-            self.open.append((tag, self.getpos()[0]))
+            self.open.append((tag, self.at))
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """``<br/>`` is whole; ``<div/>`` is a start, as browsers read it."""
@@ -48,6 +59,6 @@ class _Reader(HTMLParser):
             self.open.pop()
         if not self.open or self.open[-1][0] != tag:
             held = f" while <{self.open[-1][0]}> is open" if self.open else ""
-            self.wrong = (self.getpos()[0], f"</{tag}> closes nothing{held}")
+            self.wrong = (self.at, f"</{tag}> closes nothing{held}")
             return
         self.open.pop()

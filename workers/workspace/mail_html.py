@@ -124,23 +124,15 @@ def _inlined(text: str) -> str:
     codes: list[str] = []
     marked = _marked_html(text, codes)
     if (found := unbalanced(marked)) is not None:
-        line = found[0] + _lines_before(marked, found[0], codes)
-        raise BadMjml(
-            line, f"{found[1]}, so that styles cannot be put in their places; or say inline_css: false"
-        )
-    # A parser puts the body that is left out of a table around its first row: inside of a loop, and each time.
+        line = _restored(marked[: found[0]], codes).count("\n") + 1
+        raise BadMjml(line, f"{found[1]}: styles need html that is whole; or say inline_css: false")
+    # A parser puts the body that a table leaves out around its first row: inside of a loop, each time.
     marked = _ROWS.sub(r"\g<0><tbody>", marked)
     inliner = css_inline.CSSInliner(keep_at_rules=True, load_remote_stylesheets=False)
     try:
         return _restored(inliner.inline(document(marked, "")), codes)
     except css_inline.InlineError as error:
         raise BadMjml(1, f"the rules of <style> cannot be put into the elements: {error}") from error
-
-
-def _lines_before(marked: str, line: int, codes: list[str]) -> int:
-    """Lines of code before a line of the marked text: code of several lines is one mark."""
-    before = "\n".join(marked.split("\n")[: line - 1])
-    return sum(codes[int(found[1] or found[2] or found[3])].count("\n") for found in _MARK.finditer(before))
 
 
 def _mark(codes: list[str], code: str) -> str:

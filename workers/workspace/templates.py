@@ -70,10 +70,13 @@ def read_templates(
     whole = {source.name: source for source in written if not source.locale}
     sources: list[TemplateSource] = []
     for source in written:
+        above = whole.get(source.name)
         try:
-            merged = (
-                of_locale(source, whole[source.name]) if source.locale and source.name in whole else source
-            )
+            if source.locale and above is None:
+                detail = f"there is no template {source.name!r}, which those get who have no variant"
+                problems.append(TemplateProblem(source.name, source.file, 1, "name", detail))
+                continue
+            merged = of_locale(source, above) if source.locale and above is not None else source
             sources.append(mail.finish(with_partials(merged, partials)))
         except BadTemplates as error:
             problems.extend(error.problems)

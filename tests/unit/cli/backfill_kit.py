@@ -9,6 +9,8 @@ from tests.unit.identity.kit import Cluster
 from workers.core.activity import distinct, series, windows
 from workers.core.compile import compile_workspace
 from workers.engine import EngineLogic
+from workers.reading.archive import Archive
+from workers.reading.events import Events
 from workers.reading.past import Past
 from workers.reading.topics import Found
 from workers.shell import EngineParts
@@ -89,8 +91,8 @@ class Changing(Cluster):
         """One of them."""
         return self.books()[kind][number]
 
-    def past(self) -> Past:
-        """What the command would gather now."""
+    def accounts(self) -> dict[str, str]:
+        """The account of each user who is in only one."""
         accounts: dict[str, str] = {}
         for rows in self.rows:
             for key, stored in rows.items():
@@ -98,7 +100,31 @@ class Changing(Cluster):
                     row = USERS.activity.decode(stored)
                     if len(row.accounts) == 1:
                         accounts[key[1:].decode()] = row.accounts[0]
-        past = Past(self.plan, self.books(), self.partitions, accounts, self.now_ms)
+        return accounts
+
+    def archive(self, lines: list[bytes], before_ms: int | None = None) -> Archive:
+        """What the command would gather now of files with these lines."""
+        before_ms = self.now_ms + 1 if before_ms is None else before_ms
+        archive = Archive(self.plan, self.books(), self.accounts(), self.now_ms, before_ms)
+        for number in range(self.partitions):
+            for record in self.log["product-events", number]:
+                archive.know(found(record, number))
+        for one, event in Events([Found(-1, number, line) for number, line in enumerate(lines, 1)]):
+            archive.take(event, one.value, lambda *_: False)
+        return archive
+
+    def backfill_files(self, lines: list[bytes], most: int = 10**9) -> Archive:
+        """The command with files; with ``most`` it is broken off after so many records."""
+        archive, past = self.archive(lines), self.past(archived=True)
+        records = [*archive.records(self.now_ms), *archive.endings(self.partitions, self.now_ms)]
+        records += [*past.records(self.now_ms, archive.last_accounts()), *past.endings(self.now_ms)]
+        for key, record in records[:most]:
+            self.send("scheduler", key, wire.encode(record))
+        return archive
+
+    def past(self, *, archived: bool = False) -> Past:
+        """What the command would gather now."""
+        past = Past(self.plan, self.books(), self.partitions, self.accounts(), self.now_ms, archived=archived)
         for topic, take in (
             ("product-events", lambda one: past.take(one, lambda *_: False)),
             ("account-events", past.take_bundle),

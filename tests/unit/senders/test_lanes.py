@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from schemas import wire
 from tests.unit.senders.test_logic import BANNER, MAIL, NOW, Scripted, Senders, message
@@ -372,4 +373,105 @@ async def test_a_connection_that_was_taken_away_ends_its_messages(tmp_path: Path
     assert senders.deliveries() == [("m1", "failed", "no_connection")]
     await senders.take(message("m2", "webhook", template="lead"))
     assert senders.dead == [(0, "invalid")]
+    senders.store.abandon()
+
+
+def call(name: str, **fields: object) -> wire.Message:
+    """A call of the webhook ``hook`` for the account acme."""
+    values: dict[str, object] = {"person": "acme", "account": "acme", "subject_type": "account", **fields}
+    return message(name, "webhook", template="hook", **values)
+
+
+def stop(**fields: object) -> wire.Message:
+    """The enrollment of :func:`message` was left."""
+    return replace(call("stop", **fields), withdrawn="event: churned", template="withdraw")
+
+
+async def test_calls_that_wait_end_when_their_enrollment_is_left(tmp_path: Path) -> None:
+    """Of this enrollment alone; those that were behind them have their turn."""
+    hooks = Scripted([RetryAfter(60_000, "http_500"), Accepted("p")])
+    senders = Senders(tmp_path, Scripted([]), MAIL, hook("hook", "hook"), hook=hooks)
+    await senders.take(call("a"), call("b"), call("c", enrollment="other"))
+    await senders.settle()
+    assert [one.id for one in hooks.calls] == ["a"]
+    await senders.take(stop())
+    await senders.settle()
+    assert [one.id for one in hooks.calls] == ["a", "c"]
+    assert senders.deliveries() == [
+        ("a", "skipped", "withdrawn"),
+        ("b", "skipped", "withdrawn"),
+        ("c", "sent", None),
+    ]
+    await pass_time(senders, NOW + 3_600_000)
+    assert len(hooks.calls) == 2
+    await senders.take(call("a"))
+    assert senders.repeated() == 1
+    senders.store.abandon()
+
+
+@pytest.mark.parametrize(
+    ("result", "ended"),
+    [
+        (RetryAfter(1_000, "http_500"), ("a", "skipped", "withdrawn")),
+        (Accepted("p"), ("a", "sent", None)),
+        (Unknown("http_timeout"), ("a", "unknown", "http_timeout")),
+    ],
+)
+async def test_a_call_that_is_under_way_when_its_enrollment_is_left_is_not_repeated(
+    tmp_path: Path, result: DeliveryResult, ended: tuple[str, str, str | None]
+) -> None:
+    """What its receiver says counts; it is not asked again."""
+    hooks = Scripted([result])
+    senders = Senders(tmp_path, Scripted([]), MAIL, hook("hook", "hook"), hook=hooks)
+    await senders.take(call("a"))
+    await senders.take(stop())
+    await senders.settle()
+    await pass_time(senders, NOW + 3_600_000)
+    assert senders.deliveries() == [ended]
+    assert len(hooks.calls) == 1
+    senders.store.abandon()
+
+
+async def test_a_person_may_be_named_like_an_account(tmp_path: Path) -> None:
+    """Neither waits for the other, and to forget the one leaves the other's calls alone."""
+    hooks = Scripted([RetryAfter(60_000, "http_500")])
+    senders = Senders(tmp_path, Scripted([]), MAIL, hook("hook", "hook"), hook=hooks)
+    await senders.take(call("account's"), call("person's", subject_type=None))
+    await senders.settle()
+    assert {one.id for one in hooks.calls} == {"account's", "person's"}
+    view = View(senders.store.get)
+    senders.logic._people.forget(Forget("acme"), "messages.webhook", view, senders.now_ms)
+    await senders.commit(view)
+    assert [name for name, _, _ in senders.pending()] == ["account's"]
+    senders.store.abandon()
+
+
+async def test_a_mail_server_that_hangs_for_ten_minutes_delays_nobody_else(tmp_path: Path) -> None:
+    """Its topic is left alone once enough mails wait; webhooks and banners of the same people go out."""
+    mails, hooks = Hanging(), Scripted([Accepted("p")])
+    mails.limits = Limits(calls_at_once=8, waiting_max=50)
+    senders = Senders(tmp_path, mails, MAIL, BANNER, hook("hook", "hook"), hook=hooks)
+    mails.senders = senders
+    given = 0
+    for second in range(0, 600, 5):
+        senders.now_ms = NOW + second * 1_000
+        await senders.fire()
+        people = [f"u{second * 4 + one}" for one in range(4)]
+        others = [message(f"hook{one}", "webhook", template="hook", person=one) for one in people]
+        others += [message(f"banner{one}", "in_app", person=one, to=None) for one in people]
+        await senders.take(*others)
+        if senders.logic.has_room("messages.email"):
+            await senders.take(*(message(f"mail{one}", person=one) for one in people))
+            given += 4
+        assert senders.logic.has_room("messages.webhook")
+        await decide_notices(senders)
+        ended = {name for name, outcome, _ in senders.deliveries() if outcome == "sent"}
+        assert {one.id for one in others} <= ended
+    assert 50 <= given < 200, "the topic keeps the others"
+    assert len(mails.calls) < 100
+    mails.back = True
+    await pass_time(senders, senders.now_ms + 8 * 3_600_000)
+    ended_mails = [outcome for name, outcome, _ in senders.deliveries() if name.startswith("mail")]
+    assert len(ended_mails) == given
+    assert set(ended_mails) == {"sent", "unknown"}
     senders.store.abandon()

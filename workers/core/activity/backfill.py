@@ -22,6 +22,7 @@ from workers.core.merge import merge_windows
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+    from typing import Any
 
     from workers.core.activity.row import Activity
     from workers.core.plan import SubjectPlan
@@ -46,7 +47,8 @@ class Mark(msgspec.Struct, array_like=True, frozen=True):
     ``from_event`` is the first offset of ``product-events`` in this partition that the slot knows of, and
     ``from_bundle`` the same of ``account-events``, noted at ``since_ms``. Until what came before is
     brought, it is not ``whole``; ``filled_to`` is the last subject, in the order of their ids, to whom it
-    was brought.
+    was brought. ``archived`` and ``archived_to`` say the same of what the topic never had, and files have:
+    a slot takes that once, also one that has counted from the start.
     """
 
     family: str
@@ -56,6 +58,13 @@ class Mark(msgspec.Struct, array_like=True, frozen=True):
     since_ms: int = 0
     filled_to: str | None = None
     whole: bool = True
+    archived_to: str | None = None
+    archived: bool = False
+
+    def wants(self, subject: str, *, archive: bool = False) -> bool:
+        """Whether what came before of a subject is still to come."""
+        is_done, reached = (self.archived, self.archived_to) if archive else (self.whole, self.filled_to)
+        return not is_done and (reached is None or subject > reached)
 
 
 class Book(msgspec.Struct, array_like=True, frozen=True):
@@ -166,27 +175,24 @@ def bring(row: Activity, slot_id: int, content: bytes, plan: SubjectPlan, now_ms
         row.windows[slot_id] = merged
 
 
-def wanting(book: Book, slot_ids: Mapping[int, bytes], subject: str) -> list[int]:
-    """The slots of these that still want what came before of a subject."""
-    found = []
-    for slot_id in slot_ids:
-        mark = book.slots.get(slot_id)
-        if mark is None or mark.whole or (mark.filled_to is not None and subject <= mark.filled_to):
-            continue
-        found.append(slot_id)
-    return found
+def wanting(book: Book, slot_ids: Mapping[int, bytes], subject: str, *, archive: bool = False) -> list[int]:
+    """The slots of these that still want what came before of a subject; ``archive``: what files have."""
+    return [
+        slot_id
+        for slot_id in slot_ids
+        if (mark := book.slots.get(slot_id)) is not None and mark.wants(subject, archive=archive)
+    ]
 
 
-def filled(book: Book, slot_ids: list[int], subject: str | None) -> Book:
+def filled(book: Book, slot_ids: list[int], subject: str | None, *, archive: bool = False) -> Book:
     """The book after these slots of a subject were filled; None: of all subjects."""
-    marks = dict(book.slots)
-    for slot_id in slot_ids:
-        mark = marks.get(slot_id)
-        if mark is not None and subject is not None:
-            marks[slot_id] = replace(mark, filled_to=subject)
-        elif mark is not None:
-            marks[slot_id] = replace(mark, whole=True)
-    return replace(book, slots=marks)
+    if archive:
+        changed: dict[str, Any] = {"archived": True} if subject is None else {"archived_to": subject}
+    else:
+        changed = {"whole": True} if subject is None else {"filled_to": subject}
+    kept = [slot_id for slot_id in slot_ids if slot_id in book.slots]
+    marks = {slot_id: replace(book.slots[slot_id], **changed) for slot_id in kept}
+    return replace(book, slots=book.slots | marks)
 
 
 def tidied(book: Book, slot_ids: Collection[int]) -> Book:

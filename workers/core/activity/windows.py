@@ -112,8 +112,19 @@ def add_all(window: bytes | None, times_ms: Sequence[int], now_ms: int, retentio
         return window
     base_ms, folded = _unpack_header(window)
     singles_at = _HEADER_BYTES + folded * _BUCKET_BYTES
+    held = array(code, window[singles_at:])
+    if held and fresh[-1] - base_ms <= _MAX_NARROW:
+        first = fresh[0] - base_ms
+        # A first bucket may begin before its occurrences by its width, and be outside at once.
+        may_begin = min(held[0], first) - granularity_ms(retention_ms)
+        oldest = _BUCKET.unpack_from(window, _HEADER_BYTES)[0] if folded else may_begin
+        if first >= (held[0] if folded else 0) and base_ms + oldest > floor_ms:
+            # The everyday case: nothing to prune, and the buckets need not be taken apart.
+            added = _add_singles(window, singles_at, held, [at_ms - base_ms for at_ms in fresh], retention_ms)
+            if added is not None:
+                return added
     buckets = list(_BUCKET.iter_unpack(window[_HEADER_BYTES:singles_at])) if folded else []
-    singles = array(code, window[singles_at:]).tolist()
+    singles = held.tolist()
     if fresh[0] < base_ms or fresh[-1] - base_ms > _MAX_NARROW:
         # Offsets are not negative and fit: begin at the oldest that is not to be pruned.
         shift = base_ms - max(min(fresh[0], base_ms), floor_ms + 1)
@@ -137,15 +148,22 @@ def count(window: bytes | None, now_ms: int, within_ms: int, retention_ms: int) 
     if window is None:
         return 0
     base_ms, folded = _unpack_header(window)
-    singles = memoryview(window)[_HEADER_BYTES + folded * _BUCKET_BYTES :].cast(
+    singles_at = _HEADER_BYTES + folded * _BUCKET_BYTES
+    singles = memoryview(window)[singles_at:].cast(
         "I" if retention_ms <= _NARROW_RETENTION_MS else "Q",
     )
-    after = now_ms - within_ms - base_ms
-    total = bisect_right(singles, now_ms - base_ms) - bisect_right(singles, after)
-    for index in range(folded):
-        start, held = _BUCKET.unpack_from(window, _HEADER_BYTES + index * _BUCKET_BYTES)
-        if after < start <= now_ms - base_ms:
-            total += held
+    after, until = now_ms - within_ms - base_ms, now_ms - base_ms
+    total = bisect_right(singles, until) - bisect_right(singles, after)
+    if folded:
+
+        def start_of(index: int) -> int:
+            start: int = _BUCKET.unpack_from(window, _HEADER_BYTES + index * _BUCKET_BYTES)[0]
+            return start
+
+        first = bisect_right(range(folded), after, key=start_of)
+        last = bisect_right(range(folded), until, key=start_of)
+        # Three words a bucket, the count last: summed in C, as a row may hold 168 of them.
+        total += sum(array(_NARROW_CODE, window[_HEADER_BYTES:singles_at])[2::3][first:last])
     return total
 
 
@@ -186,6 +204,47 @@ def occurrences(window: bytes, retention_ms: int) -> tuple[tuple[int, int], ...]
     """
     found = decode(window, retention_ms)
     return (*found.buckets, *((at_ms, 1) for at_ms in found.singles))
+
+
+def _add_singles(
+    window: bytes, singles_at: int, held: array[int], offsets: list[int], retention_ms: int
+) -> bytes | None:
+    """The window with more occurrences, none older than those in buckets; ``held`` are its single ones.
+
+    None where the buckets, too, have to be put in order.
+    """
+    in_order = offsets[0] >= held[-1]
+    if in_order and len(held) + len(offsets) <= _FOLD_AT:
+        return window + array(held.typecode, offsets).tobytes()
+    singles = held.tolist() + offsets
+    if not in_order:
+        singles.sort()
+    buckets = window[_HEADER_BYTES:singles_at]
+    base_ms = _unpack_header(window)[0]
+    if len(singles) > _FOLD_AT:
+        folded = _fold_onto(buckets, singles[:-EXACT_OCCURRENCES], base_ms, retention_ms)
+        if folded is None:
+            return None
+        buckets, singles = folded, singles[-EXACT_OCCURRENCES:]
+    header = _HEADER.pack(base_ms, len(buckets) // _BUCKET_BYTES)
+    return header + buckets + array(held.typecode, singles).tobytes()
+
+
+def _fold_onto(packed: bytes, offsets: list[int], base_ms: int, retention_ms: int) -> bytes | None:
+    """Packed buckets with later occurrences; None where one belongs before the last bucket."""
+    width_ms = granularity_ms(retention_ms)
+    more: dict[int, int] = {}
+    for offset in offsets:
+        start = max(0, offset - (base_ms + offset) % width_ms)
+        more[start] = more.get(start, 0) + 1
+    if packed:
+        start, many = _BUCKET.unpack_from(packed, len(packed) - _BUCKET_BYTES)
+        if min(more) < start:
+            return None
+        if start in more:
+            more[start] += many
+            packed = packed[:-_BUCKET_BYTES]
+    return packed + b"".join([_BUCKET.pack(*bucket) for bucket in more.items()])
 
 
 def _fold(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from workers.core.gate.plan import CALL
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -32,6 +34,7 @@ def occupied(rules: Iterable[ExclusivePlan], journey: str, progress: Progress, n
             one
             for one in (*progress.messages, *progress.withheld)
             if rule.tag in one.tags
+            and one.channel != CALL
             and one.journey not in ("", journey)
             and one.at_ms > now_ms - rule.within_ms
         ]

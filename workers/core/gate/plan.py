@@ -37,7 +37,10 @@ _PERIOD_MS: Final = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CapPlan:
-    """At most ``most`` of the messages that it counts within ``span``; empty sets count all."""
+    """At most ``most`` of the messages that it counts within ``span``; empty sets count all.
+
+    Calls of webhooks are counted only where ``channels`` name them.
+    """
 
     label: str
     most: int
@@ -50,9 +53,9 @@ class CapPlan:
     on_cap: OnCap
 
     def counts(self, channel: str, tags: Iterable[str], journey: str) -> bool:
-        """Whether a message is one of those that are counted."""
+        """Whether a message is one of those that are counted: a call is no message, unless it is named."""
         return (
-            (not self.channels or channel in self.channels)
+            (channel in self.channels if self.channels else channel != CALL)
             and (not self.tags or not self.tags.isdisjoint(tags))
             and (not self.journeys or journey in self.journeys)
         )
@@ -74,7 +77,8 @@ class GatePlan:
 
     ``quiet`` are the quiet hours of each channel. ``exempt`` is what does not apply to transactional
     messages, told by ``transactional_tags``. ``memory_ms`` is the longest time that a cap or an exclusive
-    tag of a person looks back. Of the journeys with one of ``lone_tags`` nobody is in two.
+    tag looks back to what a subject's own row remembers. Of the journeys with one of ``lone_tags`` nobody is
+    in two.
     """
 
     zones: Callable[[], Zones]
@@ -112,6 +116,9 @@ class SendRules:
 
 NO_RULES: Final = SendRules()
 
+CALL: Final = "webhook"
+"""The channel that writes to another system, and to nobody."""
+
 _utc = cache(lambda: Zones("UTC"))
 
 OPEN_GATE: Final = GatePlan(_utc)
@@ -130,7 +137,7 @@ def compile_gate(settings: MessageSettings, zones: Callable[[], Zones]) -> GateP
     )
     transactional = settings.transactional or Transactional()
     exempt = transactional.exempt_from if settings.transactional is not None else ()
-    looking = [one.memory_ms for one in caps if not one.per_account]
+    looking = [one.memory_ms for one in caps if not one.per_account or CALL in one.channels]
     return GatePlan(
         zones=zones,
         caps=tuple(one for one in caps if not one.per_account),
@@ -153,7 +160,8 @@ def compile_hours(hours: Hours) -> LocalHours:
 
 def compile_rules(send: Send, journey: Journey) -> SendRules:
     """What a step says of its message, else its journey."""
-    window = send.window if send.window is not None else journey.window
+    # The hours of a journey are about writing to people; a call waits only where its own step says so.
+    window = send.window if send.window is not None or send.channel == CALL else journey.window
     at: int | Literal["best_hour"] | None = BEST_HOUR if send.at == BEST_HOUR else send.at  # type: ignore[assignment]
     return SendRules(
         topic=send.topic or journey.topic,

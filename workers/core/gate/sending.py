@@ -26,6 +26,7 @@ from workers.core.gate.verdict import (
 )
 from workers.core.ids import stable_id
 from workers.core.journeys.experiments import is_in_holdout
+from workers.core.journeys.holding import asked_by
 from workers.core.journeys.progress import (
     SentMessage,
     pruned,
@@ -94,7 +95,7 @@ def request_of(
     )
 
 
-def send_to_person(
+def send_through(
     request: SendRequest,
     context: wire.MessageContext,
     facts: Facts,
@@ -102,9 +103,10 @@ def send_to_person(
     now_ms: int,
     gate: GatePlan,
 ) -> Gated:
-    """Put one message to a person through the gate. Someone of the holdout gets a decision and no message.
+    """Put one message to a person, or one call, through the gate. A holdout has a decision and no message.
 
-    Where it is deferred, the caller sees to it that it comes again when ``verdict.waiting`` says.
+    A call is of the subject of its journey: for an account it is one, whatever members there are. Where it is
+    deferred, the caller sees to it that it comes again when ``verdict.waiting`` says.
     """
     verdict = decide_send(request, facts, progress, now_ms, gate)
     if request.shadow:
@@ -146,13 +148,11 @@ def ask_members(
 ) -> Transition:
     """Ask for a message to members of an account. Each member's gate decides on its own later.
 
-    Members of an account of the holdout are asked too, so that it is known what they would have had.
+    Members of an account of the holdout are asked too, so that it is known what they would have had. Of a
+    shadow's request nobody hears: its decision is made where its recipients are known.
     """
     if was_sent(progress, request.id) or any(one.id == request.id for one in progress.withheld):
         return Transition(progress, (send_decision(request, "skip", "already_sent", {}, now_ms),))
-    if request.shadow:
-        decision = send_decision(request, "would_request", SHADOW, {}, now_ms)
-        return Transition(progress, (decision,))
     command = RequestMessage(
         id=request.id,
         account=request.subject,
@@ -173,29 +173,14 @@ def ask_members(
         by=journey.by,
         fallback=journey.fallback,
         holdout=request.holdout,
+        shadow=request.shadow,
     )
+    if request.shadow:
+        return Transition(progress, (command,))
     remember = with_withheld if request.holdout else with_message
     progress = remember(progress, _remember(request, now_ms, journey.gate))
     outcome = "would_request" if request.holdout else "request"
     return Transition(progress, (command, send_decision(request, outcome, None, {}, now_ms)))
-
-
-def call_webhook(
-    request: SendRequest, context: wire.MessageContext, progress: Progress, now_ms: int
-) -> Transition:
-    """Ask for a call to another system, once, also for an account. Nobody is written to: no gate is asked.
-
-    It counts as no message that the person received.
-    """
-    if was_sent(progress, request.id):
-        return Transition(progress, (send_decision(request, "skip", "already_sent", {}, now_ms),))
-    if request.holdout or request.shadow:
-        reason = "shadow" if request.shadow else None
-        return Transition(progress, (send_decision(request, "would_send", reason, {}, now_ms),))
-    message = _message(request, None, context, now_ms)
-    called = SentMessage(request.id, request.channel, (), now_ms)
-    decision = send_decision(request, "send", None, {}, now_ms)
-    return Transition(with_message(progress, called), (SendMessage(message), decision))
 
 
 def answer_request(
@@ -216,7 +201,7 @@ def answer_request(
     request = _requested(plan, record, facts)
     context = replace(record.context, user=dict(facts.traits))
     progress = pruned(progress, now_ms, plan.user.message_memory_ms)
-    gated = send_to_person(request, context, facts, progress, now_ms, plan.gate)
+    gated = send_through(request, context, facts, progress, now_ms, plan.gate)
     if room or not isinstance(gated.verdict, Defer) or progress.held_message(request.key) is not None:
         return gated
     skip = Skip("too_many_held", gated.verdict.values)
@@ -226,8 +211,7 @@ def answer_request(
 
 
 def _requested(plan: Plan, record: wire.MessageRequest, facts: Facts) -> SendRequest:
-    journey = plan.account.version(record.journey, record.version)
-    step = journey.steps.get(record.step) if journey is not None else None
+    journey, step, gone = asked_by(plan.account, record)
     account = record.context.account
     return SendRequest(
         id=record.id,
@@ -241,14 +225,16 @@ def _requested(plan: Plan, record: wire.MessageRequest, facts: Facts) -> SendReq
         channel=record.message.channel,
         template=record.message.template,
         tags=tuple(record.message.tags),
-        once=bool(getattr(step, "once", False)),
+        once=step is not None and step.once,
         holdout=bool(record.holdout) or is_in_holdout(plan.user.holdout, record.subject, record.account),
         requested_at_ms=record.at_ms,
         asked=record.request or record.id,
         variant=record.message.variant,
-        rules=getattr(step, "rules", NO_RULES),
+        rules=step.rules if step is not None else NO_RULES,
         rank=_rank(journey, facts, record.context.event, account) if journey is not None else 0.0,
         watched=_watched(journey, account) if journey is not None else None,
+        gone=gone,
+        paused=journey is not None and journey.running.condition == "paused",
     )
 
 
@@ -270,6 +256,7 @@ def _message(
         to=to,
         context=context,
         requested_at_ms=requested_at_ms,
+        subject_type="account" if request.subject_type == "account" else None,
     )
 
 

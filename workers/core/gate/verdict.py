@@ -1,4 +1,4 @@
-"""The gate: the one place through which every message to a person passes, and where it may be stopped.
+"""The gate: the one place through which every message to a person, and every call, passes or is stopped.
 
 The rules, in their order, are in docs/messages.md. Each run looks at all of them anew, so that what was held
 is decided by what holds when it is released.
@@ -14,7 +14,7 @@ from workers.core.consent import allows
 from workers.core.engaged import suppressed_by
 from workers.core.facts import Moment
 from workers.core.gate import caps, collisions
-from workers.core.gate.plan import NO_RULES, OPEN_GATE
+from workers.core.gate.plan import CALL, NO_RULES, OPEN_GATE
 from workers.core.gate.send_time import next_time, spread
 from workers.core.ids import stable_id
 from workers.core.journeys.progress import MESSAGE_MEMORY_MS, MESSAGES_MAX, ONCE_MAX, Waiting, was_sent
@@ -53,7 +53,8 @@ class SendRequest:
     journey of the person's own). ``once``: this template may reach the person once, ever.
     ``requested_at_ms`` is when the step ran. ``variant`` is the one that chance chose, if any. ``rank`` is
     its priority: the highest goes first. ``watched`` are the traits whose change ends the account's journey,
-    as its step saw them. What a ``shadow`` asks for is decided, and neither sent nor remembered.
+    as its step saw them. ``gone`` is why the account's journey does not want it any more, and while that is
+    ``paused`` it stays held. What a ``shadow`` asks for is decided, and neither sent nor remembered.
     """
 
     id: str
@@ -76,6 +77,8 @@ class SendRequest:
     rank: float = 0.0
     watched: Mapping[str, Any] | None = None
     shadow: bool = False
+    gone: str | None = None
+    paused: bool = False
 
     @property
     def key(self) -> str:
@@ -111,8 +114,8 @@ class Defer:
 class Skip:
     """The message is not sent, and the journey goes on. No failure: ``reason`` says why.
 
-    already_sent, stale, suppressed, no_consent, no_address, once, too_many_messages, too_many_once, no_time,
-    held_too_long, exclusive, cap or account_cap.
+    already_sent, stale, journey_gone, step_gone, suppressed, no_consent, no_address, once,
+    too_many_messages, too_many_once, no_time, held_too_long, exclusive, cap or account_cap.
     """
 
     reason: str
@@ -173,8 +176,11 @@ class _Run:
         self._to: str | None = None
 
     def verdict(self) -> Verdict:
-        rules = (
+        # A call reaches nobody: what a person allows, and who else wants them, says nothing about it.
+        of_calls = (self._known, self._remembered, self._untimely, self._capped)
+        of_messages = (
             self._known,
+            self._wanted,
             self._closed,
             self._remembered,
             self._untimely,
@@ -183,7 +189,7 @@ class _Run:
             self._competes,
             self._account,
         )
-        for rule in rules:
+        for rule in of_calls if self._request.channel == CALL else of_messages:
             verdict = rule()
             if verdict is not None:
                 return verdict
@@ -200,6 +206,12 @@ class _Run:
         if self._held is None and self._now_ms - request.requested_at_ms > REQUEST_MAX_AGE_MS:
             return Skip("stale", {"requested_at_ms": request.requested_at_ms})
         return None
+
+    def _wanted(self) -> Verdict | None:
+        """A person's own journey sees to this itself: it holds who stands at a step."""
+        if self._request.gone is not None:
+            return Skip(self._request.gone, self._values)
+        return self._defer(self._now_ms + ASK_AGAIN_MS, "paused") if self._request.paused else None
 
     def _closed(self) -> Verdict | None:
         request, facts = self._request, self._facts
@@ -288,14 +300,15 @@ class _Run:
     # -- how many there may be
 
     def _capped(self) -> Verdict | None:
-        if "caps" in self._exempt or not self._gate.caps:
-            return None
         request, granted_at_ms = self._request, self._granted_at_ms()
+        mine = self._gate.account_caps if request.subject_type == "account" else self._gate.caps
+        if "caps" in self._exempt or not mine:
+            return None
         # A granted message counts as sent when it was granted: looked at from there, no span holds too many.
         moment = Moment(self._facts, self._progress, granted_at_ms or self._now_ms)
         sent = (*self._progress.messages, *self._progress.withheld)
         about = (request.channel, request.tags, request.journey)
-        found, counts = caps.reached(self._gate.caps, about, sent, moment, request.rules.on_cap)
+        found, counts = caps.reached(mine, about, sent, moment, request.rules.on_cap)
         self._values |= counts
         if found is None:
             return None
@@ -365,6 +378,9 @@ class _Run:
             recorded=held is not None and held.recorded,
             collect_until_ms=collect_until_ms or (held.collect_until_ms if held is not None else None),
             ask=held.ask if held is not None and reason == OF_ACCOUNT else None,
+            step=request.step,
+            channel=request.channel,
+            template=request.template,
         )
         return Defer(waiting, values, ask)
 

@@ -11,10 +11,12 @@ from schemas import wire
 from workers.core.commands import Enroll, SetTraits, TellAccount
 from workers.core.conditions.comparisons import is_same
 from workers.core.decisions import chain_decision, would_enroll_decision
-from workers.core.gate.sending import ask_members, call_webhook, request_of, send_to_person
+from workers.core.gate.plan import CALL
+from workers.core.gate.sending import ask_members, request_of, send_through
 from workers.core.gate.verdict import Defer, Exit
 from workers.core.ids import bucket, stable_id
 from workers.core.journeys.evidence import shown
+from workers.core.journeys.holding import held_at
 from workers.core.journeys.run import Go, Leave, Stay
 
 if TYPE_CHECKING:
@@ -49,6 +51,10 @@ def send(run: Run, step: SendStepPlan, position: Position) -> Outcome:
     if step.variants is not None:
         variant, template = choose(step.variants, enrollment, progress.subject)
         request = dataclasses.replace(request, variant=variant, template=template)
+    held = held_at(progress, enrollment.id, step.path)
+    if held is not None and held.template == request.template:
+        # In another version the step may have another path; what is held is one message all the same.
+        request = dataclasses.replace(request, id=held.id)
     context = wire.MessageContext(
         user=dict(facts.traits) if journey.subject == "user" else {},
         account=dict(facts.account_traits if journey.subject == "user" else facts.traits),
@@ -57,12 +63,9 @@ def send(run: Run, step: SendStepPlan, position: Position) -> Outcome:
         related=facts.shown() or None,
         evidence=shown(journey.evidence, enrollment.evidence),
     )
-    if step.channel == "webhook":
-        run.take(call_webhook(request, context, progress, run.now_ms))
-        return Go(step.next)
     outcome: Outcome = Go(step.next)
-    if journey.subject == "user":
-        gated = send_to_person(request, context, facts, progress, run.now_ms, journey.gate)
+    if journey.subject == "user" or step.channel == CALL:
+        gated = send_through(request, context, facts, progress, run.now_ms, journey.gate)
         run.take(gated.transition)
         match gated.verdict:
             case Defer(waiting=waiting):
@@ -72,7 +75,7 @@ def send(run: Run, step: SendStepPlan, position: Position) -> Outcome:
                 outcome = Leave(f"gate: {reason}", values)
     else:
         run.take(ask_members(request, journey, context, progress, run.now_ms))
-    went_out = len(run.progress.messages) > len(progress.messages)
+    went_out = len(run.progress.messages) > len(progress.messages) and step.channel != CALL
     if went_out and enrollment.first_sent_at_ms is None:
         run.enrollment = replace(enrollment, first_sent_at_ms=run.now_ms)
     return outcome

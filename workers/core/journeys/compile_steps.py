@@ -91,7 +91,7 @@ class _Compiler:
         match step:
             case SendStep():
                 send, variants = step.send, self._variants(step, path)
-                once = send.once == "user"
+                once = send.once is not None
                 rules = compile_rules(send, self._journey)
                 return SendStepPlan(path, following, send.channel, send.template, once, variants, rules)
             case WaitStep():

@@ -22,7 +22,7 @@ from workers.core.ids import bucket, stable_id
 from workers.core.journeys.account_exits import LEFT_ACCOUNT
 from workers.core.journeys.evidence import kept
 from workers.core.journeys.experiments import assignments, is_in_holdout
-from workers.core.journeys.lineage import is_shadow
+from workers.core.journeys.lineage import SHADOW_MARK, is_shadow
 from workers.core.journeys.progress import (
     ACTIVE_MAX,
     ELIGIBLE_MAX_AGE_MS,
@@ -196,8 +196,8 @@ def enroll(
 
 
 def is_held_out(journey: JourneyPlan, subject: str) -> bool:
-    """Whether the subject is of the journey's holdout: the same for every version and every entry."""
-    return bucket(f"holdout:{journey.name}", subject) < journey.holdout_bp
+    """Whether the subject is of the journey's holdout: the same for every version, shadow and entry."""
+    return bucket(f"holdout:{journey.name.removesuffix(SHADOW_MARK)}", subject) < journey.holdout_bp
 
 
 def _new(

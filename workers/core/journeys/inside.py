@@ -13,6 +13,7 @@ from workers.core.conditions.comparisons import compile_path, is_same
 from workers.core.decisions import goal_decision
 from workers.core.ids import stable_id
 from workers.core.journeys.actions import enroll_elsewhere
+from workers.core.journeys.holding import follow
 from workers.core.journeys.lineage import UNKNOWN, UNKNOWN_RETRY_MS, carry, governing
 from workers.core.journeys.progress import ELIGIBLE_MAX_AGE_MS, pruned, with_enrollment, with_key
 from workers.core.journeys.reasons import change_reason, event_reason
@@ -86,15 +87,20 @@ def resume(
     if fired:
         # There is no timer to cancel.
         enrollment = replace(enrollment, timer_id=None)
+    before = enrollment
     journey, enrollment, reason = carry(plan, enrollment)
     if reason == UNKNOWN:
         return retry(enrollment, progress, now_ms + UNKNOWN_RETRY_MS)
     if journey is None:
         return end(plan.subject, enrollment, progress, reason, values={}, now_ms=now_ms)
+    followed = follow(plan, before, journey, enrollment, progress, now_ms)
+    progress = followed.progress
     places = sorted(enrollment.places, key=lambda position: position.due_ms)
     due = [position for position in places if position.due_ms <= now_ms]
     waiting = [position for position in places if position.due_ms > now_ms]
-    return go_on(Run(journey, enrollment, facts, progress, now_ms, ready=due, waiting=waiting))
+    run = Run(journey, enrollment, facts, progress, now_ms, ready=due, waiting=waiting)
+    run.commands += followed.commands
+    return go_on(run)
 
 
 def observe(plan: SubjectPlan, happened: Happened | Changed, progress: Progress, now_ms: int) -> Transition:

@@ -137,7 +137,7 @@ def carry(plan: SubjectPlan, enrollment: Enrollment) -> Carried:
     behind those who put the enrollment there, and must not guess (:data:`UNKNOWN`).
     """
     moved = enrollment
-    for move in _moves(plan, enrollment):
+    for move in _moves(plan, enrollment.journey, enrollment.version):
         if move.to is None:
             return Carried(None, enrollment, "journey_gone")
         if (following := _moved(moved, move, move.to)) is None:
@@ -156,9 +156,27 @@ def carry(plan: SubjectPlan, enrollment: Enrollment) -> Carried:
     return Carried(journey, _released(moved, journey.running))
 
 
-def _moves(plan: SubjectPlan, enrollment: Enrollment) -> Iterator[Move]:
-    """The moves from an enrollment's version on, in their order."""
-    moves, version = plan.moves.get(enrollment.journey, {}), enrollment.version
+def step_now(plan: SubjectPlan, journey: str, version: str, step: str) -> str | None:
+    """The path by which the version that follows ``version`` now has a step; None: it is gone."""
+    for move in _moves(plan, journey, version):
+        moved = move.steps.get(step, step) if move.to is not None else None
+        if moved is None:
+            return None
+        step = moved
+    return step
+
+
+def version_now(plan: SubjectPlan, journey: str, version: str) -> JourneyPlan | None:
+    """The version of a journey that follows ``version`` now, or is pinned; None: the journey is gone."""
+    followed: str | None = version
+    for move in _moves(plan, journey, version):
+        followed = move.to
+    return plan.version(journey, followed) if followed is not None else None
+
+
+def _moves(plan: SubjectPlan, journey: str, version: str) -> Iterator[Move]:
+    """The moves from a version on, in their order."""
+    moves = plan.moves.get(journey, {})
     while (move := moves.get(version)) is not None:
         yield move
         if move.to is None:
@@ -242,7 +260,7 @@ def governing(plan: SubjectPlan, enrollment: Enrollment) -> JourneyPlan | None:
     if not plan.moves and not plan.pinned:
         return plan.journeys.get(enrollment.journey)
     version: str | None = enrollment.version
-    for move in _moves(plan, enrollment):
+    for move in _moves(plan, enrollment.journey, enrollment.version):
         version = move.to
     return plan.version(enrollment.journey, version or "")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from workers.core.commands import Transition
+from workers.core.journeys.holding import follow
 from workers.core.journeys.lineage import UNKNOWN, carry
 from workers.core.journeys.progress import with_enrollment
 from workers.core.journeys.run import end, with_timer
@@ -37,6 +38,8 @@ def realign(plan: SubjectPlan, progress: Progress, now_ms: int) -> Transition:
             ended = end(plan.subject, before, now, reason or "stopped", values={}, now_ms=now_ms)
             now, commands = ended.progress, [*commands, *ended.commands]
             continue
+        followed = follow(plan, before, journey, enrollment, now, now_ms)
+        now, commands = followed.progress, [*commands, *followed.commands]
         enrollment, timers = with_timer(journey, enrollment, now_ms)
         if enrollment == before:
             continue

@@ -155,6 +155,22 @@ class Enrollment(msgspec.Struct, frozen=True, array_like=True):
         """Whether it still runs; otherwise it is kept for its goal alone."""
         return self.state == "active"
 
+    def ended(self, reason: str, now_ms: int) -> Enrollment:
+        """The same, over: what its templates and steps needed is forgotten, what its goal needs is kept."""
+        return replace(
+            self,
+            state="ended",
+            end_reason=reason,
+            ended_at_ms=now_ms,
+            timer_id=None,
+            due_ms=None,
+            trigger=replace(self.trigger, properties={}),
+            positions=(),
+            awaited={},
+            early={},
+            look_ms=None,
+        )
+
 
 class SentMessage(msgspec.Struct, frozen=True, array_like=True):
     """A message that was sent to the subject, or asked for by an account's journey.
@@ -186,7 +202,8 @@ class Waiting(msgspec.Struct, frozen=True, array_like=True):
     ``id`` is the message's idempotency key, or the account's request. ``enrollment`` is one of the person, or
     (``requested``) of the account whose journey asks for it. ``recorded``: the deferral stands in a decision.
     ``collect_until_ms``: until when it competes for an exclusive tag. ``ask`` is the question that was put to
-    the account, and ``answer`` what came of it.
+    the account, and ``answer`` what came of it. ``step`` is where the enrollment stands for it, in the
+    version that it runs; rows from before these last three were kept have none of them.
     """
 
     id: str
@@ -202,6 +219,9 @@ class Waiting(msgspec.Struct, frozen=True, array_like=True):
     collect_until_ms: int | None = None
     ask: str | None = None
     answer: Answer | None = None
+    step: str = ""
+    channel: str = ""
+    template: str = ""
 
 
 class Progress(msgspec.Struct, frozen=True, array_like=True):
@@ -248,12 +268,13 @@ def last_received_ms(
 ) -> int | None:
     """When the newest message in ``(after_ms, until_ms]`` with one of ``tags``, over ``channel``, was sent.
 
-    No tags: any message. None as channel: any channel. None as a result: there was no such message.
+    No tags: any message. None as channel: any but ``webhook``, a call, which nobody receives. None as a
+    result: there was no such message.
     """
     for message in reversed(progress.messages):
         if not after_ms < message.at_ms <= until_ms:
             continue
-        if channel is not None and message.channel != channel:
+        if message.channel != channel if channel is not None else message.channel == "webhook":
             continue
         if not tags or any(tag in tags for tag in message.tags):
             return message.at_ms

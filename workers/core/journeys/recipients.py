@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
@@ -18,6 +18,25 @@ if TYPE_CHECKING:
 
 SCORED_MAX: Final = 100
 """Members of an account whose score is kept, those with the most points: as many as recipients may be."""
+
+
+class Recipients(NamedTuple):
+    """Whom a message was meant for, without their ids: how many, and what tells these from others."""
+
+    number: int
+    digest: str
+
+
+def recipients_of(persons: Iterable[str]) -> Recipients:
+    """These persons, in whatever order."""
+    different = sorted(set(persons))
+    return Recipients(len(different), stable_id("recipients", *different)[:16])
+
+
+def told_recipients(values: Mapping[str, Any]) -> Recipients | None:
+    """What the values of a shadow's decision tell of its recipients; None: nothing."""
+    number, digest = values.get("recipients"), values.get("recipients digest")
+    return Recipients(number, digest) if isinstance(number, int) and isinstance(digest, str) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +118,16 @@ def route(
 ) -> tuple[tuple[wire.MessageRequest, ...], tuple[RecordDecision, ...]]:
     """The records to write to the scheduler topic, keyed by their subjects, and what to record instead.
 
-    Each has an id of its own, so that asking again asks nobody twice.
+    Each has an id of its own, so that asking again asks nobody twice. A shadow asks nobody; its decision
+    tells how many it would have asked, and by a digest whether these are the same as others.
     """
     if command.message.withdrawn is not None:
         # Whoever had a message may have another role by now: all are told, and who had none is not changed.
         persons = tuple(sorted({member.person for member in members}))
     else:
         persons = choose(members, command.roles, command.limit, points, command.fallback)
+    if command.shadow:
+        return (), (_would_request(command, recipients_of(persons)),)
     requests = tuple(
         wire.MessageRequest(
             id=stable_id("request", command.id, person),
@@ -128,8 +150,25 @@ def route(
 
 
 def _nobody(command: RequestMessage) -> RecordDecision:
+    return _decided(command, "recipients", "skip", "no_recipient", {"roles": list(command.roles)})
+
+
+def _would_request(command: RequestMessage, asked: Recipients) -> RecordDecision:
+    message = command.message
+    values = {
+        "channel": message.channel,
+        "template": message.template,
+        "recipients": asked.number,
+        "recipients digest": asked.digest,
+    }
+    return _decided(command, "send", "would_request", "shadow", values)
+
+
+def _decided(
+    command: RequestMessage, what: str, outcome: str, reason: str, values: Mapping[str, Any]
+) -> RecordDecision:
     decision = wire.Decision(
-        id=stable_id("decision", "recipients", command.id),
+        id=stable_id("decision", what, command.id),
         kind="send",
         subject_type="account",
         subject=command.account,
@@ -138,9 +177,11 @@ def _nobody(command: RequestMessage) -> RecordDecision:
         version=command.version,
         enrollment=command.enrollment,
         step=command.step,
-        outcome="skip",
-        reason="no_recipient",
-        values={"roles": list(command.roles)},
+        outcome=outcome,
+        reason=reason,
+        values=dict(values),
+        variant=command.message.variant,
+        holdout=command.holdout or None,
         at_ms=command.at_ms,
     )
     return RecordDecision(decision)

@@ -11,8 +11,9 @@ from workers.core.commands import CancelTimer, SetTimer, Transition
 from workers.core.decisions import exit_decision
 from workers.core.facts import Moment
 from workers.core.ids import stable_id
+from workers.core.journeys.holding import left
 from workers.core.journeys.progress import with_enrollment, without_waiting
-from workers.core.journeys.withdrawing import withdraw
+from workers.core.journeys.withdrawing import stop_calls, withdraw
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -104,25 +105,30 @@ class Run:
         instants = (one.condition.changes_at_ms(moment) for one in self.journey.exit_conditions)
         return min((at_ms for at_ms in instants if at_ms is not None and at_ms > self.now_ms), default=None)
 
-    def ended(self, reason: str, values: Mapping[str, Any] | None = None) -> Transition:
-        """The enrollment ends here."""
-        left = end(
+    def ended(
+        self, reason: str, values: Mapping[str, Any] | None = None, *, by_step: bool = False
+    ) -> Transition:
+        """The enrollment ends here; ``by_step``: a step of its own says so."""
+        ended = end(
             self.journey.subject,
             self.enrollment,
             self.progress,
             reason,
             values=values or {},
             now_ms=self.now_ms,
+            by_step=by_step,
         )
         journey, subject = self.journey, self.progress.subject
         left_early = reason != COMPLETED
         taken_back = withdraw(journey, self.enrollment, subject, reason, self.now_ms) if left_early else ()
-        return Transition(left.progress, (*self.commands, *left.commands, *taken_back))
+        return Transition(ended.progress, (*self.commands, *ended.commands, *taken_back))
 
     def waits(self) -> Transition:
         """The enrollment stands at its positions; one timer wakes the earliest of them."""
         standing = replace(self.enrollment, positions=tuple(self.waiting), look_ms=self.look_ms())
         standing, timers = with_timer(self.journey, standing, self.now_ms)
+        steps = {position.step for position in self.waiting}
+        self.take(left(self.journey.subject, standing, steps, self.progress, self.now_ms))
         return Transition(with_enrollment(self.progress, standing), (*self.commands, *timers))
 
 
@@ -166,27 +172,19 @@ def end(
     *,
     values: Mapping[str, Any],
     now_ms: int,
+    by_step: bool = False,
 ) -> Transition:
     """End an active enrollment: its timer is cancelled, and no step of it runs any more.
 
-    What its templates and its steps needed is forgotten; what its goal needs is kept.
+    Calls that were asked for and not taken yet are stopped, unless the journey came to its end or a step
+    (``by_step``) said so.
     """
-    ended = replace(
-        enrollment,
-        state="ended",
-        end_reason=reason,
-        ended_at_ms=now_ms,
-        timer_id=None,
-        due_ms=None,
-        trigger=replace(enrollment.trigger, properties={}),
-        positions=(),
-        awaited={},
-        early={},
-        look_ms=None,
-    )
+    ended = enrollment.ended(reason, now_ms)
     cancelled = () if enrollment.timer_id is None else (CancelTimer(enrollment.timer_id),)
     decision = exit_decision(subject_type, progress.subject, ended, values, now_ms)
     held = [one.id for one in progress.waiting if one.enrollment == enrollment.id and not one.requested]
     for message in held:
         progress = without_waiting(progress, message)
-    return Transition(with_enrollment(progress, ended), (*cancelled, decision))
+    goes_on = by_step or reason == COMPLETED
+    stopped = () if goes_on else stop_calls(subject_type, enrollment, progress, reason, now_ms)
+    return Transition(with_enrollment(progress, ended), (*cancelled, decision, *stopped))

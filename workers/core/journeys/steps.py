@@ -84,7 +84,7 @@ def _run(run: Run) -> Transition:
                 case Go(None):
                     return run.ended(COMPLETED)
                 case Leave(reason, values):
-                    return run.ended(reason, values)
+                    return run.ended(reason, values, by_step=True)
                 case Go(str() as path):
                     position = _at(position, path, run.now_ms)
                 case Stay(standing):

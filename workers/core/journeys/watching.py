@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from workers.core.commands import Transition
+from workers.core.journeys.holding import follow
 from workers.core.journeys.inside import is_after
 from workers.core.journeys.lineage import carry
 from workers.core.journeys.run import COMPLETED, Run, Stay
@@ -49,9 +50,13 @@ def hear(plan: SubjectPlan, happened: Happened, facts: Facts, progress: Progress
                 continue
             governs, carried, _ = carry(plan, held)
             if governs is journey:
-                heard = _hear(journey, carried, happened, Run(journey, carried, facts, now, now_ms, [], []))
-                now = heard.progress
-                commands += heard.commands
+                # What is held goes along with who goes along: not where nothing is heard, and all stays.
+                followed = follow(plan, held, journey, carried, now, now_ms)
+                run = Run(journey, carried, facts, followed.progress, now_ms, [], [])
+                heard = _hear(journey, carried, happened, run)
+                if heard.progress is not followed.progress:
+                    now = heard.progress
+                    commands += (*followed.commands, *heard.commands)
     return Transition(now, tuple(commands))
 
 
@@ -68,9 +73,11 @@ def look(plan: SubjectPlan, facts: Facts, progress: Progress, now_ms: int) -> Tr
         journey, carried, _ = carry(plan, held)
         if journey is None:
             continue  # Its timer, or who brings all in line, ends it.
-        looked = _look(journey, carried, facts, now, now_ms)
-        now = looked.progress
-        commands += looked.commands
+        followed = follow(plan, held, journey, carried, now, now_ms)
+        looked = _look(journey, carried, facts, followed.progress, now_ms)
+        if looked.progress is not followed.progress:
+            now = looked.progress
+            commands += (*followed.commands, *looked.commands)
     return Transition(now, tuple(commands))
 
 

@@ -1,4 +1,6 @@
-"""Taking in-app messages back: what an exit or a goal makes pointless leaves the person's feed at once.
+"""Taking messages back: what an exit or a goal makes pointless leaves the person's feed at once.
+
+What an exit makes pointless is not called any more either.
 
 A withdrawal goes the way that the messages went, so that it never overtakes one: straight to the person for
 a journey of their own, by the members' partitions for a journey of their account.
@@ -10,16 +12,21 @@ from typing import TYPE_CHECKING
 
 from schemas import wire
 from workers.core.commands import RequestMessage, SendMessage
+from workers.core.gate.plan import CALL
 from workers.core.ids import stable_id
 from workers.core.journeys.step_plans import SendStepPlan
 
 if TYPE_CHECKING:
+    from schemas.fields import SubjectType
     from workers.core.commands import Command
-    from workers.core.journeys.progress import Enrollment
+    from workers.core.journeys.progress import Enrollment, Progress
     from workers.core.plan import JourneyPlan
 
 STEP = "withdraw"
 """What stands where a message names its step and its template: a withdrawal comes of none."""
+
+CALLS_TRIED_MS = 90_000_000
+"""25 hours: the senders give up after a day (``MESSAGE_AGE_MAX_MS``), by a clock that may be another."""
 
 
 def withdraw(
@@ -59,6 +66,38 @@ def withdraw(
         context=context,
         requested_at_ms=now_ms,
         withdrawn=reason,
+    )
+    return (SendMessage(message),)
+
+
+def stop_calls(
+    subject_type: SubjectType, enrollment: Enrollment, progress: Progress, reason: str, now_ms: int
+) -> tuple[Command, ...]:
+    """What stops the calls of an enrollment that its receivers have not taken yet; nothing without any.
+
+    Told for as long as the senders try to deliver what was asked for.
+    """
+    asked = any(
+        one.channel == CALL and one.journey == enrollment.journey and one.at_ms > now_ms - CALLS_TRIED_MS
+        for one in progress.messages
+    )
+    if enrollment.holdout or not asked:
+        return ()
+    message = wire.Message(
+        id=stable_id("stop_calls", enrollment.id, reason),
+        channel=CALL,
+        person=progress.subject,
+        account=enrollment.account,
+        journey=enrollment.journey,
+        version=enrollment.version,
+        enrollment=enrollment.id,
+        step=STEP,
+        template=STEP,
+        tags=[],
+        context=wire.MessageContext(user={}, account={}, event={}),
+        requested_at_ms=now_ms,
+        withdrawn=reason,
+        subject_type="account" if subject_type == "account" else None,
     )
     return (SendMessage(message),)
 

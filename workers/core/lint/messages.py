@@ -87,7 +87,7 @@ def _exits(journey: Journey) -> Iterator[Finding]:
     if journey.subject != "account":
         return
     for location, step in walk(journey.steps, ("steps",)):
-        if isinstance(step, SendStep) and step.send.on_cap == "exit":
+        if isinstance(step, SendStep) and step.send.on_cap == "exit" and step.send.webhook is None:
             detail = "in an account's journey one member's cap ends nothing: exit means drop here; say drop"
             yield Finding("journeys", journey.journey, "warning", (*location, "send", "on_cap"), detail)
 

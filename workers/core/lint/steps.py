@@ -33,6 +33,7 @@ def lint_steps(workspace: Workspace) -> Iterator[Finding]:
             yield from _message(journey, step, location, workspace.templates)
             yield from _experiment(journey, step, location, arms)
             yield from _account(journey, step, location)
+            yield from _once(journey, step, location)
             yield from _never_heard(journey, step, location)
         yield from _unreachable(journey, journey.steps, ("steps",))
         for location, target in _enrolled(journey):
@@ -95,6 +96,15 @@ def _account(journey: Journey, step: Step, location: Location) -> Iterator[Findi
     if isinstance(step, UpdateStep) and step.update.account is not None and journey.subject == "account":
         detail = "in an account's journey the traits are the account's: say `traits`"
         yield finding(journey, "error", (*location, "update", "account"), detail)
+
+
+def _once(journey: Journey, step: Step, location: Location) -> Iterator[Finding]:
+    """A call is once for the subject of its journey."""
+    if not isinstance(step, SendStep) or step.send.webhook is None or step.send.once is None:
+        return
+    if step.send.once != journey.subject:
+        detail = f"this journey is of {journey.subject}s, and so are its calls: say `once: {journey.subject}`"
+        yield finding(journey, "error", (*location, "send", "once"), detail)
 
 
 def _never_heard(journey: Journey, step: Step, location: Location) -> Iterator[Finding]:

@@ -123,6 +123,17 @@ DeliveryResult: TypeAlias = Accepted | RetryAfter | Refused | Misconfigured | Un
 """Closed: match over it with ``assert_never``. A ``reason`` is a short code without personal data."""
 
 
+class Stopped(Exception):
+    """Ends a delivery from within, with its result."""
+
+    def __init__(self, result: DeliveryResult) -> None:
+        super().__init__()
+        self.result = result
+
+    def __reduce__(self) -> tuple[type[Stopped], tuple[DeliveryResult]]:
+        return (Stopped, (self.result,))
+
+
 class Channel(Protocol):
     """One way out: one connection to one provider. Safe for concurrent calls of :meth:`deliver`."""
 

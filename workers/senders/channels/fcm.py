@@ -17,10 +17,12 @@ from workers.senders.channels.base import (
     News,
     Refused,
     RetryAfter,
+    Stopped,
     Unknown,
 )
-from workers.senders.http.answers import RETRY_MS, by_status, no_answer, retry_after_ms
-from workers.senders.http.client import Answer, HttpClient, NoAnswer, Request
+from workers.senders.channels.over_http import call
+from workers.senders.http.answers import by_status, retry_after_ms
+from workers.senders.http.client import Answer, HttpClient, Request
 from workers.senders.mobile_connections import read_service_account
 
 if TYPE_CHECKING:
@@ -45,14 +47,6 @@ class _Token:
     until_ms: int
 
 
-class _NoToken(Exception):
-    """No access token is to be had; ``result`` says what that means."""
-
-    def __init__(self, result: DeliveryResult) -> None:
-        super().__init__()
-        self.result = result
-
-
 class Fcm:
     """Sends to one device at a time. FCM has no idempotency key."""
 
@@ -75,10 +69,8 @@ class Fcm:
             if answer.status == _UNAUTHENTICATED and error_of(answer)[1] != "THIRD_PARTY_AUTH_ERROR":
                 self._token = None
                 answer = await self._send(body, await self._access())
-        except NoAnswer as failure:
-            return no_answer(failure)
-        except _NoToken as failed:
-            return failed.result
+        except Stopped as stopped:
+            return stopped.result
         if answer.status == _OK:
             said = answer.json()
             name = said.get("name") if isinstance(said, dict) else None
@@ -87,7 +79,7 @@ class Fcm:
 
     async def _send(self, body: bytes, access: str) -> Answer:
         headers = {"Authorization": f"Bearer {access}", "Content-Type": "application/json"}
-        return await self._client.call(Request("POST", self._url, headers, body, 0, self._deadline_s))
+        return await call(self._client, Request("POST", self._url, headers, body, 0, self._deadline_s))
 
     async def _access(self) -> str:
         """The access token; many calls that find none wait for one login."""
@@ -102,18 +94,13 @@ class Fcm:
         form = {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": self._assertion()}
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         uri, body = self._account["token_uri"], urlencode(form).encode()
-        try:
-            answer = await self._client.call(Request("POST", uri, headers, body, 0, self._deadline_s))
-        except NoAnswer as failure:
-            result = no_answer(failure)
-            if isinstance(result, Unknown):  # a login sends nothing
-                result = RetryAfter(RETRY_MS, result.reason, "provider")
-            raise _NoToken(result) from None
+        request = Request("POST", uri, headers, body, 0, self._deadline_s)
+        answer = await call(self._client, request, sends=False)
         said = answer.json()
         text = said.get("access_token") if isinstance(said, dict) else None
         if answer.status != _OK or not isinstance(text, str):
             result = by_status(answer.status, answer.headers, now_ms)
-            raise _NoToken(result if isinstance(result, RetryAfter) else Misconfigured("fcm_login"))
+            raise Stopped(result if isinstance(result, RetryAfter) else Misconfigured("fcm_login"))
         seconds = said.get("expires_in")
         lasts_ms = seconds * 1000 if isinstance(seconds, int) else _ASSERTION_S * 1000
         return _Token(text, now_ms + max(lasts_ms - _RENEW_EARLY_MS, 0))

@@ -7,7 +7,7 @@ found again by the next attempt.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import Any, Final
 from urllib.parse import quote
 
 import msgspec
@@ -19,27 +19,23 @@ from workers.senders.channels.base import (
     Accepted,
     DeliveryResult,
     Misconfigured,
-    OnUnknown,
     OutgoingMessage,
     Refused,
     RetryAfter,
+    Stopped,
     Unknown,
 )
+from workers.senders.channels.over_http import HttpChannel, call
 from workers.senders.channels.webhook import document_of
+from workers.senders.connections import HubSpotConnection
 from workers.senders.http.answers import (
     RATE_MS,
     RETRY_AFTER_MAX_MS,
     RETRY_MS,
     by_status,
-    no_answer,
     retry_after_ms,
 )
-from workers.senders.http.client import Answer, NoAnswer, Request
-
-if TYPE_CHECKING:
-    from workers.clock import Clock
-    from workers.senders.connections import HubSpotConnection
-    from workers.senders.http.client import HttpClient
+from workers.senders.http.client import Answer, Request
 
 _TOO_MANY: Final = 429
 _CONFLICT: Final = 409
@@ -53,17 +49,6 @@ _SETTINGS: Final = (
     "hasUniqueValue",
 )
 """Words of refusals that other messages of the template meet too: a person has to act."""
-
-
-class Stopped(Exception):
-    """A call that ends the delivery, with its result."""
-
-    def __init__(self, result: DeliveryResult) -> None:
-        super().__init__()
-        self.result = result
-
-    def __reduce__(self) -> tuple[type[Stopped], tuple[DeliveryResult]]:
-        return (Stopped, (self.result,))
 
 
 def meaning(answer: Answer, now_ms: int) -> DeliveryResult:
@@ -86,28 +71,16 @@ def meaning(answer: Answer, now_ms: int) -> DeliveryResult:
     return by_status(answer.status, answer.headers, now_ms)
 
 
-class HubSpot:
-    """Writes what a document names. A repeat finds what is there."""
+class HubSpot(HttpChannel[HubSpotConnection]):
+    """Writes what a document names, in several calls. A repeat finds what is there."""
 
-    name: ClassVar[str] = "webhook"
     provider = "hubspot"
     idempotent = True
-    on_unknown: OnUnknown = "at_least_once"
+    on_unknown = "at_least_once"
 
-    def __init__(self, connection: HubSpotConnection, client: HttpClient, clock: Clock) -> None:
-        self.limits = connection.limits
-        self._connection = connection
-        self._client = client
-        self._clock = clock
-
-    async def deliver(self, message: OutgoingMessage) -> DeliveryResult:
-        """Try once: several calls, each of which a repeat may make again."""
+    async def _attempt(self, message: OutgoingMessage) -> DeliveryResult:
         document = msgspec.convert(document_of(message).document, HubSpotDocument)
-        try:
-            written = await self._write(document, message.id)
-        except Stopped as stopped:
-            return stopped.result
-        last = written[-1]
+        last = (await self._write(document, message.id))[-1]
         return Accepted(f"{last[0]}:{last[1]}")
 
     async def _write(self, document: HubSpotDocument, message_id: str) -> list[tuple[str, str]]:
@@ -213,10 +186,7 @@ class HubSpot:
             0,
             connection.deadline_s,
         )
-        try:
-            answer = await self._client.call(request)
-        except NoAnswer as failure:
-            raise Stopped(no_answer(failure)) from None
+        answer = await call(self._client, request)
         if not 200 <= answer.status < 300:  # noqa: PLR2004 - RFC 9110
             raise Stopped(meaning(answer, self._clock.now_ms()))
         said = answer.json()
@@ -224,9 +194,6 @@ class HubSpot:
             # 207: of several; ours is the only one, so it failed, and the answer says why.
             raise Stopped(Unknown("hubspot_answer") if not isinstance(said, dict) else _partial(answer))
         return said
-
-    async def close(self) -> None:
-        """The client is closed by who made it."""
 
 
 def multipart(fields: dict[str, str], name: str, kind: str, content: bytes, seed: str) -> tuple[bytes, str]:

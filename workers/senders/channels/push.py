@@ -15,15 +15,16 @@ from workers.senders.channels.base import (
     DeliveryResult,
     Misconfigured,
     News,
-    OnUnknown,
     OutgoingMessage,
     Refused,
     RetryAfter,
     Unknown,
 )
 from workers.senders.channels.fcm import Fcm
+from workers.senders.channels.over_http import HttpChannel
 from workers.senders.channels.web_push import WebPush
 from workers.senders.ledger import SENT_MARK
+from workers.senders.mobile_connections import PushConnection
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from workers.clock import Clock
     from workers.core.devices import DeviceType
     from workers.senders.http.client import HttpClient
-    from workers.senders.mobile_connections import PushConnection
 
 NO_SERVICE: Final = Refused("push_no_service", "soft")
 """The settings have no service for this kind of device."""
@@ -45,7 +45,7 @@ class Service(Protocol):
         ...
 
 
-class Push:
+class Push(HttpChannel[PushConnection]):
     """Sends to all devices at once. Push services take no idempotency key: what is lost is left alone.
 
     A device that has the message counts: the message is sent. Where none has it, the worst that can be put
@@ -55,10 +55,10 @@ class Push:
     name: ClassVar[str] = "push"
     provider = "push"
     idempotent = False
-    on_unknown: OnUnknown = "at_most_once"
+    on_unknown = "at_most_once"
 
     def __init__(self, connection: PushConnection, client: HttpClient, clock: Clock) -> None:
-        self.limits = connection.limits
+        super().__init__(connection, client, clock)
         self._services: dict[DeviceType, Service] = {}
         if connection.fcm is not None:
             fcm = Fcm(connection.fcm, connection.deadline_s, client, clock)
@@ -66,8 +66,8 @@ class Push:
         if connection.web is not None:
             self._services["web"] = WebPush(connection.web, connection.deadline_s, client, clock)
 
-    async def deliver(self, message: OutgoingMessage) -> DeliveryResult:
-        """Try each device that is not done with once."""
+    async def _attempt(self, message: OutgoingMessage) -> DeliveryResult:
+        # Each device that is not done with once.
         content = message.content
         assert isinstance(content, RenderedPush), "a push renders a push template"
         left = [
@@ -84,9 +84,6 @@ class Push:
     ) -> DeliveryResult:
         service = self._services.get(kind)
         return NO_SERVICE if service is None else await service.deliver(message, content, token)
-
-    async def close(self) -> None:
-        """The client is closed by who made it."""
 
 
 def merged(results: Sequence[tuple[str, DeliveryResult]], *, sent_before: bool = False) -> DeliveryResult:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -14,21 +14,21 @@ from workers.senders.channels.base import (
     Accepted,
     DeliveryResult,
     Misconfigured,
-    OnUnknown,
     OutgoingMessage,
     Refused,
     RetryAfter,
+    Stopped,
     Unknown,
 )
-from workers.senders.channels.hubspot import Stopped
+from workers.senders.channels.over_http import HttpChannel, call
 from workers.senders.channels.webhook import document_of
-from workers.senders.http.answers import RETRY_AFTER_MAX_MS, RETRY_MS, by_status, no_answer, retry_after_ms
-from workers.senders.http.client import Answer, NoAnswer, Request
+from workers.senders.connections import SalesforceConnection
+from workers.senders.http.answers import RETRY_AFTER_MAX_MS, RETRY_MS, by_status, retry_after_ms
+from workers.senders.http.client import Answer, Request
 from workers.senders.http.guard import Forbidden, parse_url
 
 if TYPE_CHECKING:
     from workers.clock import Clock
-    from workers.senders.connections import SalesforceConnection
     from workers.senders.http.client import HttpClient
 
 _UNAUTHORISED: Final = 401
@@ -80,34 +80,27 @@ def meaning(answer: Answer, now_ms: int) -> DeliveryResult:
     return by_status(answer.status, answer.headers, now_ms)
 
 
-class Salesforce:
+class Salesforce(HttpChannel[SalesforceConnection]):
     """Writes the records of a document in order. A session that ended is renewed once per delivery."""
 
-    name: ClassVar[str] = "webhook"
     provider = "salesforce"
     idempotent = True
-    on_unknown: OnUnknown = "at_least_once"
+    on_unknown = "at_least_once"
 
     def __init__(self, connection: SalesforceConnection, client: HttpClient, clock: Clock) -> None:
-        self.limits = connection.limits
-        self._connection = connection
-        self._client = client
-        self._clock = clock
+        super().__init__(connection, client, clock)
         self._session: tuple[str, str] | None = None
         self._login = asyncio.Lock()
         if connection.private_key is not None:
             self._assertion()
 
-    async def deliver(self, message: OutgoingMessage) -> DeliveryResult:
-        """Try once: one call per record, each of which a repeat may make again."""
+    async def _attempt(self, message: OutgoingMessage) -> DeliveryResult:
+        # One call per record, each of which a repeat may make again.
         document = msgspec.convert(document_of(message).document, SalesforceDocument)
         ids: dict[str, str] = {}
         last = ""
-        try:
-            for record in document.records:
-                last = ids[record.object] = await self._upsert(record, ids)
-        except Stopped as stopped:
-            return stopped.result
+        for record in document.records:
+            last = ids[record.object] = await self._upsert(record, ids)
         return Accepted(last)
 
     async def _upsert(self, record: SalesforceRecord, ids: dict[str, str]) -> str:
@@ -124,7 +117,8 @@ class Salesforce:
     async def _call(self, method: str, path: str, body: Any) -> Any:
         for renewed in (False, True):
             session = await self._get_session()
-            answer = await self._request(
+            answer = await call(
+                self._client,
                 Request(
                     method,
                     session[1] + path,
@@ -132,7 +126,7 @@ class Salesforce:
                     msgspec.json.encode(body),
                     0,
                     self._connection.deadline_s,
-                )
+                ),
             )
             if answer.status == _UNAUTHORISED and not renewed:
                 if self._session is session:
@@ -160,7 +154,8 @@ class Salesforce:
                 "grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer",
                 "assertion": self._assertion(),
             }
-        answer = await self._request(
+        answer = await call(
+            self._client,
             Request(
                 "POST",
                 f"{connection.login.rstrip('/')}/services/oauth2/token",
@@ -169,7 +164,7 @@ class Salesforce:
                 0,
                 connection.deadline_s,
             ),
-            login=True,
+            sends=False,
         )
         said = answer.json()
         if answer.status in (400, 401, 403):
@@ -204,15 +199,3 @@ class Salesforce:
             return jwt.encode(claims, connection.private_key.get_secret_value(), algorithm="RS256")
         except Exception:  # noqa: BLE001 - whatever the library raises, the key is not usable
             raise MisconfiguredError("a Salesforce connection's private_key is no RSA key in PEM") from None
-
-    async def _request(self, request: Request, *, login: bool = False) -> Answer:
-        try:
-            return await self._client.call(request)
-        except NoAnswer as failure:
-            result = no_answer(failure)
-            if login and isinstance(result, Unknown):  # a login sends nothing
-                result = RetryAfter(RETRY_MS, result.reason, "provider")
-            raise Stopped(result) from None
-
-    async def close(self) -> None:
-        """The client is closed by who made it."""

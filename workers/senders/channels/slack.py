@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import Any, Final
 
 import msgspec
 
@@ -10,19 +10,15 @@ from workers.senders.channels.base import (
     Accepted,
     DeliveryResult,
     Misconfigured,
-    OnUnknown,
     OutgoingMessage,
     Refused,
     RetryAfter,
 )
+from workers.senders.channels.over_http import HttpChannel, call
 from workers.senders.channels.webhook import document_of
-from workers.senders.http.answers import RATE_MS, RETRY_MS, by_status, no_answer, retry_after_ms
-from workers.senders.http.client import Answer, NoAnswer, Request
-
-if TYPE_CHECKING:
-    from workers.clock import Clock
-    from workers.senders.connections import SlackConnection
-    from workers.senders.http.client import HttpClient
+from workers.senders.connections import SlackConnection
+from workers.senders.http.answers import RATE_MS, RETRY_MS, by_status, retry_after_ms
+from workers.senders.http.client import Answer, Request
 
 _OK: Final = 200
 _REFUSALS: Final = frozenset({400, 403, 404, 410})
@@ -69,22 +65,14 @@ def meaning(error: str, answer: Answer, now_ms: int) -> DeliveryResult:
     return Refused(reason, "soft")
 
 
-class Slack:
+class Slack(HttpChannel[SlackConnection]):
     """Posts messages. Slack takes no idempotency key, so a lost answer is not asked for again."""
 
-    name: ClassVar[str] = "webhook"
     provider = "slack"
     idempotent = False
-    on_unknown: OnUnknown = "at_most_once"
+    on_unknown = "at_most_once"
 
-    def __init__(self, connection: SlackConnection, client: HttpClient, clock: Clock) -> None:
-        self.limits = connection.limits
-        self._connection = connection
-        self._client = client
-        self._clock = clock
-
-    async def deliver(self, message: OutgoingMessage) -> DeliveryResult:
-        """Try once."""
+    async def _attempt(self, message: OutgoingMessage) -> DeliveryResult:
         document: dict[str, Any] = dict(document_of(message).document)
         connection = self._connection
         headers = {"Content-Type": "application/json; charset=utf-8"}
@@ -98,11 +86,8 @@ class Slack:
             document.pop("channel", None)  # a webhook has its own
             url = connection.url.get_secret_value() if connection.url is not None else ""
         body = msgspec.json.encode(document)
-        try:
-            answer = await self._client.call(Request("POST", url, headers, body, 0, connection.deadline_s))
-        except NoAnswer as failure:
-            return no_answer(failure)
-        return self._read(answer)
+        request = Request("POST", url, headers, body, 0, connection.deadline_s)
+        return self._read(await call(self._client, request))
 
     def _read(self, answer: Answer) -> DeliveryResult:
         now_ms = self._clock.now_ms()
@@ -125,6 +110,3 @@ class Slack:
         if answer.status in _REFUSALS and error.replace("_", "").isalpha():
             return meaning(error, answer, now_ms)
         return by_status(answer.status, answer.headers, now_ms)
-
-    async def close(self) -> None:
-        """The client is closed by who made it."""

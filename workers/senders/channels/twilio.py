@@ -13,20 +13,18 @@ from workers.senders.channels.base import (
     Accepted,
     DeliveryResult,
     News,
-    OnUnknown,
     OutgoingMessage,
     Refused,
     Unknown,
 )
+from workers.senders.channels.over_http import HttpChannel, call
 from workers.senders.channels.twilio_codes import meaning, taken_but_failed
-from workers.senders.http.answers import no_answer
-from workers.senders.http.client import Answer, NoAnswer, Request
-from workers.senders.mobile_connections import ANYWHERE
+from workers.senders.http.client import Answer, Request
+from workers.senders.mobile_connections import ANYWHERE, TwilioConnection
 
 if TYPE_CHECKING:
     from workers.clock import Clock
     from workers.senders.http.client import HttpClient
-    from workers.senders.mobile_connections import TwilioConnection
 
 _FAILED: Final = frozenset({"failed", "undelivered"})
 
@@ -46,19 +44,16 @@ def parse_number(text: str | None, region: str | None) -> tuple[str, str] | None
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164), country or ANYWHERE
 
 
-class Twilio:
+class Twilio(HttpChannel[TwilioConnection]):
     """Sends text messages. Twilio takes no idempotency key, so a lost answer is not asked for again."""
 
     name: ClassVar[str] = "sms"
     provider = "twilio"
     idempotent = False
-    on_unknown: OnUnknown = "at_most_once"
+    on_unknown = "at_most_once"
 
     def __init__(self, connection: TwilioConnection, client: HttpClient, clock: Clock) -> None:
-        self.limits = connection.limits
-        self._connection = connection
-        self._client = client
-        self._clock = clock
+        super().__init__(connection, client, clock)
         user, secret = connection.account_sid, connection.auth_token
         if connection.api_key is not None and connection.api_secret is not None:
             user, secret = connection.api_key, connection.api_secret
@@ -70,8 +65,7 @@ class Twilio:
         }
         self._url = f"{connection.api.rstrip('/')}/2010-04-01/Accounts/{connection.account_sid}/Messages.json"
 
-    async def deliver(self, message: OutgoingMessage) -> DeliveryResult:
-        """Try once."""
+    async def _attempt(self, message: OutgoingMessage) -> DeliveryResult:
         content = message.content
         assert isinstance(content, RenderedSms), "a text message renders an sms template"
         parsed = parse_number(message.to, message.region or self._connection.region)
@@ -88,10 +82,7 @@ class Twilio:
             form["StatusCallback"] = self._callback(self._connection.callback, message)
         body = urlencode(form).encode()
         request = Request("POST", self._url, self._headers, body, 0, self._connection.deadline_s)
-        try:
-            answer = await self._client.call(request)
-        except NoAnswer as failure:
-            return no_answer(failure)
+        answer = await call(self._client, request)
         return self._read(answer, number, self._price(country) * content.size.segments)
 
     def _read(self, answer: Answer, number: str, cost_micros: int) -> DeliveryResult:
@@ -121,9 +112,6 @@ class Twilio:
             "step": message.step,
         }
         return f"{url}?{urlencode(named)}"
-
-    async def close(self) -> None:
-        """The client is closed by who made it."""
 
 
 def _is_service(sender: str) -> bool:

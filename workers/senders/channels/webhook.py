@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import msgspec
 from standardwebhooks.webhooks import Webhook
 
 from workers.core.templates.webhooks import RenderedWebhook
 from workers.errors import Misconfigured as MisconfiguredError
-from workers.senders.channels.base import Accepted, DeliveryResult, OnUnknown, OutgoingMessage, Refused
-from workers.senders.http.answers import by_status, no_answer
-from workers.senders.http.client import NoAnswer, Request
+from workers.senders.channels.base import Accepted, DeliveryResult, OutgoingMessage, Refused
+from workers.senders.channels.over_http import HttpChannel, call
+from workers.senders.connections import StandardConnection
+from workers.senders.http.answers import by_status
+from workers.senders.http.client import Request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from workers.clock import Clock
-    from workers.senders.connections import StandardConnection
     from workers.senders.http.client import HttpClient
 
 _GONE = 410
@@ -44,27 +45,22 @@ def document_of(message: OutgoingMessage) -> RenderedWebhook:
     return message.content
 
 
-class StandardWebhook:
+class StandardWebhook(HttpChannel[StandardConnection]):
     """Calls one receiver. It can tell a repeat by ``webhook-id``, so what is unknown is called again."""
 
-    name: ClassVar[str] = "webhook"
     provider = "webhook"
     idempotent = True
-    on_unknown: OnUnknown = "at_least_once"
+    on_unknown = "at_least_once"
 
     def __init__(self, connection: StandardConnection, client: HttpClient, clock: Clock) -> None:
-        self.limits = connection.limits
-        self._connection = connection
+        super().__init__(connection, client, clock)
         self._secrets = [one.get_secret_value() for one in connection.secrets]
-        self._client = client
-        self._clock = clock
         try:
             signed_headers("check", b"{}", self._secrets, 0)
         except Exception:  # noqa: BLE001 - whatever the library raises, the secret is not usable
             raise MisconfiguredError("a webhook's secret is whsec_ and base64") from None
 
-    async def deliver(self, message: OutgoingMessage) -> DeliveryResult:
-        """Try once; the answer's status decides."""
+    async def _attempt(self, message: OutgoingMessage) -> DeliveryResult:
         content = document_of(message)
         now_ms = self._clock.now_ms()
         body = msgspec.json.encode(content.document)
@@ -82,16 +78,10 @@ class StandardWebhook:
             self._connection.redirects,
             self._connection.deadline_s,
         )
-        try:
-            answer = await self._client.call(request)
-        except NoAnswer as failure:
-            return no_answer(failure)
+        answer = await call(self._client, request)
         if 200 <= answer.status < 300:  # noqa: PLR2004 - RFC 9110
             return Accepted(None)
         if answer.status == _GONE:
             # Standard Webhooks: the receiver wants no more of these.
             return Refused("http_410", "hard")
         return by_status(answer.status, answer.headers, now_ms)
-
-    async def close(self) -> None:
-        """The client is closed by who made it."""

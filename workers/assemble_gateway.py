@@ -1,0 +1,72 @@
+"""Wires the gateway: from settings to the part that serves it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from workers.core.stripe.mapping import StripeOptions
+from workers.gateway_settings import (
+    api_settings,
+    callback_settings,
+    gateway_topics,
+    message_links,
+    rates,
+)
+from workers.intake.app import create_gateway
+from workers.intake.kafka_feed import KafkaFeed
+from workers.intake.kafka_publisher import KafkaPublisher
+from workers.intake.metrics import GatewayMetrics
+from workers.intake.settings import StripeWebhooks
+from workers.parts import GatewayPart
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+    from schemas.workspace import Workspace
+    from workers.clock import Clock
+    from workers.settings import Settings
+
+
+def gateway_part(
+    settings: Settings, registry: CollectorRegistry, clock: Clock, workspace: Workspace | None
+) -> GatewayPart:
+    """The gateway; ``workspace`` says what its pages and its API know by name (None: nothing).
+
+    Raises:
+        Misconfigured: a setting is missing or wrong.
+    """
+    metrics = GatewayMetrics(registry)
+    topics = gateway_topics(settings.topic)
+    config = settings.librdkafka()
+    publisher = KafkaPublisher(settings.kafka, probe_topic=topics.product_events, config=config)
+    feed = KafkaFeed(
+        settings.kafka,
+        topic=settings.topic("feeds"),
+        path=settings.state_dir / "gateway-feed",
+        metrics=metrics,
+        config=config,
+    )
+    app = create_gateway(
+        publisher=publisher,
+        write_keys={key.get_secret_value(): source for source, key in settings.write_keys.items()},
+        clock=clock,
+        metrics=metrics,
+        topics=topics,
+        feed=feed,
+        feed_key=settings.secret_bytes(),
+        unsubscribe=message_links(settings, workspace),
+        stripe=stripe_webhooks(settings),
+        cors_origins=settings.cors_origins,
+        demo=settings.demo,
+        api=api_settings(settings, workspace),
+        callbacks=callback_settings(settings),
+        rates=rates(settings),
+    )
+    return GatewayPart(app, publisher, feed, settings.gateway_host, settings.gateway_port)
+
+
+def stripe_webhooks(settings: Settings) -> StripeWebhooks | None:
+    """The Stripe webhook of these settings; None where no secret is set."""
+    secrets = tuple(one.get_secret_value().encode() for one in settings.stripe_webhook_secrets)
+    options = StripeOptions(settings.stripe_subject, settings.stripe_account_from)
+    return StripeWebhooks(secrets, options) if secrets else None

@@ -1,0 +1,1 @@
+"""What a journey's shadow decided beside what the version in force did: for ``brimful journey compare``."""
