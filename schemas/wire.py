@@ -164,10 +164,13 @@ def problem(event: ProductEvent) -> str | None:
     """What makes a decoded event unusable, as a sentence that names the field; None where all is well."""
     if not (event.user_id or event.anonymous_id):
         return "userId or anonymousId is required and must not be empty"
-    if event.properties is not ABSENT and not _is_object_or_null(event.properties):
+    properties = event.properties
+    if properties is not ABSENT and not _is_object_or_null(properties):
         return "properties must be an object"
     if event.traits is not ABSENT and not _is_object_or_null(event.traits):
         return "traits must be an object"
+    if event.type == "track" and event.event:
+        return None
     for required, name in _REQUIRED[event.type]:
         if not required(event):
             return f"{name} is required in the call {event.type} and must not be empty"

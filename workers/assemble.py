@@ -173,7 +173,10 @@ class Assembly:
         if active.tracking_plan is not None:
             self._tracking = self._tracking or TrackingPlanMetrics(self.registry)
             tracking = TrackingPlanGuard(active.tracking_plan, self._tracking)
-        return EngineParts(active.plan, partitions, self.topic, metrics, tracking, key)
+        published_at_ms = active.published_at_ms or 0
+        return EngineParts(
+            active.plan, partitions, self.topic, metrics, tracking, key, active.serial, published_at_ms
+        )
 
     def _partitions(self) -> int:
         settings = self.settings

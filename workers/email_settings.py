@@ -12,7 +12,7 @@ from workers.mail.dkim import Signer, read_signer
 from workers.senders.channels.email import SMTP_LIMITS, EmailChannel
 from workers.senders.channels.email_message import Sender
 from workers.senders.channels.ses import REPLACED, SesChannel, SesSettings
-from workers.senders.channels.smtp_pool import SmtpSettings
+from workers.senders.channels.smtp_pool import CONNECTIONS, SmtpSettings
 from workers.senders.http.client import HttpClient
 from workers.senders.http.sigv4 import Credentials
 from workers.senders.limits import Limits
@@ -20,6 +20,9 @@ from workers.senders.pace import Pace, read_rates, read_warm_up
 
 WAITING_BY_DOMAIN: Final = 10_000
 """Mails of one partition that may wait in the state where domains have rates."""
+
+CONNECTIONS_MAX: Final = SMTP_LIMITS.calls_at_once
+"""More connections to the mail server than mails that are sent at once would stand idle."""
 
 if TYPE_CHECKING:
     from workers.clock import Clock
@@ -135,9 +138,19 @@ def dkim_signer(settings: Settings, sender: Sender, omit: frozenset[str] = froze
 
 
 def smtp_settings(address: str) -> SmtpSettings:
-    """The mail server that ``smtp://[user:password@]host:port[?starttls=1]`` or ``smtps://...`` names."""
+    """The mail server that ``smtp://[user:password@]host:port[?starttls=1]`` or ``smtps://...`` names.
+
+    Raises:
+        Misconfigured: ``connections`` is no number from 1 to :data:`CONNECTIONS_MAX`.
+    """
     parts = urlsplit(address)
-    starttls = parse_qs(parts.query).get("starttls", ["0"])[0] in {"1", "true"}
+    asked = parse_qs(parts.query)
+    starttls = asked.get("starttls", ["0"])[0] in {"1", "true"}
+    connections = asked.get("connections", [str(CONNECTIONS)])[0]
+    if not connections.isdecimal() or not 1 <= int(connections) <= CONNECTIONS_MAX:
+        raise Misconfigured(
+            f"BRIMFUL_SMTP: connections is a number from 1 to {CONNECTIONS_MAX}, not {connections!r}"
+        )
     tls: Literal["none", "starttls", "implicit"] = (
         "implicit" if parts.scheme == "smtps" else "starttls" if starttls else "none"
     )
@@ -147,4 +160,5 @@ def smtp_settings(address: str) -> SmtpSettings:
         tls=tls,
         username=unquote(parts.username) if parts.username else None,
         password=unquote(parts.password) if parts.password else None,
+        connections=int(connections),
     )

@@ -129,7 +129,7 @@ class Settings(BaseModel):
 
     smtp: str = Field(
         "smtp://127.0.0.1:1025",
-        description="smtp://[user:password@]host:port, smtps:// for TLS, ?starttls=1.",
+        description="smtp://[user:password@]host:port, smtps:// for TLS, ?starttls=1&connections=4.",
     )
     mail_from: str = "Brimful <hello@example.com>"
     mail_reply_to: str | None = None

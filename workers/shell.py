@@ -69,7 +69,8 @@ class EngineParts:
     """What the engine's partitions share.
 
     ``topics`` gives the full name of a topic. ``erasure_key`` goes into the hashes that erased people are
-    told by; with another key they are told no more.
+    told by; with another key they are told no more. ``serial`` and ``published_at_ms`` are those of the
+    publication that ``plan`` is; 0 where it was not published.
     """
 
     plan: Plan
@@ -79,6 +80,8 @@ class EngineParts:
     tracking: TrackingPlanGuard | None = None
     """Checks events against the tracking plan, where the workspace has one."""
     erasure_key: bytes = b""
+    serial: int = 0
+    published_at_ms: int = 0
 
 
 class Subject:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from schemas import wire
 from workers.core.activity import backfill
-from workers.core.activity.backfill import Book, Position
+from workers.core.activity.backfill import Book, Noter, Position
 from workers.core.activity.row import Activity
 from workers.identity.places import elsewhere, erasure_hash
 from workers.shell import Subject
@@ -35,17 +35,19 @@ CHUNK = 1_000
 
 
 class Noting(NamedTuple):
-    """The plan's slots of a kind are to be noted, with how far the partition had come."""
+    """The slots of the plan with this stamp are to be noted, with how far the partition had come."""
 
     kind: SubjectType
+    stamp: str
     events: int
     bundles: int
 
 
 class Tidying(NamedTuple):
-    """The next rows to look at: of a kind, from a storage key on."""
+    """The next rows to look at for the plan with this stamp: of a kind, from a storage key on."""
 
     kind: SubjectType
+    stamp: str
     start: bytes
 
 
@@ -55,6 +57,8 @@ class SlotBooks:
     def __init__(self, parts: EngineParts) -> None:
         self._parts = parts
         self._plans = {"user": parts.plan.user, "account": parts.plan.account}
+        self._stamps = {kind: backfill.stamp_of(plan) for kind, plan in self._plans.items()}
+        self._noter = Noter(parts.plan.name, parts.serial, parts.published_at_ms)
         self._store: PartitionStore | None = None
 
     def opened(self, store: PartitionStore) -> list[Any]:
@@ -63,7 +67,7 @@ class SlotBooks:
         positions, topics = store.positions(), self._parts.topics
         events, bundles = (positions.get(topics(name), 0) for name in ("product-events", "account-events"))
         return [
-            Noting(kind, events, bundles)
+            Noting(kind, self._stamps[kind], events, bundles)
             for kind in TABLES
             if self._is_news(kind, store.get(BOOKS.key(kind.encode())))
         ]
@@ -71,31 +75,49 @@ class SlotBooks:
     def _is_news(self, kind: SubjectType, stored: bytes | None) -> bool:
         """Whether the plan keeps other slots than were noted, or rows wait to be tidied."""
         book = BOOKS.decode(stored) if stored is not None else None
+        if book is not None and backfill.is_behind(book, self._noter):
+            return backfill.stand_in(book, self._plans[kind]) is not None
         news = backfill.adopt(book, self._plans[kind], Position(0, 0, 0))
         return news is not None or bool(book is not None and book.leaving)
 
     def take(self, notices: Sequence[Any], view: View, now_ms: int) -> None:
-        """Note, or tidy a part of the rows, and ask for the next when that is committed."""
+        """Note, or tidy a part of the rows, and ask for the next when that is committed.
+
+        What waits from the workspace before is passed over: its slots are not those of this plan, and to come
+        to its end would say that rows are tidy which were not looked at for this one.
+        """
         for notice in notices:
+            if not isinstance(notice, Noting | Tidying) or notice.stamp != self._stamps[notice.kind]:
+                continue
             if isinstance(notice, Noting):
                 self._note(notice, view, now_ms)
-            elif isinstance(notice, Tidying):
+            else:
                 self._tidy(notice, view, now_ms)
 
     def _note(self, noting: Noting, view: View, now_ms: int) -> None:
         books, key = view.table(BOOKS), noting.kind.encode()
         held = books.get(key)
+        if held is not None and backfill.is_behind(held, self._noter):
+            self._stand_in(noting.kind, held, view)
+            return
         if held is not None and (again := backfill.returning(held, self._plans[noting.kind])):
             self._drop(noting.kind, again, view)
             held = backfill.tidied(held, again)
         at = Position(noting.events, noting.bundles, now_ms)
-        book = backfill.adopt(held, self._plans[noting.kind], at)
+        book = backfill.adopt(held, self._plans[noting.kind], at, self._noter)
         if book is not None:
             books.put(key, book)
             new = sum(not mark.whole for mark in book.slots.values())
             log.info("slots.noted", kind=noting.kind, slots=len(book.slots), to_fill=new)
         if (book or held or Book()).leaving:
-            view.after_commit(Tidying(noting.kind, TABLES[noting.kind].activity.prefix))
+            view.after_commit(Tidying(noting.kind, noting.stamp, TABLES[noting.kind].activity.prefix))
+
+    def _stand_in(self, kind: SubjectType, held: Book, view: View) -> None:
+        """Note what this worker, which is behind, does not count, and leave all else to one that is not."""
+        known = backfill.stand_in(held, self._plans[kind])
+        if known is not None:
+            view.table(BOOKS).put(kind.encode(), known)
+        log.warning("slots.behind", kind=kind, serial=self._noter.serial, noted_by=held.serial)
 
     def _tidy(self, tidying: Tidying, view: View, now_ms: int) -> None:
         assert self._store is not None, "the partition is open"
@@ -111,7 +133,7 @@ class SlotBooks:
                 rows.put(key, row)
                 Subject(kind, key, view, self._parts).settle_all(now_ms)
         if len(found) == CHUNK:
-            view.after_commit(Tidying(kind, found[-1][0] + b"\0"))
+            view.after_commit(Tidying(kind, tidying.stamp, found[-1][0] + b"\0"))
         else:
             books.put(kind.encode(), backfill.tidied(book, book.leaving))
 
@@ -148,6 +170,12 @@ def fill(brought: wire.Backfilled, view: View, parts: EngineParts, now_ms: int) 
     else:
         wanted = backfill.wanting(book, contents, brought.subject, archive=archive)
         books.put(kind.encode(), backfill.filled(book, wanted, brought.subject, archive=archive))
+    known = [slot_id for slot_id in wanted if slot_id in plan.slot_parts]
+    if len(known) < len(wanted):
+        # This worker is behind: it cannot take in what it does not know, so that is to be brought again.
+        book = view.table(BOOKS).get(kind.encode()) or book
+        books.put(kind.encode(), backfill.without(book, set(wanted) - set(known)))
+        wanted = known
     rows = view.table(TABLES[kind].activity)
     row = rows.get(key)
     if not wanted or (kind == "user" and _is_away(brought, row, wanted, view, parts, now_ms)):

@@ -298,7 +298,7 @@ async def test_a_receiver_that_is_gone_wants_no_more() -> None:
     ("error", "expected"),
     [
         ("ratelimited", RetryAfter(30_000, "slack_ratelimited", "rate")),
-        ("internal_error", RetryAfter(1_000, "slack_internal_error", "provider")),
+        ("internal_error", RetryAfter(250, "slack_internal_error", "provider")),
         ("invalid_auth", Misconfigured("slack_invalid_auth")),
         ("missing_scope", Misconfigured("slack_missing_scope")),
         ("channel_not_found", Misconfigured("slack_channel_not_found", "message")),

@@ -127,7 +127,7 @@ HUBSPOT: list[tuple[int, Any, DeliveryResult]] = [
     (429, None, RetryAfter(30_000, "hubspot_429_rate", "rate")),
     (400, {"errors": [{"code": "PROPERTY_DOESNT_EXIST"}]}, Misconfigured("hubspot_property", "message")),
     (400, {"category": "VALIDATION_ERROR"}, Refused("hubspot_invalid", "soft")),
-    (409, {"category": "CONFLICT"}, RetryAfter(1_000, "hubspot_409", "message")),
+    (409, {"category": "CONFLICT"}, RetryAfter(250, "hubspot_409", "message")),
     (207, {"errors": [{"category": "VALIDATION_ERROR"}]}, Refused("hubspot_invalid", "soft")),
 ]
 
@@ -209,13 +209,13 @@ async def test_a_login_that_is_refused_is_a_setting() -> None:
 
 SALESFORCE: list[tuple[int, str, DeliveryResult]] = [
     (403, "REQUEST_LIMIT_EXCEEDED", RetryAfter(3_600_000, "salesforce_request_limit_exceeded", "rate")),
-    (400, "UNABLE_TO_LOCK_ROW", RetryAfter(1_000, "salesforce_unable_to_lock_row", "message")),
-    (503, "SERVER_UNAVAILABLE", RetryAfter(1_000, "salesforce_server_unavailable", "provider")),
+    (400, "UNABLE_TO_LOCK_ROW", RetryAfter(250, "salesforce_unable_to_lock_row", "message")),
+    (503, "SERVER_UNAVAILABLE", RetryAfter(250, "salesforce_server_unavailable", "provider")),
     (400, "INVALID_FIELD", Misconfigured("salesforce_invalid_field", "message")),
     (404, "NOT_FOUND", Misconfigured("salesforce_not_found", "message")),
     (400, "REQUIRED_FIELD_MISSING", Misconfigured("salesforce_required_field_missing", "message")),
     (403, "API_DISABLED_FOR_ORG", Misconfigured("salesforce_api_disabled_for_org")),
-    (400, "DUPLICATE_VALUE", RetryAfter(1_000, "salesforce_duplicate_value", "message")),
+    (400, "DUPLICATE_VALUE", RetryAfter(250, "salesforce_duplicate_value", "message")),
     (400, "DUPLICATES_DETECTED", Refused("salesforce_duplicates_detected", "soft")),
     (300, "", Misconfigured("http_300_redirect")),
 ]

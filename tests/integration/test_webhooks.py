@@ -11,11 +11,15 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 from confluent_kafka import Producer
+from msgspec.structs import replace
 
 from schemas import wire
 from schemas.topics import load_topics
@@ -24,6 +28,9 @@ from tests.support.http import http_server
 from tests.support.providers import SECRET, Receiver, answer, now_ms
 from workers.local.ports import free_port
 from workers.stream.admin import apply_topics
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 pytestmark = pytest.mark.kafka
 
@@ -43,6 +50,7 @@ body:
 
 CONNECTIONS = """
 crm: {{provider: standard, url: "{url}/hook", secrets: ["${{HOOK_SECRET}}"], calls_at_once: 16}}
+mute: {{provider: standard, url: "http://127.0.0.1:{mute}/", secrets: ["${{HOOK_SECRET}}"]}}
 dead: {{provider: standard, url: "http://127.0.0.1:{dead}/", secrets: ["${{HOOK_SECRET}}"], deadline_s: 2}}
 """
 
@@ -65,21 +73,26 @@ def message(number: int, template: str) -> Message:
     )
 
 
-async def test_webhooks_arrive_once_beside_a_receiver_that_is_dead(
+async def test_webhooks_arrive_once_beside_providers_that_are_dead_or_hang(
     kafka: str, topic_prefix: str, tmp_path: Path
 ) -> None:
-    """Signed, in order per person, one of ten calls failing; the dead connection holds up nothing."""
+    """Signed, in order per person, one of ten calls failing.
+
+    Nothing is held up by a connection that is dead, by one that takes calls and answers none, or by a mail
+    server that says nothing.
+    """
     apply_topics(kafka, load_topics(), prefix=topic_prefix, partitions=4)
     workspace = Path(shutil.copytree(WORKSPACE, tmp_path / "workspace"))
     (workspace / "webhooks").mkdir()
     (workspace / "webhooks" / "hook.yaml").write_text(HOOK)
-    (workspace / "webhooks" / "lost.yaml").write_text(HOOK.replace("connection: crm", "connection: dead"))
+    for name, connection in (("lost", "dead"), ("unanswered", "mute")):
+        (workspace / "webhooks" / f"{name}.yaml").write_text(HOOK.replace("crm", connection))
     receiver = Receiver()
     calls = iter(range(10**9))
     receiver.chance = lambda: answer(500) if next(calls) % 10 == 3 else None
-    async with http_server(receiver.handle) as server:
+    async with http_server(receiver.handle) as server, mute_server() as mute:
         connections = tmp_path / "connections.yaml"
-        connections.write_text(CONNECTIONS.format(url=server.url, dead=free_port()))
+        connections.write_text(CONNECTIONS.format(url=server.url, dead=free_port(), mute=mute.port))
         port = free_port()
         log = tmp_path / "log.txt"
         with log.open("wb") as errors:
@@ -94,6 +107,9 @@ async def test_webhooks_arrive_once_beside_a_receiver_that_is_dead(
                     "BRIMFUL_HTTP_PORT": str(port),
                     "BRIMFUL_SECRET": "s" * 32,
                     "BRIMFUL_CONNECTIONS": str(connections),
+                    "BRIMFUL_PUBLIC_URL": "https://go.example.com",
+                    "BRIMFUL_SMTP": f"smtp://127.0.0.1:{mute.port}",
+                    "BRIMFUL_MAIL_FROM": "plans@example.com",
                     "BRIMFUL_OUTGOING_NETWORKS": "127.0.0.0/8",
                     "HOOK_SECRET": SECRET,
                 },
@@ -102,9 +118,10 @@ async def test_webhooks_arrive_once_beside_a_receiver_that_is_dead(
         try:
             async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
                 await _until(lambda: _ready(client), log)
-                _produce(kafka, f"{topic_prefix}messages.webhook")
+                _produce(kafka, topic_prefix)
                 await _until(lambda: _all_there(receiver), log)
                 metrics = (await client.get("/metrics")).text
+            assert mute.calls > 0
             worker.send_signal(signal.SIGTERM)
             assert await asyncio.to_thread(worker.wait, LIMIT_S) == 0, log.read_text()
         finally:
@@ -121,12 +138,36 @@ async def test_webhooks_arrive_once_beside_a_receiver_that_is_dead(
     assert SECRET not in log.read_text()
 
 
-def _produce(kafka: str, topic: str) -> None:
+@dataclass
+class Mute:
+    """A server that takes connections, and says nothing."""
+
+    port: int = 0
+    calls: int = 0
+
+
+@asynccontextmanager
+async def mute_server() -> AsyncIterator[Mute]:
+    """It runs for the block."""
+    mute = Mute()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        mute.calls += 1
+        while await reader.read(65_536):
+            pass
+        writer.close()
+
+    async with await asyncio.start_server(listen, "127.0.0.1", 0) as server:
+        mute.port = server.sockets[0].getsockname()[1]
+        yield mute
+
+
+def _produce(kafka: str, prefix: str) -> None:
     producer = Producer({"bootstrap.servers": kafka, "partitioner": "murmur2_random"})
     for number in range(MESSAGES):
-        for template in ("hook", "lost"):
-            one = message(number, template)
-            producer.produce(topic, wire.encode(one), one.person.encode())
+        mail = replace(message(number, "limit_explained"), channel="email", to=f"u{number}@example.com")
+        for one in (*(message(number, template) for template in ("lost", "unanswered", "hook")), mail):
+            producer.produce(f"{prefix}messages.{one.channel}", wire.encode(one), one.person.encode())
     assert producer.flush(30) == 0
 
 

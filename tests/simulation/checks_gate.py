@@ -160,7 +160,7 @@ def _crowded(rule: Exclusive, person: str, sent: list[Sent]) -> Iterator[str]:
 def one_journey_at_a_time(found: Evidence) -> Iterator[str]:
     """Of a tag with ``one_journey`` nobody enters a journey while in another."""
     tags = {rule.tag for rule in found.gate.rules.exclusive if rule.one_journey}
-    if not tags or found.edited:
+    if not tags:
         return
     inside: dict[tuple[str, str], set[str]] = defaultdict(set)
     both = (*found.decisions("entry", "enrolled"), *found.decisions("exit"))

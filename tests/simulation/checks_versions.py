@@ -191,7 +191,10 @@ def new_people_enter_the_newest_version(found: Evidence) -> Iterator[str]:
 
 
 def versions_are_what_files_say(found: Evidence) -> Iterator[str]:
-    """Every version that decisions speak of is the hash of a journey that was drawn."""
+    """Every version that decisions speak of is the hash of a journey that was drawn.
+
+    Of a candidate that another journey sent to one that is gone, the decision has the version of the other.
+    """
     drawn = {
         (one.journey, journey_version(one))
         for loaded in found.scenario.versions.loaded
@@ -199,7 +202,7 @@ def versions_are_what_files_say(found: Evidence) -> Iterator[str]:
     }
     for _, decision in found.of("decisions"):
         place = (decision.journey.removesuffix(SHADOW), decision.version)
-        if place not in drawn and decision.version != "unknown":
+        if place not in drawn and decision.outcome != "declined":
             yield f"{decision.subject} was decided in {place}, which nobody wrote"
 
 

@@ -26,7 +26,8 @@ ENGINE, SENDERS, INSIGHTS = range(3)
 class Scenario:
     """A run: its workspaces, and what happens. ``stalls_ms`` is the longest time in which nobody worked.
 
-    ``published``: workers run what is published, and take it up as they run; else they restart for it.
+    ``published``: workers run what is published, and take it up as they run; else they restart for it. Of
+    what is published first, ``shadows`` are the journeys that deliver nothing.
     """
 
     seed: int
@@ -37,6 +38,7 @@ class Scenario:
     remembers_ids: bool
     stalls_ms: int = 0
     published: bool = False
+    shadows: tuple[str, ...] = ()
 
     def only(self, actions: tuple[Action, ...]) -> Scenario:
         """The same run with fewer actions."""
@@ -59,7 +61,19 @@ def scenario(seed: int) -> Scenario:
     actions = sorted([*workload, *faults], key=lambda action: action.at_ms)
     end_ms = max(START_MS + span_ms, actions[-1].at_ms)
     remembers_ids = random.random() < 0.4
-    return Scenario(seed, partitions, end_ms, workspaces, tuple(actions), remembers_ids, stalls_ms, published)
+    first = workspaces.loaded[0].workspace.journeys
+    shadows = tuple(one.journey for one in first if published and random.random() < 0.15)
+    return Scenario(
+        seed,
+        partitions,
+        end_ms,
+        workspaces,
+        tuple(actions),
+        remembers_ids,
+        stalls_ms,
+        published,
+        shadows,
+    )
 
 
 def _moments(random: Random, span_ms: int, number: int) -> list[int]:

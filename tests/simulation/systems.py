@@ -42,7 +42,7 @@ class Systems:
     def acts(self) -> dict[str, tuple[int, Callable[[int], list[Produced]]]]:
         """For each kind of record how often it comes, and how it is drawn."""
         return {
-            "account_traits": (3, self._account_traits),
+            "account_traits": (5, self._account_traits),
             "engagement": (5, self._engagement),
             "consent": (1, self._consent),
             "suppress": (1, self._suppress),
@@ -50,7 +50,7 @@ class Systems:
             "product": (2 if self._versions.have_objects else 0, self._product),
             "enroll": (2, self._enroll),
             "enroll_segment": (1, self._enroll_segment),
-            "exit": (1, self._exit),
+            "exit": (2, self._exit),
             "exit_all": (1 if self._random.random() < 0.2 else 0, self._exit_all),
         }
 

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.simulation.mutations import MUTATIONS
+from tests.simulation import mutations, mutations_gate, mutations_journeys
 from tests.simulation.scenario import scenario
 from tests.simulation.shrink import problems_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+MUTATIONS = {**mutations.MUTATIONS, **mutations_gate.MUTATIONS, **mutations_journeys.MUTATIONS}
 
 SEEDS_MAX = 120
 """A mistake is found within so many seeds: some seconds, and a small part of those that run in any case."""

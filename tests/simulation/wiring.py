@@ -52,7 +52,7 @@ class PublishedWiring(Wiring):
         now_ms: int,
     ) -> None:
         self.desk: Desk = Desk(scenario.versions.loaded, log)
-        self.desk.publish(0, now_ms)
+        self.desk.publish(0, now_ms, shadows=scenario.shadows)
         self._assemblies = {worker: new_assembly() for worker in workers}
         self._specs = {}
         for worker, assembly in self._assemblies.items():

@@ -125,7 +125,7 @@ def journey(random: Random, name: str, which: Things, subject: str, others: tupl
     plain: Plain = {
         "journey": name,
         "subject": subject,
-        "tags": random.choice([[TAGS[0]], [TAGS[1]], [TAGS[0], TAGS[1]], [TAGS[2]], []]),
+        "tags": random.choice([[TAGS[0]], [TAGS[0]], [TAGS[1]], [TAGS[0], TAGS[1]], [TAGS[2]], []]),
         "priority": random.choice([random.randrange(100), random.randrange(100), "properties.size"]),
         "entry": entered,
         "exit": exits(draw, keyed="key" in entered),

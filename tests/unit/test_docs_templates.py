@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from ruamel.yaml import YAML
@@ -13,6 +13,9 @@ from workers.core.templates.compile import TemplateSource, compile_template
 from workers.core.templates.html import document
 from workers.core.templates.language import compile_part
 from workers.workspace.mail_html import MailHtml
+
+if TYPE_CHECKING:
+    from workers.core.templates.parts import Mode
 
 PAGE = (Path(__file__).parents[2] / "docs" / "templates.md").read_text(encoding="utf-8")
 FENCED = [(str(kind), str(text)) for kind, text in re.findall(r"```(\w*)\n(.*?)```", PAGE, re.DOTALL)]
@@ -36,7 +39,7 @@ def test_the_templates_of_the_page_are_templates(text: str) -> None:
 @pytest.mark.parametrize("text", TEXTS)
 def test_the_texts_of_the_page_are_texts(text: str) -> None:
     """Those of html as html."""
-    mode = "html" if "<p>" in text else "text"
+    mode: Mode = "html" if "<p>" in text else "text"
     assert compile_part(document(text, "") if mode == "html" else text, mode).variables
 
 

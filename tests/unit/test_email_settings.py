@@ -88,3 +88,12 @@ def test_a_mail_server_is_named_by_a_url() -> None:
     assert (plain.port, plain.tls) == (25, "none")
     assert (start.port, start.tls, start.username, start.password) == (587, "starttls", "u@x", "p")
     assert (smtp_settings("smtps://h").port, smtp_settings("smtps://h").tls) == (465, "implicit")
+
+
+def test_the_number_of_connections_to_the_mail_server_is_a_setting() -> None:
+    """What is no number, or more than ever send at once, is refused by its name."""
+    assert smtp_settings("smtp://h").connections == 4
+    assert smtp_settings("smtp://h?starttls=1&connections=64").connections == 64
+    for wrong in ("0", "65", "many", "-1"):
+        with pytest.raises(Misconfigured, match="BRIMFUL_SMTP: connections is a number from 1 to 64"):
+            smtp_settings(f"smtp://h?connections={wrong}")

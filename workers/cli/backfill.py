@@ -201,12 +201,16 @@ def check_runs(plan: Plan, books: Books) -> None:
     """
     for kind, by_partition in books.items():
         slots = families(_of(plan, kind)).keys()
-        others = sorted(number for number, book in by_partition.items() if book.slots.keys() != slots)
+        others = sorted(
+            number
+            for number, book in by_partition.items()
+            if book.slots.keys() != slots or any(mark.missed for mark in book.slots.values())
+        )
         if others:
             names = ", ".join(map(str, others))
             raise Misconfigured(
-                f"partition(s) {names} run another workspace than {plan.name}: start the workers with this "
-                "one first, and wait until they are ready"
+                f"partition(s) {names} run another workspace than {plan.name}, or an earlier one: start the "
+                "workers with this one first, and wait until they are ready"
             )
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from workers.senders.limits import (
+    ASIDE_MAX,
     CLOSED,
     Breaker,
     Bucket,
@@ -37,6 +38,7 @@ class Gate:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.slots = asyncio.Semaphore(limits.calls_at_once)
+        self.aside = 0
         self.breaker: Breaker = CLOSED
         self._bucket: Bucket | None = None
         self._receivers = Receivers()
@@ -62,11 +64,42 @@ class Gate:
             return self.breaker, self._bucket, wait_ms
         return breaker, *take_token(self._bucket, self.limits, now_ms)
 
+    def step_aside(self) -> bool:
+        """Whether a slow call may give up its place to another, which it does by this; see :class:`Place`."""
+        if self.aside >= ASIDE_MAX * self.limits.calls_at_once:
+            return False
+        self.aside += 1
+        self.slots.release()
+        return True
+
     def learn(self, result: DeliveryResult, now_ms: int) -> bool:
         """Take in what a call brought back; whether the breaker opened by it."""
         before = self.breaker
         self.breaker = after_result(before, result, now_ms)
         return self.breaker.open_until_ms is not None and self.breaker.open_until_ms != before.open_until_ms
+
+
+class Place:
+    """The place of one call among those of its connection; a call that is slow gives it to another one."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self._is_aside = False
+
+    async def __aenter__(self) -> Self:
+        await self._gate.slots.acquire()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._is_aside:
+            self._gate.aside -= 1
+        else:
+            self._gate.slots.release()
+
+    def step_aside(self) -> bool:
+        """Give it up; False where too many have done so."""
+        self._is_aside = self._gate.step_aside()
+        return self._is_aside
 
 
 @dataclass(slots=True)
@@ -84,6 +117,9 @@ class Lane:
     ready: dict[str, None] = field(default_factory=dict)
     under_way: set[str] = field(default_factory=set)
     chosen: dict[str, int] = field(default_factory=dict)
+    slow: set[str] = field(default_factory=set)
+    """Those under way that have no answer for so long that they keep nobody from beginning."""
+
     domains: dict[str, str] = field(default_factory=dict)
     """Recipients' domains of those in ``ready`` that wait for them, so that a look reads no rows."""
 
@@ -91,7 +127,8 @@ class Lane:
         """Whether another call may begin here."""
         if self.chosen and next(iter(self.chosen.values())) != now_ms:
             self.chosen = {name: at_ms for name, at_ms in self.chosen.items() if at_ms == now_ms}
-        return len(self.under_way) + len(self.chosen) < self.gate.limits.calls_at_once
+        counted = len(self.under_way) - len(self.slow) + len(self.chosen)
+        return counted < self.gate.limits.calls_at_once
 
     @property
     def has_room(self) -> bool:
@@ -103,6 +140,14 @@ class Lane:
         self.chosen.pop(message_id, None)
         self.left(message_id)
         self.under_way.add(message_id)
+
+    def ended(self, message_id: str) -> bool:
+        """A call ended; whether it was one of this lane."""
+        if message_id not in self.under_way:
+            return False
+        self.under_way.discard(message_id)
+        self.slow.discard(message_id)
+        return True
 
     def left(self, message_id: str) -> None:
         """A message waits here no more."""
@@ -153,7 +198,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """A notice: the partition was taken over; let those who wait for their turn begin."""
+    """A notice: let those who wait for their turn begin. The partition was taken over, or a call is slow."""
 
 
 def first_in_line(rows: Mapping[str, Pending], waiting: Iterable[Sequence[str]]) -> Iterator[Pending]:

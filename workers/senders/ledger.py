@@ -30,13 +30,15 @@ from workers.senders.limits import MISCONFIGURED_MS
 if TYPE_CHECKING:
     from schemas.fields import DeliveryOutcome
 
-ATTEMPTS_MAX = 12
-"""Tries of one message; with the delays below they span about a day."""
+ATTEMPTS_MAX = 40
+"""Tries of one message: more than fit into a day with the delays below, which is when it is given up."""
 
 MESSAGE_AGE_MAX_MS = 86_400_000
 """A message that could not leave within a day is given up: the moment it was meant for is gone."""
 
-RETRY_MIN_MS = 1_000
+RETRY_MIN_MS = 250
+"""The first wait at least; a hand-off is to take less than five seconds, also where a try or two fail."""
+
 RETRY_MAX_MS = 3_600_000
 
 SENT_KEPT_MS = 35 * 86_400_000

@@ -27,17 +27,23 @@ DOMAINS_MAX: Final = 1_000
 FAILURES_TO_OPEN: Final = 5
 """Failures in a row, whoever's message: what fails so often is not the messages."""
 
-OPEN_MIN_MS: Final = 5_000
+OPEN_MIN_MS: Final = 1_000
 OPEN_MAX_MS: Final = 300_000
-"""A provider that is back after hours is found within five minutes."""
+"""One that is back after a moment is found within a second; after hours, within five minutes."""
 
 MISCONFIGURED_MS: Final = 60_000
 """A person has to act; asking once a minute is soon enough to see that they did."""
+
+PROBED_MS: Final = 250
+"""When to look again while a call probes: the result comes to the partition that made it, not to others."""
 
 PROBE_MS: Final = 60_000
 """A probe whose result is not known by then was lost with its worker; another may be made."""
 
 FOREVER_MS: Final = 86_400_000
+
+ASIDE_MAX: Final = 3
+"""Calls without an answer that are not counted, for each that is: some that hang must not stop all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +51,8 @@ class Limits:
     """What one connection bears. ``per_second`` None: as fast as it answers. ``pace`` is what receivers bear.
 
     ``calls_at_once`` is of the process; ``waiting_max`` is how many messages of one partition may wait in the
-    state for their turn before the topic is left alone.
+    state for their turn before the topic is left alone. A call that has no answer after ``slow_s`` (None:
+    however long) lets another one begin beside it, up to :data:`ASIDE_MAX` times ``calls_at_once``.
     """
 
     calls_at_once: int = 16
@@ -53,6 +60,7 @@ class Limits:
     burst: int = 0
     waiting_max: int = 50_000
     pace: Pace | None = None
+    slow_s: float | None = None
 
     @property
     def burst_size(self) -> float:
@@ -125,12 +133,14 @@ class Breaker:
     """Closed while ``open_until_ms`` is None; then open until that time; then half-open: one call probes.
 
     ``opened`` counts how often in a row it opened because of failures; ``probe_at_ms`` is when a probe began.
+    ``told``: the provider said how long, and is taken at its word, without a probe.
     """
 
     failures: int = 0
     open_until_ms: int | None = None
     opened: int = 0
     probe_at_ms: int | None = None
+    told: bool = False
 
 
 CLOSED: Final = Breaker()
@@ -143,7 +153,9 @@ def ask_breaker(breaker: Breaker, now_ms: int) -> tuple[Breaker, int]:
     if now_ms < breaker.open_until_ms:
         return breaker, breaker.open_until_ms - now_ms
     if breaker.probe_at_ms is not None and now_ms < breaker.probe_at_ms + PROBE_MS:
-        return breaker, OPEN_MIN_MS
+        return breaker, PROBED_MS
+    if breaker.told:
+        return Breaker(opened=breaker.opened), 0
     return replace(breaker, probe_at_ms=now_ms), 0
 
 
@@ -178,7 +190,8 @@ def after_result(breaker: Breaker, result: DeliveryResult, now_ms: int) -> Break
             return breaker if is_open else CLOSED
         case "slow_down" | "misconfigured":
             until_ms = now_ms + min(max(wait_ms, 1), FOREVER_MS)
-            return Breaker(0, max(until_ms, breaker.open_until_ms or 0), breaker.opened)
+            told = said == "slow_down" and (breaker.told or not is_open)
+            return Breaker(0, max(until_ms, breaker.open_until_ms or 0), breaker.opened, told=told)
         case "fails":
             if is_open:
                 return breaker

@@ -23,7 +23,7 @@ from workers.core.templates.render import RenderedEmail, RenderedInApp, RenderFa
 from workers.errors import Refused
 from workers.senders.channels.base import DeliveryResult, Unknown
 from workers.senders.channels.in_app import add_item, item_of
-from workers.senders.lanes import Begin, Call, Gate, Gone, Lane, Outcome, Ready, Turn, first_in_line
+from workers.senders.lanes import Begin, Call, Gate, Gone, Lane, Outcome, Place, Ready, Turn, first_in_line
 from workers.senders.ledger import (
     SENT_KEPT_MS,
     End,
@@ -81,13 +81,18 @@ def _untracked(_: Message, content: RenderedEmail, __: int) -> RenderedEmail:
     return content
 
 
+def _later(delay_s: float, run: Callable[[], None]) -> asyncio.TimerHandle:
+    return asyncio.get_running_loop().call_later(delay_s, run)
+
+
 @dataclass(frozen=True)
 class SenderParts:
     """What the senders of all partitions share. ``channels`` are by the name of their connection.
 
     ``unsubscribe_url`` gives a person's one-click address for a message; ``topics`` maps the plain names
     of topics to their full names. ``preferences_url`` gives the page of their choices; ``track`` puts
-    links that tell of clicks into an e-mail, as its template and the workspace want it.
+    links that tell of clicks into an e-mail, as its template and the workspace want it. ``later`` runs a
+    function after some seconds.
     """
 
     templates: TemplateSource
@@ -97,6 +102,7 @@ class SenderParts:
     metrics: SenderMetrics
     preferences_url: Callable[[Message], str] = _no_page
     track: Callable[[Message, RenderedEmail, int], RenderedEmail] = _untracked
+    later: Callable[[float, Callable[[], None]], asyncio.TimerHandle] = _later
     gates: Mapping[str, Gate] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -365,8 +371,7 @@ class SenderLogic:
     def _learn(self, notice: Outcome, now_ms: int) -> None:
         """What a call of ours says of its provider; nothing where it was another worker's call."""
         for lane in self._lanes.values():
-            if notice.message_id in lane.under_way:
-                lane.under_way.discard(notice.message_id)
+            if lane.ended(notice.message_id):
                 opened = not notice.bug and lane.gate.learn(notice.result, now_ms)
                 self._parts.metrics.called(lane.connection, notice.result, opened=opened)
 
@@ -421,16 +426,32 @@ class SenderLogic:
 
     async def _deliver(self, call: Call, notify: Notify) -> None:
         channel, bug = self._parts.channels[call.connection], False
-        async with self._parts.gates[call.connection].slots:
+        async with Place(self._parts.gates[call.connection]) as place:
             began = time.monotonic()
+            slow = self._when_slow(call, place, notify)
             try:
                 result = await channel.deliver(call.outgoing)
             except Exception as error:  # noqa: BLE001 - a bug in an adapter is an unknown outcome, not a stopped partition
                 name = type(error).__name__
                 log.error("channel.bug", connection=call.connection, message_id=call.outgoing.id, error=name)
                 result, bug = Unknown(f"bug:{name}"), True
+            finally:
+                if slow is not None:
+                    slow.cancel()
             self._parts.metrics.took(call.connection, time.monotonic() - began)
         notify(Outcome(call.outgoing.id, result, bug))
+
+    def _when_slow(self, call: Call, place: Place, notify: Notify) -> asyncio.TimerHandle | None:
+        """Let another call begin when this one has no answer for long, where its connection allows that."""
+        slow_s = self._parts.gates[call.connection].limits.slow_s
+
+        def step_aside() -> None:
+            lane = self._lanes[call.connection]
+            if call.outgoing.id in lane.under_way and place.step_aside():
+                lane.slow.add(call.outgoing.id)
+                notify(Begin())
+
+        return self._parts.later(slow_s, step_aside) if slow_s is not None else None
 
 
 def connection_of(template: CompiledTemplate, message: Message) -> str:

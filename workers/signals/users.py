@@ -88,10 +88,10 @@ class UserSignals:
         """The usable events, and their subjects' rows."""
         taken = take(batch, view, now_ms, self._parts.metrics, self._parts.tracking)
         prefix = USERS.activity.prefix
-        keys = [prefix + key for _, _, key, _ in taken]
-        for _, event, key, _ in taken:
-            if event.event in self._deciding:
-                keys += USERS.rows_of(key)[1:]
+        keys = [prefix + key for key in {key for _, _, key, _ in taken}]
+        deciding = self._deciding
+        for key in {key for _, event, key, _ in taken if event.event in deciding} if deciding else ():
+            keys += USERS.rows_of(key)[1:]
         return taken, keys
 
     def apply(  # noqa: C901, PLR0912, PLR0915 - the hot loop, without a call per event

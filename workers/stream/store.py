@@ -130,9 +130,9 @@ class DecodedRows:
         self._new: dict[bytes, Any] = {}
         self._old: dict[bytes, Any] = {}
 
-    def __contains__(self, key: object) -> bool:
-        """Whether the row of this storage key is here."""
-        return key in self._new or key in self._old
+    def absent(self, keys: set[bytes]) -> set[bytes]:
+        """Those of some storage keys whose rows are not here."""
+        return keys.difference(self._new, self._old)
 
     def take(self, key: bytes) -> Any:
         """The row of a storage key, which the caller owns from now on; None where it is not here."""

@@ -72,8 +72,7 @@ class Turn:
             self._items.append(items)
             wanted.update(keys)
         wanted.update(self._logic.timer_keys(self.timers))
-        decoded = self._store.decoded
-        self._found, missing = self._store.cache.split(key for key in wanted if key not in decoded)
+        self._found, missing = self._store.cache.split(self._store.decoded.absent(wanted))
         return missing
 
     def fill(self, rows: Mapping[bytes, bytes | None]) -> None:

@@ -50,6 +50,8 @@ EXITS: list[Callable[[Draw], Plain]] = [
     _changed,
     _changed,
     _account_changed,
+    _account_changed,
+    _account_changed,
     stage,
     performed,
     in_segment,

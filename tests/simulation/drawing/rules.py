@@ -17,13 +17,15 @@ ON_CAP = ("skip", "defer", "drop", "exit")
 def messages(random: Random) -> Plain:
     """The section ``messages``; often there is none."""
     found: Plain = {}
-    if random.random() < 0.35:
+    if random.random() < 0.4:
+        return found
+    if random.random() < 0.6:
         found["caps"] = [_cap(random) for _ in range(random.randint(1, 3))]
-    if random.random() < 0.3:
+    if random.random() < 0.5:
         found |= {"quiet_hours": _quiet_hours(random), "spread": random.choice(["1m", "30m", "2h"])}
-    if random.random() < 0.2:
+    if random.random() < 0.5:
         found["exclusive"] = [_exclusive(random)]
-    if found and random.random() < 0.4:
+    if random.random() < 0.3:
         exempt = random.sample(["consent", "caps", "quiet_hours", "exclusive"], 2)
         found["transactional"] = {"tags": [TAGS[-1]], "exempt_from": exempt}
     return found
@@ -32,13 +34,13 @@ def messages(random: Random) -> Plain:
 def _cap(random: Random) -> Plain:
     """Of a person or an account; of all messages, a channel's or a tag's; rolling, or of the calendar."""
     cap: Plain = {
-        "max": random.randint(1, 3),
-        "within": random.choice(["1h", "1d", "7d", "today", "this_week", "this_month"]),
+        "max": random.choice([1, 1, 2, 3]),
+        "within": random.choice(["1h", "1d", "7d", "7d", "today", "this_week", "this_month"]),
         "on_cap": random.choice(ON_CAP),
     }
-    if random.random() < 0.3:
+    if random.random() < 0.35:
         cap["of"] = "account"
-    if random.random() < 0.5:
+    if random.random() < 0.4:
         cap |= random.choice([{"channel": "email"}, {"tag": TAGS[0]}, {"journey": ["journey_0"]}])
     return cap
 
@@ -58,9 +60,9 @@ def _exclusive(random: Random) -> Plain:
     """Journeys of one tag compete: for messages, or for people."""
     rule: Plain = {
         "tag": TAGS[0],
-        "within": random.choice(["1d", "3d"]),
+        "within": random.choice(["1d", "3d", "7d"]),
         "on_loss": random.choice(ON_CAP),
-        "one_journey": random.random() < 0.4,
+        "one_journey": random.random() < 0.5,
     }
     return rule | ({"collect": random.choice(["5m", "2h"])} if random.random() < 0.5 else {})
 

@@ -20,6 +20,8 @@ DEPTH = 2
 def steps(draw: Draw, depth: int = 0) -> list[Plain]:
     """One to five steps; those inside others are fewer."""
     names = list(STEPS)
+    if depth == 0 and draw.chance(0.2):
+        return [_first_wait(draw), *steps(draw, 1)]
     chosen = draw.random.choices(
         names, [STEPS[name][0] for name in names], k=draw.random.randint(1, _most(depth))
     )
@@ -96,6 +98,18 @@ def _wait_until(draw: Draw, depth: int) -> Plain:
 def _timed_out(draw: Draw) -> list[Plain]:
     """A message that nothing holds back for long, so that it tells that the time was over; or nothing."""
     return [{"send": {"in_app": draw.random.choice(BANNERS)}}] if draw.chance(0.7) else []
+
+
+def _first_wait(draw: Draw) -> Plain:
+    """What is easily told from outside: how a wait ends that everybody comes to at once."""
+    timeout = draw.random.choice(["1h", "1d", "3d"])
+    timed_out: list[Plain] = [{"send": {"in_app": draw.random.choice(BANNERS)}}]
+    if draw.chance(0.5):
+        waits: Plain = {"wait_for": {"event": draw.random.choice(COUNTED), "timeout": timeout} | where(draw)}
+    else:
+        plan = {"trait": "plan", "eq": draw.random.choice(PLANS[1:])}
+        waits = {"wait_until": {"when": plan, "timeout": timeout}}
+    return waits | {"timed_out": timed_out}
 
 
 def _branch(draw: Draw, depth: int) -> Plain:

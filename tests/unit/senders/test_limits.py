@@ -21,6 +21,7 @@ from workers.senders.limits import (
     OPEN_MAX_MS,
     OPEN_MIN_MS,
     PROBE_MS,
+    PROBED_MS,
     Breaker,
     Bucket,
     Limits,
@@ -132,17 +133,29 @@ def test_one_call_probes_and_the_others_wait() -> None:
     assert ask_breaker(breaker, later - 1)[1] == 1
     breaker, wait_ms = ask_breaker(breaker, later)
     assert wait_ms == 0
-    assert ask_breaker(breaker, later)[1] > 0
-    assert ask_breaker(breaker, later + PROBE_MS - 1)[1] > 0
+    assert ask_breaker(breaker, later)[1] == PROBED_MS
+    assert ask_breaker(breaker, later + PROBE_MS - 1)[1] == PROBED_MS
     assert ask_breaker(breaker, later + PROBE_MS)[1] == 0
     assert after_result(breaker, Accepted(None), later) == CLOSED
     assert after_result(breaker, Refused("bad", "soft"), later) == CLOSED
 
 
 def test_probes_that_fail_come_at_longer_intervals() -> None:
-    """5 s, 10 s, 20 s ... up to five minutes."""
-    waits = [ask_breaker(*opened(times))[1] for times in range(1, 10)]
-    assert waits == [5_000, 10_000, 20_000, 40_000, 80_000, 160_000, 300_000, 300_000, OPEN_MAX_MS]
+    """A second, two, four ... up to five minutes."""
+    waits = [ask_breaker(*opened(times))[1] for times in range(1, 12)]
+    assert waits == [
+        1_000,
+        2_000,
+        4_000,
+        8_000,
+        16_000,
+        32_000,
+        64_000,
+        128_000,
+        256_000,
+        OPEN_MAX_MS,
+        OPEN_MAX_MS,
+    ]
 
 
 def test_calls_that_began_before_it_opened_change_nothing() -> None:
@@ -162,3 +175,17 @@ def test_a_provider_that_says_so_is_left_alone_at_once(result: DeliveryResult, w
     assert ask_breaker(breaker, NOW)[1] == wait_ms
     breaker = after_result(breaker, RetryAfter(1, "429", "rate"), NOW + 1)
     assert ask_breaker(breaker, NOW)[1] == wait_ms
+
+
+def test_a_provider_that_said_how_long_is_taken_at_its_word() -> None:
+    """No call probes for the others; after a wrong setting one does, and after failures."""
+    told = after_result(CLOSED, RetryAfter(2_000, "429", "rate"), NOW)
+    for _ in range(3):
+        told, wait_ms = ask_breaker(told, NOW + 2_000)
+        assert wait_ms == 0
+    for breaker, later in (
+        (after_result(CLOSED, Misconfigured("token"), NOW), NOW + MISCONFIGURED_MS),
+        (after_result(opened()[0], RetryAfter(2_000, "429", "rate"), NOW), NOW + 2_000),
+        (after_result(told, Misconfigured("token"), NOW), NOW + MISCONFIGURED_MS),
+    ):
+        assert ask_breaker(ask_breaker(breaker, later)[0], later)[1] == PROBED_MS

@@ -160,12 +160,13 @@ class Senders:
         """A call ended."""
         self.notices.append(notice)
 
+    def ended(self) -> list[Delivery]:
+        """The delivery records."""
+        return [wire.decode_delivery(value) for topic, value in self.outputs if topic == "deliveries"]
+
     def deliveries(self) -> list[tuple[str, str, str | None]]:
         """Message, outcome and reason of each delivery record."""
-        decoded: list[Delivery] = [
-            wire.decode_delivery(value) for topic, value in self.outputs if topic == "deliveries"
-        ]
-        return [(one.message_id, one.outcome, one.reason) for one in decoded]
+        return [(one.message_id, one.outcome, one.reason) for one in self.ended()]
 
     def pending(self) -> list[tuple[str, int, bool]]:
         """Id, attempt and whether a call is under way, of each message that has not ended."""

@@ -6,6 +6,9 @@ before is missing, until ``brimful backfill`` brings it: exactly the records bef
 
 A slot whose predecessor was at least as long, and otherwise the same, takes over what that one holds and
 misses what that one missed. All other old content goes away.
+
+A worker that is behind the publication by which a partition has noted its slots goes by the book of the newer
+one: it gives nothing away that it does not know, and says what it did not count (:func:`stand_in`).
 """
 
 from __future__ import annotations
@@ -48,7 +51,8 @@ class Mark(msgspec.Struct, array_like=True, frozen=True):
     ``from_bundle`` the same of ``account-events``, noted at ``since_ms``. Until what came before is
     brought, it is not ``whole``; ``filled_to`` is the last subject, in the order of their ids, to whom it
     was brought. ``archived`` and ``archived_to`` say the same of what the topic never had, and files have:
-    a slot takes that once, also one that has counted from the start.
+    a slot takes that once, also one that has counted from the start. ``missed``: a worker that is behind did
+    not count it, so that it has to begin anew.
     """
 
     family: str
@@ -60,6 +64,7 @@ class Mark(msgspec.Struct, array_like=True, frozen=True):
     whole: bool = True
     archived_to: str | None = None
     archived: bool = False
+    missed: bool = False
 
     def wants(self, subject: str, *, archive: bool = False) -> bool:
         """Whether what came before of a subject is still to come."""
@@ -71,11 +76,27 @@ class Book(msgspec.Struct, array_like=True, frozen=True):
     """State row of a partition for users or accounts: the slots of the plan, and those that are to go.
 
     ``layouts`` holds the lengths of the families by the stamp of each plan that ran here, the latest last.
+    ``workspace``, ``serial`` and ``at_ms`` are those of the publication that it was noted by; 0: of none.
     """
 
     slots: dict[int, Mark] = {}
     leaving: dict[int, Mark] = {}
     layouts: dict[str, dict[str, int]] = {}
+    workspace: str = ""
+    serial: int = 0
+    at_ms: int = 0
+
+
+class Noter(NamedTuple):
+    """The publication that a worker runs: its workspace, number and time; 0 where nothing is published."""
+
+    workspace: str = ""
+    serial: int = 0
+    at_ms: int = 0
+
+
+FOLDER: Final = Noter()
+"""Who runs what was not published."""
 
 
 class Position(NamedTuple):
@@ -100,20 +121,62 @@ def stamp_of(plan: SubjectPlan) -> str:
     return stable_id("layout", *map(str, sorted(plan.slot_parts)))[:16]
 
 
-def adopt(book: Book | None, plan: SubjectPlan, at: Position) -> Book | None:
+def is_behind(book: Book | None, noter: Noter) -> bool:
+    """Whether a worker runs an earlier publication than the one that the book was noted by.
+
+    A topic that was written anew counts from 1 again, at a later time; clocks of two publishers may differ.
+    """
+    if book is None or not noter.serial or noter.workspace != book.workspace:
+        return False
+    return noter.serial < book.serial and noter.at_ms < book.at_ms
+
+
+def stand_in(book: Book, plan: SubjectPlan) -> Book | None:
+    """The book while a worker that is behind has the partition; None where it changes nothing.
+
+    It counts what its own plan knows. Of that, what the newer plan has in another length is handed over when
+    a worker is back that runs it; what the newer plan alone knows is missed, and begins anew then.
+    """
+    ours = families(plan)
+    longest_ms: dict[str, int] = {}
+    for family in ours.values():
+        longest_ms[family.name] = max(family.retention_ms, longest_ms.get(family.name, 0))
+    slots = {
+        slot_id: mark
+        if slot_id in ours or longest_ms.get(mark.family, 0) >= mark.retention_ms
+        else replace(mark, missed=True)
+        for slot_id, mark in book.slots.items()
+    }
+    mine = {slot_id: Mark(*family) for slot_id, family in ours.items() if slot_id not in book.slots}
+    known = replace(book, slots=slots, leaving=mine | book.leaving)
+    return None if known == book else known
+
+
+def without(book: Book, slot_ids: Collection[int]) -> Book:
+    """The book when these slots have missed something."""
+    slots = {
+        slot_id: replace(mark, missed=True) if slot_id in slot_ids else mark
+        for slot_id, mark in book.slots.items()
+    }
+    return replace(book, slots=slots)
+
+
+def adopt(book: Book | None, plan: SubjectPlan, at: Position, noter: Noter = FOLDER) -> Book | None:
     """The book after a plan began to run; None where it changes nothing.
 
     A partition without a book has had this plan from the start: an older worker kept none. No slot of the
     plan may be among those that are leaving: :func:`returning` names what rows have to forget first.
     """
     wanted, stamp = families(plan), stamp_of(plan)
-    if book is not None and book.slots.keys() == wanted.keys() and stamp in book.layouts:
+    missed = book is not None and any(mark.missed for mark in book.slots.values())
+    if book is not None and book.slots.keys() == wanted.keys() and stamp in book.layouts and not missed:
         return None
     first, held = book is None, book or Book()
-    by_family = {mark.family: mark for mark in held.slots.values()}
+    counted = {slot_id: mark for slot_id, mark in held.slots.items() if not mark.missed}
+    by_family = {mark.family: mark for mark in counted.values()}
     marks = {}
     for slot_id, family in wanted.items():
-        before = held.slots.get(slot_id) or by_family.get(family.name)
+        before = counted.get(slot_id) or by_family.get(family.name)
         if before is not None and before.retention_ms >= family.retention_ms:
             marks[slot_id] = replace(before, retention_ms=family.retention_ms)
         elif first:
@@ -125,12 +188,13 @@ def adopt(book: Book | None, plan: SubjectPlan, at: Position) -> Book | None:
     layouts = {known: one for known, one in held.layouts.items() if known != stamp}
     layouts[stamp] = {family.name: family.retention_ms for family in wanted.values()}
     kept = dict(list(layouts.items())[-LAYOUTS_MAX:])
-    return Book(marks, leaving, kept)
+    return Book(marks, leaving, kept, *noter)
 
 
 def returning(book: Book, plan: SubjectPlan) -> frozenset[int]:
-    """Slots that were to go and are wanted again: what rows still hold of them has a hole."""
-    return frozenset(book.leaving.keys() & plan.slot_parts.keys() - book.slots.keys())
+    """Slots that were to go and are wanted again, or were missed: what rows still hold of them has a hole."""
+    missed = {slot_id for slot_id, mark in book.slots.items() if mark.missed}
+    return frozenset((book.leaving.keys() - book.slots.keys() | missed) & plan.slot_parts.keys())
 
 
 def unknown_to(book: Book, stamp: str) -> frozenset[int]:
@@ -154,7 +218,7 @@ def tidy(row: Activity, book: Book, plan: SubjectPlan, now_ms: int) -> bool:
     for slot_id in old:
         held, mark = row.windows.pop(slot_id), book.leaving.get(slot_id)
         heir = heirs.get(mark.family) if mark is not None else None
-        if mark is None or heir is None or mark.retention_ms < book.slots[heir].retention_ms:
+        if mark is None or mark.missed or heir is None or mark.retention_ms < book.slots[heir].retention_ms:
             continue
         retention_ms = plan.retentions_ms.get(heir)
         if retention_ms is not None:

@@ -33,9 +33,11 @@ ACCOUNTS_MAX = 50
 lie in one row, which stays below Kafka's limit at 18 kB each."""
 
 _ID_BYTES = 8
+_SEEN_BYTES_MAX = SEEN_MAX * _ID_BYTES
+_FORGOTTEN_MS = 2 * DUPLICATE_HORIZON_MS
 
 
-class Activity(msgspec.Struct, array_like=True, omit_defaults=False):
+class Activity(msgspec.Struct, array_like=True, omit_defaults=False, gc=False):
     """State row of one subject.
 
     ``windows`` maps a slot id to what that slot keeps: of a ``workers.core.plan.Slot`` a window of
@@ -61,20 +63,23 @@ def is_duplicate(activity: Activity, message_id: str, now_ms: int) -> bool:
     """
     digest = xxh3_64_digest(message_id.encode())
     age_ms = now_ms - activity.seen_since_ms
-    if age_ms < 2 * DUPLICATE_HORIZON_MS:
-        # Later than that, all that is remembered is older than the horizon: nothing came meanwhile.
-        # ``in`` tells "no" at the speed of memchr; only a "maybe" is looked at for its alignment.
-        if digest in activity.seen and _contains(activity.seen, digest):
-            return True
+    seen = activity.seen
+    if age_ms >= _FORGOTTEN_MS:
+        # All that is remembered is older than the horizon: nothing came meanwhile.
+        seen = b""
+    # ``in`` tells "no" at the speed of memchr; only a "maybe" is looked at for its alignment.
+    elif digest in seen and _contains(seen, digest):
+        return True
+    elif age_ms < DUPLICATE_HORIZON_MS:
         before = activity.seen_before
-        if age_ms < DUPLICATE_HORIZON_MS and digest in before and _contains(before, digest):
+        if before and digest in before and _contains(before, digest):
             return True
-    if age_ms >= DUPLICATE_HORIZON_MS or len(activity.seen) >= SEEN_MAX * _ID_BYTES:
-        activity.seen_before = activity.seen if age_ms < 2 * DUPLICATE_HORIZON_MS else b""
-        activity.seen = digest
-        activity.seen_since_ms = now_ms
-    else:
-        activity.seen += digest
+        if len(seen) < _SEEN_BYTES_MAX:
+            activity.seen = seen + digest
+            return False
+    activity.seen_before = seen
+    activity.seen = digest
+    activity.seen_since_ms = now_ms
     return False
 
 

@@ -47,6 +47,7 @@ _NARROW_RETENTION_MS = 45 * 86_400_000
 """Longest retention whose offsets fit 32 bits (49.7 days) with room for late and early occurrences."""
 
 _HEADER = Struct("<qH")
+_START = Struct("<qHI")
 _BUCKET = Struct("<qI")
 _NARROW = Struct("<I")
 _NARROW_CODE, _WIDE_CODE = "I", "Q"
@@ -57,7 +58,9 @@ _MAX_NARROW = 2**32 - 1
 assert sys.byteorder == "little", "windows are stored little-endian, as all platforms that we run on are"
 assert array("I").itemsize == _NARROW.size, "a C unsigned int has four bytes here"
 
+_FULL_BYTES = _FOLD_AT * _NARROW.size
 _unpack_header = _HEADER.unpack_from
+_unpack_start = _START.unpack_from
 _pack_narrow = _NARROW.pack
 _unpack_narrow = _NARROW.unpack_from
 
@@ -84,15 +87,16 @@ def add(window: bytes | None, at_ms: int, now_ms: int, retention_ms: int) -> byt
     floor_ms = now_ms - retention_ms
     if window is not None and retention_ms <= _NARROW_RETENTION_MS:
         # The everyday case, kept free of unpacking: in order, nothing to prune, room for one more.
-        base_ms, folded = _unpack_header(window)
         size = len(window)
-        singles_at = _HEADER_BYTES + folded * _BUCKET_BYTES
-        if singles_at < size < singles_at + 4 * _FOLD_AT:
-            offset = at_ms - base_ms
+        if size > _HEADER_BYTES:
             # The oldest, bucket or single, has the first four bytes after the header: both are little-endian.
+            base_ms, folded, oldest = _unpack_start(window)
+            singles_at = _HEADER_BYTES + folded * _BUCKET_BYTES
+            offset = at_ms - base_ms
             if (
-                _unpack_narrow(window, size - 4)[0] <= offset <= _MAX_NARROW
-                and base_ms + _unpack_narrow(window, _HEADER_BYTES)[0] > floor_ms
+                base_ms + oldest > floor_ms
+                and singles_at < size < singles_at + _FULL_BYTES
+                and _unpack_narrow(window, size - 4)[0] <= offset <= _MAX_NARROW
             ):
                 return window + _pack_narrow(offset)
     return add_all(window, (at_ms,), now_ms, retention_ms)
@@ -120,9 +124,7 @@ def add_all(window: bytes | None, times_ms: Sequence[int], now_ms: int, retentio
         oldest = _BUCKET.unpack_from(window, _HEADER_BYTES)[0] if folded else may_begin
         if first >= (held[0] if folded else 0) and base_ms + oldest > floor_ms:
             # The everyday case: nothing to prune, and the buckets need not be taken apart.
-            added = _add_singles(window, singles_at, held, [at_ms - base_ms for at_ms in fresh], retention_ms)
-            if added is not None:
-                return added
+            return _add_singles(window, singles_at, held, [at_ms - base_ms for at_ms in fresh], retention_ms)
     buckets = list(_BUCKET.iter_unpack(window[_HEADER_BYTES:singles_at])) if folded else []
     singles = held.tolist()
     if fresh[0] < base_ms or fresh[-1] - base_ms > _MAX_NARROW:
@@ -208,11 +210,8 @@ def occurrences(window: bytes, retention_ms: int) -> tuple[tuple[int, int], ...]
 
 def _add_singles(
     window: bytes, singles_at: int, held: array[int], offsets: list[int], retention_ms: int
-) -> bytes | None:
-    """The window with more occurrences, none older than those in buckets; ``held`` are its single ones.
-
-    None where the buckets, too, have to be put in order.
-    """
+) -> bytes:
+    """The window with more occurrences, none older than those in buckets; ``held`` are its single ones."""
     in_order = offsets[0] >= held[-1]
     if in_order and len(held) + len(offsets) <= _FOLD_AT:
         return window + array(held.typecode, offsets).tobytes()
@@ -222,16 +221,14 @@ def _add_singles(
     buckets = window[_HEADER_BYTES:singles_at]
     base_ms = _unpack_header(window)[0]
     if len(singles) > _FOLD_AT:
-        folded = _fold_onto(buckets, singles[:-EXACT_OCCURRENCES], base_ms, retention_ms)
-        if folded is None:
-            return None
-        buckets, singles = folded, singles[-EXACT_OCCURRENCES:]
+        buckets = _fold_onto(buckets, singles[:-EXACT_OCCURRENCES], base_ms, retention_ms)
+        singles = singles[-EXACT_OCCURRENCES:]
     header = _HEADER.pack(base_ms, len(buckets) // _BUCKET_BYTES)
     return header + buckets + array(held.typecode, singles).tobytes()
 
 
-def _fold_onto(packed: bytes, offsets: list[int], base_ms: int, retention_ms: int) -> bytes | None:
-    """Packed buckets with later occurrences; None where one belongs before the last bucket."""
+def _fold_onto(packed: bytes, offsets: list[int], base_ms: int, retention_ms: int) -> bytes:
+    """Packed buckets with later occurrences: they belong into the last bucket or behind it."""
     width_ms = granularity_ms(retention_ms)
     more: dict[int, int] = {}
     for offset in offsets:
@@ -239,8 +236,6 @@ def _fold_onto(packed: bytes, offsets: list[int], base_ms: int, retention_ms: in
         more[start] = more.get(start, 0) + 1
     if packed:
         start, many = _BUCKET.unpack_from(packed, len(packed) - _BUCKET_BYTES)
-        if min(more) < start:
-            return None
         if start in more:
             more[start] += many
             packed = packed[:-_BUCKET_BYTES]

@@ -139,16 +139,25 @@ class _Pair:
                 self._note("variant", name, f"shadow: {ours}, running: {theirs}", None, None)
 
     def messages(self) -> int:
-        """What each sent; how many messages either sent."""
+        """What each sent; how many messages either sent.
+
+        The same message at one time is the same; then what one step sends, and the same at whatever time.
+        """
         ours, theirs = self._shadow.sent, self._running.sent
-        same = _take_pairs(ours, theirs, lambda one: (one.channel, one.template, one.variant))
-        changed = _take_pairs(ours, theirs, lambda one: (one.channel, one.step))
-        for mine, other in same:
+        pairs = _take_pairs(
+            ours, theirs, lambda mine, other: _is_same(mine, other) and self._is_at_once(mine, other)
+        )
+        pairs += _take_pairs(
+            ours, theirs, lambda mine, other: (mine.channel, mine.step) == (other.channel, other.step)
+        )
+        pairs += _take_pairs(ours, theirs, _is_same)
+        for mine, other in pairs:
+            if not _is_same(mine, other):
+                reason = f"shadow: {_text(mine)}, running: {_text(other)}"
+                self._note("message_changed", mine.name, reason, mine.at_ms, other.at_ms)
+                continue
             self._when(mine, other)
             self._who(mine, other)
-        for mine, other in changed:
-            reason = f"shadow: {_text(mine)}, running: {_text(other)}"
-            self._note("message_changed", mine.name, reason, mine.at_ms, other.at_ms)
         for mine in ours:
             if self._would_have_come(mine):
                 why = _why_not_sent(mine, self._running)
@@ -157,7 +166,7 @@ class _Pair:
             if self._span.is_certain(other.at_ms):
                 why = _why_not_sent(other, self._shadow)
                 self._note("message_only_in_running", other.name, why, None, other.at_ms)
-        return len(same) + len(changed) + len(ours) + len(theirs)
+        return len(pairs) + len(ours) + len(theirs)
 
     def ends(self) -> None:
         """How each ended, and whether it reached its goal."""
@@ -214,6 +223,9 @@ class _Pair:
             return False
         return self._is_certain(ours.at_ms)
 
+    def _is_at_once(self, ours: Attempt, theirs: Attempt) -> bool:
+        return self._is_same_time(ours.at_ms, theirs.at_ms)
+
     def _is_same_time(self, ours_ms: int, theirs_ms: int) -> bool:
         """By the clock, or counted from the entry; after a hold the running version may be later."""
         tolerance_ms = self._span.tolerance_ms
@@ -243,17 +255,21 @@ class _Pair:
 
 
 def _take_pairs(
-    ours: list[Attempt], theirs: list[Attempt], key: Callable[[Attempt], object]
+    ours: list[Attempt], theirs: list[Attempt], alike: Callable[[Attempt, Attempt], bool]
 ) -> list[tuple[Attempt, Attempt]]:
     """Messages of both that are alike, in their order; they are taken out of the lists."""
     pairs = []
     for mine in list(ours):
-        other = next((one for one in theirs if key(one) == key(mine)), None)
+        other = next((one for one in theirs if alike(mine, one)), None)
         if other is not None:
             ours.remove(mine)
             theirs.remove(other)
             pairs.append((mine, other))
     return pairs
+
+
+def _is_same(ours: Attempt, theirs: Attempt) -> bool:
+    return (ours.channel, ours.template, ours.variant) == (theirs.channel, theirs.template, theirs.variant)
 
 
 def _why_not_sent(sent: Attempt, other: Run) -> str:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 Tls: TypeAlias = Literal["none", "starttls", "implicit"]
 
+CONNECTIONS: Final = 4
+"""Fewer than most mail servers allow to one sender."""
+
 _START_INPUT = 354
 _LINE_START_DOT = re.compile(rb"(?m)^\.")
 _QUIT_SECONDS: Final = 2.0
@@ -39,7 +42,7 @@ class SmtpSettings:
     password: str | None = field(default=None, repr=False)
     helo: str = "localhost"
     """The name by which we greet; mail servers of the Internet want this machine's public name."""
-    connections: int = 4
+    connections: int = CONNECTIONS
     messages_per_connection: int = 100
     """Afterwards a new one is made; many servers close or slow down a connection after as many."""
     idle_ms: int = 20_000

@@ -12,8 +12,8 @@ from workers.senders.http.client import NoAnswer, NotCalled
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-RETRY_MS: Final = 1_000
-"""First wait after a failure of the server; doubled by the ledger."""
+RETRY_MS: Final = 250
+"""First wait after a failure of the server, most of which are over by then; doubled by the ledger."""
 
 RATE_MS: Final = 30_000
 """Wait where a provider asks for patience and says not how long."""

@@ -177,3 +177,38 @@ def test_ever_earlier_arrivals_leave_no_bucket_each() -> None:
     held, in_order = decode(backwards, retention_ms), decode(forwards, retention_ms)
     assert len(held.buckets) <= len(in_order.buckets) + 1
     assert sum(many for _, many in held.buckets) + len(held.singles) == len(minutes)
+
+
+@pytest.mark.parametrize("retention_ms", [3 * WEEK, YEAR])
+def test_runs_that_overlap_in_time_fold_as_if_they_had_come_in_order(retention_ms: int) -> None:
+    """Parts of an account bring what happened at about the same time, one after the other."""
+    minute = 60_000
+    times = [NOW + number * 7 * minute for number in range(2_000)]
+    in_order = add_all(None, times, times[-1], retention_ms)
+    window = None
+    for start in range(0, len(times), 40):
+        run = times[start : start + 40]
+        for part in (run[::2], run[1::2]):
+            window = add_all(window, part, times[-1], retention_ms)
+    assert window is not None
+    assert in_order is not None
+    held, together = decode(window, retention_ms), decode(in_order, retention_ms)
+    kept = EXACT_OCCURRENCES
+    assert held.singles[-kept:] == together.singles[-kept:]
+    assert [start for start, _ in held.buckets] == sorted({start for start, _ in held.buckets})
+    assert sum(many for _, many in held.buckets) + len(held.singles) == len(times)
+    width_ms = granularity_ms(retention_ms)
+    singles = (at_ms - at_ms % width_ms for at_ms in held.singles)
+    counted: dict[int, int] = {}
+    for start, many in (*held.buckets, *((start, 1) for start in singles)):
+        counted[max(start, NOW)] = counted.get(max(start, NOW), 0) + many
+    expected: dict[int, int] = {}
+    for at_ms in times:
+        start = max(at_ms - at_ms % width_ms, NOW)
+        expected[start] = expected.get(start, 0) + 1
+    assert counted == expected
+    most = width_ms // (7 * minute) + 1
+    for now_ms in (times[-1], times[700]):
+        for within_ms in (DAY, 3 * DAY + 1, WEEK):
+            exact = sum(now_ms - within_ms < at_ms <= now_ms for at_ms in times)
+            assert abs(exact - count(window, now_ms, within_ms, retention_ms)) <= most

@@ -85,6 +85,18 @@ ROWS: list[tuple[str, list[Any], list[Any], dict[str, Any], list[tuple[str, str,
         [],
     ),
     (
+        "a template goes to the end, and another takes its place",
+        [BANNER, WAIT, MAIL],
+        [{"send": {"in_app": "tour"}}, {"wait": "2d"}, MAIL, BANNER],
+        {},
+        [
+            ("message_changed", "in_app tour", "shadow: tour, running: banner"),
+            ("message_time", "email mail", "later in the shadow"),
+            ("message_only_in_shadow", "in_app banner", "it had ended, completed"),
+            ("exit", "", "later in the shadow, completed"),
+        ],
+    ),
+    (
         "a wait is longer",
         [WAIT, MAIL],
         [{"wait": "3d"}, MAIL],
