@@ -16,6 +16,7 @@ PURE = (
     "__future__",
     "array",
     "babel",  # reads the tables of Unicode's CLDR, which are data like the code
+    "base64",
     "bisect",
     "calendar",  # how many days a month has
     "collections",
@@ -29,10 +30,13 @@ PURE = (
     "functools",
     "hashlib",
     "html",
+    "io.StringIO",  # a text in memory that is added to
     "inspect",  # asks what parameters a filter has, once, when a template is compiled
     "itertools",
     "jinja2",
     "json",
+    "liquid",  # python-liquid without its `now` and its `date`, which read the clock: liquid_values
+    "markupsafe",
     "math",
     "msgspec",
     "operator",

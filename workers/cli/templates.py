@@ -199,6 +199,7 @@ def prepare(
     context = made_up(loaded, name, settings.public_url)
     if user_id is not None:
         context |= _of_person(settings, template_channel(loaded.templates[name]), user_id, name)
+        context["message"]["person"] = user_id
     if sample is not None:
         for root, values in _read_sample(sample).items():
             both = isinstance(values, dict) and isinstance(context.get(root), dict)
@@ -231,6 +232,8 @@ def made_up(loaded: LoadedWorkspace, name: str, public_url: str) -> dict[str, An
             "channel": template_channel(templates[name]),
             "tags": list(journeys[0].tags) if journeys else [],
             "variant": None,
+            "at": SystemClock().now_ms(),
+            "person": "preview",
         },
         "unsubscribe_url": f"{base}/u/test",
         "preferences_url": f"{base}/p/test",

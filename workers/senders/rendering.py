@@ -87,6 +87,8 @@ class Rendering:
                 "channel": message.channel,
                 "tags": message.tags,
                 "variant": message.variant,
+                "at": message.requested_at_ms,
+                "person": message.person,
             },
             "owner": dict(owner.fields) if owner is not None else {},
             "unsubscribe_url": self._parts.unsubscribe_url(message) if message.channel == "email" else None,

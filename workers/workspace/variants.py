@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from workers.core.templates.compile import BadTemplates, TemplateProblem, TemplateSource
+from workers.core.templates.languages import LANGUAGE, LIQUID
 from workers.core.templates.locales import canonical, chain
 from workers.core.templates.partials import KINDS, BadInclude, Partial, Partials, expand
 from workers.core.templates.parts import BadTemplate
@@ -25,7 +26,9 @@ MAX_PARTIALS: Final = 1_000
 _KINDS_OF: Final[Mapping[str, tuple[str, ...]]] = {"html": ("html",), "mjml": ("mjml", "html")}
 """Kinds of partials that a field takes; every other takes texts."""
 
-_OF_THE_WHOLE: Final = ("channel", "provider", "connection", "form", "fallback", "transactional", "tracking")
+_OF_THE_WHOLE: Final = (
+    *("channel", "language", "provider", "connection", "form", "fallback", "transactional", "tracking"),
+)
 """What a variant cannot say otherwise: how a message leaves, and what it is."""
 
 
@@ -111,6 +114,7 @@ class _Including:
         self.source = source
         self.partials = partials
         self.locales = chain(source.locale)
+        self.liquid = source.fields.get(LANGUAGE) == LIQUID
         self.places: dict[str, Mapping[int, Place]] = {}
         self.problems: list[TemplateProblem] = []
 
@@ -123,7 +127,8 @@ class _Including:
         if not isinstance(value, str):
             return value
         try:
-            expanded = expand(value, self.partials, _KINDS_OF.get(name, ("txt",)), self.locales)
+            kinds = _KINDS_OF.get(name, ("txt",))
+            expanded = expand(value, self.partials, kinds, self.locales, liquid=self.liquid)
         except BadTemplate as error:
             file, line = self.source.place(name, error.line if top else 1)
             if isinstance(error, BadInclude) and error.file:

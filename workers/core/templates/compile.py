@@ -21,7 +21,7 @@ from workers.core.templates.choices import PLAIN, SKIP, Choices, fallback_proble
 from workers.core.templates.html import document, text_source
 from workers.core.templates.in_app import InAppTemplate as InAppTemplate  # noqa: PLC0414 - readers look here
 from workers.core.templates.in_app import compile_in_app
-from workers.core.templates.language import compile_part, lex
+from workers.core.templates.languages import JINJA, LANGUAGE, LANGUAGES, unusable
 from workers.core.templates.locales import DEFAULT
 from workers.core.templates.mobile import (
     PushTemplate,
@@ -65,7 +65,7 @@ _OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "push": ("data", "ttl", "priority"),
 }
 
-_OF_ALL: Final = ("fallback",)
+_OF_ALL: Final = ("fallback", LANGUAGE)
 """Options of every channel."""
 
 
@@ -325,9 +325,9 @@ def reads(source: TemplateSource) -> tuple[Read, ...]:
 
 
 @lru_cache(maxsize=4096)
-def _compiled(text: str, mode: Mode) -> CompiledPart:
+def _compiled(text: str, mode: Mode, language: str) -> CompiledPart:
     """The cache by content: an unchanged text is compiled once, however often a workspace is published."""
-    return compile_part(text, mode)
+    return LANGUAGES[language].compile(text, mode)
 
 
 class _Compilation:
@@ -336,6 +336,7 @@ class _Compilation:
     def __init__(self, source: TemplateSource) -> None:
         self.source = source
         self.problems: list[TemplateProblem] = []
+        self.language = str(source.fields.get(LANGUAGE, JINJA))
         self.reads: list[Read] = []
 
     def refuse(self, name: str, detail: str, line: int = 1) -> None:
@@ -349,6 +350,8 @@ class _Compilation:
         if not _NAME.fullmatch(source.name):
             self.refuse("name", f"a name has letters, digits and _, at most 64; not {source.name!r}")
         texts, options = _TEXTS[source.channel], (*_OPTIONS[source.channel], *_OF_ALL)
+        if (wrong := unusable(self.language)) is not None:
+            self.refuse(LANGUAGE, wrong)
         for name, value in source.fields.items():
             if name not in (*texts, *options):
                 allowed = ", ".join((*texts, *options))
@@ -375,7 +378,7 @@ class _Compilation:
         file. ``written``: what it reads is noted.
         """
         try:
-            part = _compiled(text.strip() if mode == "text" else text, mode)
+            part = _compiled(text.strip() if mode == "text" else text, mode, self.language)
         except BadTemplate as error:
             self.refuse(name, error.detail + hint, 1 if hint else error.line)
             return None
@@ -427,7 +430,7 @@ def _email(work: _Compilation) -> EmailTemplate | None:
 def _derived_text(work: _Compilation, written: str, html: str) -> CompiledPart | None:
     hint = "; the text part made from this html cannot be used: write a `text` field"
     try:
-        text = text_source(lex(html))
+        text = text_source(LANGUAGES[work.language].lex(html))
     except TemplateSyntaxError as error:
         work.refuse(written, f"{error.message}{hint}")
         return None

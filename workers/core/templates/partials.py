@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from jinja2 import TemplateSyntaxError
 
+from workers.core.templates import liquid_source
 from workers.core.templates.language import lex
 from workers.core.templates.parts import MAX_SOURCE_CHARS, BadTemplate
 
@@ -91,16 +92,18 @@ class Expanded:
     files: frozenset[str] = frozenset()
 
 
-def expand(text: str, partials: Partials, kinds: Sequence[str], locales: Sequence[str] = ()) -> Expanded:
-    """``text`` with its partials in place of their includes.
+def expand(
+    text: str, partials: Partials, kinds: Sequence[str], locales: Sequence[str] = (), *, liquid: bool = False
+) -> Expanded:
+    """``text`` with its partials in place of their includes; ``liquid``: it is in Liquid, and they are.
 
     Raises:
         BadInclude: a name that is not there or not written out, a circle, or too many.
         BadTemplate: the text, or a partial of it, cannot be read.
     """
-    if _MENTION.search(text) is None:
+    if (liquid_source.MENTION if liquid else _MENTION).search(text) is None:
         return Expanded(text)
-    work = _Expansion(partials, kinds, locales)
+    work = (_LiquidExpansion if liquid else _Expansion)(partials, kinds, locales)
     work.put(Partial("", text), ())
     return Expanded("".join(work.out), work.places, frozenset(work.files))
 
@@ -122,17 +125,26 @@ class _Expansion:
 
     def put(self, source: Partial, inside: tuple[str, ...]) -> None:
         """Write a text; ``inside`` are the names of the partials that lead to it."""
-        for line, value, include in _pieces(source):
+        for line, value, include in self.pieces(source):
             if include is None:
                 self.write(value, source.file, line)
                 continue
             begin, name, end = include
             partial = self.named(source.file, line, name, inside)
             # A line end inside of a tag shows nothing, and what follows begins on a line of its own.
-            self.write(f"{begin} with\n%}}", source.file, line)
+            before, after = self.around(begin, end)
+            self.write(before, source.file, line)
             self.put(partial, (*inside, name))
-            self.write(f"{{% endwith\n{end}", source.file, line)
+            self.write(after, source.file, line)
             self.fresh = True
+
+    def pieces(self, source: Partial) -> Iterator[Piece]:
+        """A text in pieces."""
+        return _pieces(source)
+
+    def around(self, begin: str, end: str) -> tuple[str, str]:
+        """What stands before a partial and behind it, for an include with these two ends."""
+        return f"{begin} with\n%}}", f"{{% endwith\n{end}"
 
     def named(self, file: str, line: int, name: str, inside: tuple[str, ...]) -> Partial:
         self.includes += 1
@@ -173,8 +185,22 @@ class _Expansion:
             self.places[self.line] = (file, line + further)
 
 
-def _pieces(source: Partial) -> Iterator[tuple[int, str, tuple[str, str, str] | None]]:
-    """The text in pieces: its line, what it says, and of an include its two ends and the name."""
+class _LiquidExpansion(_Expansion):
+    """The same for Liquid, where what a partial sets is known behind it, as it is elsewhere."""
+
+    def pieces(self, source: Partial) -> Iterator[Piece]:
+        return liquid_source.includes(source.text)
+
+    def around(self, begin: str, end: str) -> tuple[str, str]:
+        return f"{begin} comment %}}{{% endcomment\n%}}", f"{{% comment %}}{{% endcomment\n{end}"
+
+
+Piece: TypeAlias = tuple[int, str, tuple[str, str, str] | None]
+"""A line, what it says, and of an include its two ends and the name."""
+
+
+def _pieces(source: Partial) -> Iterator[Piece]:
+    """The text in pieces."""
     tag: list[Token] = []
     try:
         for token in lex(source.text):
@@ -191,7 +217,7 @@ def _pieces(source: Partial) -> Iterator[tuple[int, str, tuple[str, str, str] | 
     yield from ((line, value, None) for line, _, value in tag)
 
 
-def _tag(tag: Sequence[Token], file: str) -> Iterator[tuple[int, str, tuple[str, str, str] | None]]:
+def _tag(tag: Sequence[Token], file: str) -> Iterator[Piece]:
     said = [(kind, value) for _, kind, value in tag if kind != "whitespace"]
     line = tag[0][0]
     if said[1:2] != [("name", "include")]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from jinja2 import Template
 
 Mode: TypeAlias = Literal["text", "html", "json", "slack"]
@@ -47,10 +49,18 @@ class Variable:
     has_default: bool
 
 
+class Program(Protocol):
+    """A compiled text of another language than ours."""
+
+    def run(self, data: Mapping[str, Any], max_chars: int) -> str:
+        """The text, of at most ``max_chars``; raises ``Unrenderable``. ``data["_budget"]`` pays for it."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class CompiledPart:
     """One compiled text of a template and what it reads. ``typed``: it gives JSON, not a text."""
 
-    template: Template
+    template: Template | Program
     variables: tuple[Variable, ...]
     typed: bool = False

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, assert_never
 
-from jinja2 import UndefinedError
+from jinja2 import Template, UndefinedError
 
 from workers.core.templates.compile import EmailTemplate, InAppTemplate
 from workers.core.templates.html import tidy
@@ -225,6 +225,8 @@ def render(template: CompiledTemplate, context: Mapping[str, Any]) -> RenderedCo
         result = _in_locale(following, wanted, context)
         if not isinstance(result, RenderFailed):
             return result
+        if result.reason == "aborted":  # the template's own will, and no mishap that a fallback makes good
+            return replace(result, skips=True)
         first = replace(first or result, skips=choices.skips)
         following = choices.fallback
     assert first is not None, "a template was rendered"
@@ -275,6 +277,8 @@ def _run(part: CompiledPart, data: dict[str, Any], max_chars: int) -> str:
     pieces: list[str] = []
     left = max_chars
     template = part.template
+    if not isinstance(template, Template):
+        return template.run(data, max_chars)
     try:
         for piece in template.root_render_func(template.new_context(data)):
             pieces.append(piece)

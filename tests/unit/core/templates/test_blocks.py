@@ -144,7 +144,7 @@ def test_a_message_that_aborts_says_why() -> None:
     """The reason is the template's own text, and no value."""
     result = render(banner("{% abort 'sold out' %}"), context())
     assert isinstance(result, RenderFailed)
-    assert (result.reason, result.detail, result.skips) == ("aborted", "sold out", False)
+    assert (result.reason, result.detail, result.skips) == ("aborted", "sold out", True)
 
 
 def test_a_lone_block_in_a_document_is_a_text() -> None:
