@@ -140,10 +140,8 @@ def what_drains_takes_people(patch: pytest.MonkeyPatch) -> None:
 
 def shadows_are_delivered(patch: pytest.MonkeyPatch) -> None:
     """The gate takes a shadow's message for a real one."""
-    send = sending.send_to_person
-    patch.setattr(
-        actions, "send_to_person", lambda request, *rest: send(replace(request, shadow=False), *rest)
-    )
+    send = sending.send_through
+    patch.setattr(actions, "send_through", lambda request, *rest: send(replace(request, shadow=False), *rest))
 
 
 def pinned_versions_are_left(patch: pytest.MonkeyPatch) -> None:
