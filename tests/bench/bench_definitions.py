@@ -106,14 +106,12 @@ def _measure(context: Context, load: Load, topic: str, count: int) -> list[Figur
 
 
 def _sentence(figures: Sequence[Figure]) -> str:
+    whole = figures[0].bench
+    named = [figure.bench.removeprefix(whole).lstrip("_").replace("_", " ") for figure in figures]
     return ", ".join(
-        f"{figure.bench.rpartition('_')[2]} {figure.value:,.0f} {figure.unit}" if at else _rate(figure)
-        for at, figure in enumerate(figures)
+        f"{name} {figure.value:,.0f} {figure.unit}".strip()
+        for name, figure in zip(named, figures, strict=True)
     )
-
-
-def _rate(figure: Figure) -> str:
-    return f"{figure.value:,.0f} {figure.unit}"
 
 
 def _figures(count: int, result: Result, state_dir: Path) -> list[Figure]:
