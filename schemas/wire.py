@@ -60,6 +60,12 @@ from schemas.wire_identity import MergeRequest as MergeRequest  # noqa: PLC0414
 from schemas.wire_identity import PersonErased as PersonErased  # noqa: PLC0414
 from schemas.wire_identity import PersonMerged as PersonMerged  # noqa: PLC0414
 from schemas.wire_identity import Released as Released  # noqa: PLC0414
+from schemas.wire_llm import LlmAnswered as LlmAnswered  # noqa: PLC0414
+from schemas.wire_llm import LlmAsked as LlmAsked  # noqa: PLC0414
+from schemas.wire_llm import LlmExchange as LlmExchange  # noqa: PLC0414
+from schemas.wire_llm import LlmMessage as LlmMessage  # noqa: PLC0414
+from schemas.wire_llm import LlmRecord as LlmRecord  # noqa: PLC0414
+from schemas.wire_llm import LlmWithdrawn as LlmWithdrawn  # noqa: PLC0414
 from schemas.wire_objects import ObjectAttributes as ObjectAttributes  # noqa: PLC0414
 from schemas.wire_objects import ObjectsChanged as ObjectsChanged  # noqa: PLC0414
 from schemas.wire_objects import ObjectValues as ObjectValues  # noqa: PLC0414
@@ -243,6 +249,7 @@ class MessageContext(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, 
     event: Values
     awaited: Values | None = None
     related: Values | None = None
+    llm: Values | None = None
 
 
 class MessageRequest(Record, tag_field="type", tag="message_request", frozen=True, kw_only=True):
@@ -447,6 +454,7 @@ SchedulerRecord = (
     | MemberScore
     | ExitRequest
     | ExitBatch
+    | LlmAnswered
 )
 IdentityRecord = PersonMerged | FeedMoved | PersonErased
 
@@ -482,6 +490,7 @@ decode_segment_change: Callable[[bytes], SegmentChange] = _decoder(SegmentChange
 decode_score_crossed: Callable[[bytes], ScoreCrossed] = _decoder(ScoreCrossed)
 decode_engagement: Callable[[bytes], Engagement] = _decoder(Engagement)
 decode_identity: Callable[[bytes], IdentityRecord] = _decoder(IdentityRecord)
+decode_llm: Callable[[bytes], LlmRecord] = _decoder(LlmRecord)
 decode_feed: Callable[[bytes], Feed] = _decoder(Feed)
 decode_dead_letter: Callable[[bytes], DeadLetter] = _decoder(DeadLetter)
 decode_account_traits: Callable[[bytes], AccountTraits] = _decoder(AccountTraits)

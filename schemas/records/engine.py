@@ -22,6 +22,7 @@ from schemas.records.entry import EnrollRequest, EnrollSegment, ExitBatch, ExitR
 from schemas.records.feeds import FeedItem  # noqa: TC001  pydantic reads it at run time
 from schemas.records.gate import SendAnswer, SendAsk, SendSettled, Suppress
 from schemas.records.identity import Erase, Forwarded, MemberMoved, Merged, MergeRequest, Released
+from schemas.records.llm import LlmAnswered
 
 
 class Trigger(Part):
@@ -84,6 +85,7 @@ class MessageContext(Part):
         None, description="Properties of the event that the journey waited for last."
     )
     related: Values | None = Field(None, description="Related objects that templates show, by relationship.")
+    llm: Values | None = Field(None, description="What came of the journey's LLM steps, by their ids.")
 
 
 class MessageRequest(Record):
@@ -181,7 +183,8 @@ SchedulerRecord: TypeAlias = Annotated[
     | EnrollSegment
     | MemberScore
     | ExitRequest
-    | ExitBatch,
+    | ExitBatch
+    | LlmAnswered,
     Field(discriminator="type"),
 ]
 """One record of ``scheduler``."""

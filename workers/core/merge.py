@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from workers.core.activity import slots, windows
 from workers.core.activity.row import ACCOUNTS_MAX, DUPLICATE_HORIZON_MS, SEEN_MAX, Activity
-from workers.core.journeys.progress import ACTIVE_MAX, KEYS_MAX, Enrollment, Progress
+from workers.core.journeys.progress import ACTIVE_MAX, KEYS_MAX, Enrollment, Progress, forgotten
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -161,6 +161,7 @@ def _ended(enrollment: Enrollment, now_ms: int) -> Enrollment:
         awaited={},
         early={},
         look_ms=None,
+        said=forgotten(enrollment.said),
     )
 
 

@@ -393,6 +393,7 @@ class SenderLogic:
             "event": message.context.event,
             "awaited": message.context.awaited or {},
             "related": message.context.related or {},
+            "llm": message.context.llm or {},
             "message": {
                 "id": message.id,
                 "journey": message.journey,

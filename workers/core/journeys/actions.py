@@ -14,6 +14,7 @@ from workers.core.decisions import chain_decision, would_enroll_decision
 from workers.core.gate.sending import ask_members, call_webhook, request_of, send_to_person
 from workers.core.gate.verdict import Defer, Exit
 from workers.core.ids import bucket, stable_id
+from workers.core.journeys.asking import chosen_variant, shown_answers
 from workers.core.journeys.run import Go, Leave, Stay
 
 if TYPE_CHECKING:
@@ -48,12 +49,16 @@ def send(run: Run, step: SendStepPlan, position: Position) -> Outcome:
     if step.variants is not None:
         variant, template = choose(step.variants, enrollment, progress.subject)
         request = dataclasses.replace(request, variant=variant, template=template)
+    elif step.chosen_by is not None:
+        variant = chosen_variant(journey, enrollment, step.chosen_by, step.chosen)
+        request = dataclasses.replace(request, variant=variant, template=step.chosen[variant])
     context = wire.MessageContext(
         user=dict(facts.traits) if journey.subject == "user" else {},
         account=dict(facts.account_traits if journey.subject == "user" else facts.traits),
         event=enrollment.trigger.properties,
         awaited=enrollment.awaited or None,
         related=facts.shown() or None,
+        llm=shown_answers(journey, enrollment) or None,
     )
     if step.channel == "webhook":
         run.take(call_webhook(request, context, progress, run.now_ms))

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from msgspec.structs import replace
 
-from workers.core.commands import CancelTimer, SetTimer, Transition
+from schemas import wire
+from workers.core.commands import AskModel, CancelTimer, SetTimer, Transition
 from workers.core.decisions import exit_decision
 from workers.core.facts import Moment
 from workers.core.ids import stable_id
-from workers.core.journeys.progress import with_enrollment, without_waiting
+from workers.core.journeys.progress import forgotten, with_enrollment, without_waiting
 from workers.core.journeys.withdrawing import withdraw
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ class Run:
             self.now_ms,
             properties=held.trigger.properties,
             variants=held.variants,
+            llm={step: said.value for step, said in held.said.items()},
         )
 
     def take(self, transition: Transition) -> None:
@@ -183,10 +185,23 @@ def end(
         awaited={},
         early={},
         look_ms=None,
+        said=forgotten(enrollment.said),
     )
     cancelled = () if enrollment.timer_id is None else (CancelTimer(enrollment.timer_id),)
     decision = exit_decision(subject_type, progress.subject, ended, values, now_ms)
     held = [one.id for one in progress.waiting if one.enrollment == enrollment.id and not one.requested]
     for message in held:
         progress = without_waiting(progress, message)
-    return Transition(with_enrollment(progress, ended), (*cancelled, decision))
+    unasked = (AskModel(one) for one in withdrawn_questions(enrollment, now_ms))
+    return Transition(with_enrollment(progress, ended), (*cancelled, *unasked, decision))
+
+
+def withdrawn_questions(enrollment: Enrollment, now_ms: int) -> list[wire.LlmWithdrawn]:
+    """That nobody waits any more for the answers that an enrollment waits for."""
+    asked = (position.asked.partition(":") for position in enrollment.places if position.asked is not None)
+    return [
+        wire.LlmWithdrawn(
+            id=stable_id("llm withdrawn", request), request=request, connection=connection, at_ms=now_ms
+        )
+        for connection, _, request in asked
+    ]
