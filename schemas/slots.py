@@ -34,6 +34,9 @@ _SCHEME: Final = re.compile(
 _NUMERIC: Final = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b")
 _MARKUP: Final = ("{{", "}}", "{%", "<", ">")
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"})
+_OTHER_DOT: Final = re.compile(r"(?<=[a-z0-9])\u3002(?=[a-z0-9])")
+"""Browsers take an ideographic full stop in a host for a dot."""
+
 _SPACES: Final = re.compile(r"\s+")
 
 
@@ -56,7 +59,7 @@ def slot_problem(text: str, rules: SlotRules) -> str | None:
 
 def hosts(text: str) -> tuple[str, ...]:
     """The hosts of all that a reader's program may make a link of; ``""`` for one that cannot be told."""
-    plain = plainly(text)
+    plain = _OTHER_DOT.sub(".", plainly(text))
     found = [match["host"].rstrip(".") for match in _LINK.finditer(plain)]
     schemes = [match[0] for match in _SCHEME.finditer(plain)]
     # A scheme without a name behind it that was found above: an address in numbers, mailto, tel.

@@ -11,6 +11,7 @@ import structlog
 from schemas.topics import load_topics
 from workers import telemetry
 from workers.clock import parse_clock
+from workers.core.journeys.step_plans import LlmStepPlan
 from workers.core.stripe.mapping import StripeOptions
 from workers.email_settings import email_channel
 from workers.engine import EngineLogic
@@ -31,7 +32,10 @@ from workers.intake.kafka_publisher import KafkaPublisher
 from workers.intake.metrics import GatewayMetrics
 from workers.intake.settings import StripeWebhooks
 from workers.parts import GatewayPart, KernelPart
+from workers.senders.agents import Senders
 from workers.senders.connections import read_connections
+from workers.senders.llm.logic import LlmLogic, LlmParts
+from workers.senders.llm.metrics import LlmMetrics
 from workers.senders.logic import SenderLogic, SenderParts
 from workers.senders.metrics import SenderMetrics
 from workers.senders.webhooks import Webhooks, check_connections
@@ -54,9 +58,11 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from workers.clock import Clock
+    from workers.core.plan import Plan
     from workers.core.templates.compile import CompiledTemplate
     from workers.runner import Part
     from workers.senders.channels.base import Channel
+    from workers.senders.llm.endpoint import Endpoint
     from workers.settings import Settings
     from workers.stream.app import KernelApp
     from workers.stream.logic import PartitionLogic
@@ -87,6 +93,7 @@ SENDER_AGENTS = {
     "webhook": ("messages.webhook",),
     "sms": ("messages.sms",),
     "push": ("messages.push",),
+    "llm": ("llm-requests",),
 }
 INSIGHTS_AGENTS = {"tallies": ("decisions", "deliveries", "conversions", "segments")}
 
@@ -205,18 +212,20 @@ class Assembly:
     def _senders(self) -> Part:
         channel = email_channel(self.settings, self.clock)
         webhooks = self._webhooks()
-        spec = self.senders_spec({"email": channel, **webhooks.channels})
+        spec = self.senders_spec({"email": channel, **webhooks.channels}, webhooks.endpoints)
         return KernelPart("senders", self._app(spec), (channel, webhooks))
 
     def _webhooks(self) -> Webhooks:
         settings = self.settings
         path = settings.connections
         connections = read_connections(path, os.environ) if path is not None else {}
-        check_connections(self.active.templates, connections)
+        check_connections(self.active.templates, connections, questions_of(self.active.plan))
         return Webhooks(connections, settings.outgoing_networks, self.clock)
 
-    def senders_spec(self, channels: Mapping[str, Channel]) -> AppSpec:
-        """The senders: messages to channels, by connection, with their ledger and the feeds."""
+    def senders_spec(
+        self, channels: Mapping[str, Channel], endpoints: Mapping[str, Endpoint] | None = None
+    ) -> AppSpec:
+        """The senders: messages to channels, by connection, with ledger and feeds; questions to models."""
         links = MailLinks(
             self.settings.secret_bytes(), self.settings.public_url, lambda: self.active.tracking
         )
@@ -229,7 +238,13 @@ class Assembly:
             preferences_url=links.preferences_url,
             track=links.track,
         )
-        return self._spec("brimful-senders", SENDER_AGENTS, lambda _: SenderLogic(parts))
+        asking = LlmParts(endpoints or {}, self.topic, LlmMetrics(self.registry))
+        questions = self.topic("llm-requests")
+        return self._spec(
+            "brimful-senders",
+            SENDER_AGENTS,
+            lambda _: Senders(SenderLogic(parts), LlmLogic(asking), questions),
+        )
 
     # -- insights
 
@@ -321,6 +336,16 @@ class Assembly:
     def app(self, spec: AppSpec, on_step: Callable[[Step, int], None] | None = None) -> KernelApp:
         """A kernel application of its own, for benchmarks and fault tests; needs a running loop."""
         return self._app(spec, on_step)()
+
+
+def questions_of(plan: Plan) -> list[LlmStepPlan]:
+    """The LLM steps of all journeys of a workspace, older versions that people are inside of included."""
+    journeys = (
+        one
+        for subjects in (plan.user, plan.account)
+        for one in (*subjects.journeys.values(), *subjects.pinned.values())
+    )
+    return [step for journey in journeys for step in journey.steps.values() if isinstance(step, LlmStepPlan)]
 
 
 class _Shared:

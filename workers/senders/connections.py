@@ -16,6 +16,7 @@ from ruamel.yaml.error import YAMLError
 from workers.core.templates.webhooks import CONNECTION, RESERVED
 from workers.errors import Misconfigured
 from workers.senders.connection_base import BaseConnection, is_url
+from workers.senders.llm.connection import LlmConnection
 from workers.senders.mobile_connections import PushConnection, TwilioConnection
 
 if TYPE_CHECKING:
@@ -92,15 +93,17 @@ class SalesforceConnection(BaseConnection):
             raise ValueError("a private_key comes with a username")
 
 
-Connection: TypeAlias = Annotated[
+ChannelConnection: TypeAlias = (
     StandardConnection
     | SlackConnection
     | HubSpotConnection
     | SalesforceConnection
     | TwilioConnection
-    | PushConnection,
-    Field(discriminator="provider"),
-]
+    | PushConnection
+)
+"""Connections over which messages leave."""
+
+Connection: TypeAlias = Annotated[ChannelConnection | LlmConnection, Field(discriminator="provider")]
 
 OF_CHANNELS: Final = {"sms": "twilio", "push": "push"}
 """Connections whose name is their channel's, and who provides them."""
