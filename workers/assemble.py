@@ -11,7 +11,6 @@ import structlog
 from schemas.topics import load_topics
 from workers import telemetry
 from workers.clock import parse_clock
-from workers.core.journeys.step_plans import LlmStepPlan
 from workers.core.stripe.mapping import StripeOptions
 from workers.email_settings import email_channel
 from workers.engine import EngineLogic
@@ -38,7 +37,7 @@ from workers.senders.llm.logic import LlmLogic, LlmParts
 from workers.senders.llm.metrics import LlmMetrics
 from workers.senders.logic import SenderLogic, SenderParts
 from workers.senders.metrics import SenderMetrics
-from workers.senders.webhooks import Webhooks, check_connections
+from workers.senders.webhooks import Webhooks, check_connections, questions_of
 from workers.shell import EngineParts
 from workers.stream.admin import partitions_of
 from workers.stream.app import AppSpec, GroupTimeouts, create_app
@@ -58,7 +57,6 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from workers.clock import Clock
-    from workers.core.plan import Plan
     from workers.core.templates.compile import CompiledTemplate
     from workers.runner import Part
     from workers.senders.channels.base import Channel
@@ -336,16 +334,6 @@ class Assembly:
     def app(self, spec: AppSpec, on_step: Callable[[Step, int], None] | None = None) -> KernelApp:
         """A kernel application of its own, for benchmarks and fault tests; needs a running loop."""
         return self._app(spec, on_step)()
-
-
-def questions_of(plan: Plan) -> list[LlmStepPlan]:
-    """The LLM steps of all journeys of a workspace, older versions that people are inside of included."""
-    journeys = (
-        one
-        for subjects in (plan.user, plan.account)
-        for one in (*subjects.journeys.values(), *subjects.pinned.values())
-    )
-    return [step for journey in journeys for step in journey.steps.values() if isinstance(step, LlmStepPlan)]
 
 
 class _Shared:

@@ -116,6 +116,19 @@ _OF_CHANNELS_HINT: Final = "a connection to " + ", ".join(
 )
 
 
+class AnySecret(dict[str, str]):
+    """An environment in which every variable is set, to look at a file of connections without its secrets."""
+
+    def __contains__(self, name: object) -> bool:
+        """Always."""
+        return True
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Something that is taken for a secret, and for a URL."""
+        del name, default
+        return "https://unset.invalid"
+
+
 def read_connections(path: Path, env: Mapping[str, str]) -> dict[str, Any]:
     """The connections of a file by name.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from workers.core.journeys.step_plans import LlmStepPlan
 from workers.core.templates.compile import template_channel
 from workers.core.templates.mobile import PushTemplate, SmsTemplate
 from workers.core.templates.webhooks import WebhookTemplate
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from workers.clock import Clock
-    from workers.core.journeys.step_plans import LlmStepPlan
+    from workers.core.plan import Plan
     from workers.core.templates.compile import CompiledTemplate
     from workers.senders.channels.base import Channel
     from workers.senders.http.guard import Network
@@ -107,6 +108,16 @@ def check_connections(
             )
     if problems:
         raise Misconfigured("BRIMFUL_CONNECTIONS:\n  " + "\n  ".join(problems))
+
+
+def questions_of(plan: Plan) -> list[LlmStepPlan]:
+    """The LLM steps of all journeys of a workspace, older versions that people are inside of included."""
+    journeys = (
+        one
+        for subjects in (plan.user, plan.account)
+        for one in (*subjects.journeys.values(), *subjects.pinned.values())
+    )
+    return [step for journey in journeys for step in journey.steps.values() if isinstance(step, LlmStepPlan)]
 
 
 def _unasked(asked: LlmStepPlan, connections: Mapping[str, Connection]) -> str | None:
