@@ -308,6 +308,14 @@ def _die(simulated: Simulated, worker: Worker) -> None:
     simulated.loop.at(simulated.loop.now_ms + 20_000, lambda: _rise(simulated, worker))
 
 
+def _all_die_and_rise(simulated: Simulated) -> None:
+    for worker in simulated.workers:
+        simulated.cluster.crash(worker)
+    for worker in simulated.workers:
+        simulated.cluster.restart(worker)
+    simulated.cluster.balance()
+
+
 def _rise(simulated: Simulated, worker: Worker) -> None:
     simulated.cluster.restart(worker)
     simulated.cluster.balance()
@@ -321,11 +329,7 @@ def test_a_worker_that_dies_in_the_call_asks_again_and_pays_at_most_twice(
     simulated = Simulated(loaded(tmp_path))
     everybody(simulated)
     simulated.later(after_ms)
-    for worker in simulated.workers:
-        simulated.cluster.crash(worker)
-    for worker in simulated.workers:
-        simulated.cluster.restart(worker)
-    simulated.cluster.balance()
+    simulated.loop.at(simulated.loop.now_ms, lambda: _all_die_and_rise(simulated))
     simulated.later(HOUR)
     check(simulated)
     assert max(simulated.assistant.calls.values()) <= 3
