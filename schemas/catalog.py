@@ -91,8 +91,10 @@ _SCHEDULED = (
     records.MemberScore,
     records.ExitRequest,
     records.ExitBatch,
+    records.LlmAnswered,
 )
 _IDENTITY = (records.PersonMerged, records.FeedMoved, records.PersonErased)
+_LLM = (records.LlmAsked, records.LlmWithdrawn)
 _WORKSPACE = (records.InForce, records.PublishedVersion, records.VersionPart, records.JourneyState)
 
 
@@ -122,6 +124,7 @@ SCHEMAS: Final[tuple[RecordSchema, ...]] = (
     _schema("scores", records.ScoreCrossed, (records.ScoreCrossed,), wire.decode_score_crossed),
     _schema("engagement", records.Engagement, (records.Engagement,), wire.decode_engagement),
     _schema("identity", records.IdentityRecord, _IDENTITY, wire.decode_identity),
+    _schema("llm-requests", records.LlmRecord, _LLM, wire.decode_llm),
     _schema("feeds", records.Feed, (records.Feed,), wire.decode_feed),
     _schema("dead-letters", records.DeadLetter, (records.DeadLetter,), wire.decode_dead_letter),
     _schema(

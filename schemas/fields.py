@@ -51,7 +51,8 @@ SubjectType: TypeAlias = Literal["user", "account"]
 Channel: TypeAlias = Literal["email", "sms", "push", "in_app", "webhook"]
 DeliveryOutcome: TypeAlias = Literal["sent", "failed", "suppressed", "skipped", "unknown"]
 ScoreDirection: TypeAlias = Literal["up", "down"]
-DecisionKind: TypeAlias = Literal["entry", "send", "exit", "goal", "split", "assignment"]
+DecisionKind: TypeAlias = Literal["entry", "send", "exit", "goal", "split", "assignment", "llm"]
+LlmTask: TypeAlias = Literal["classify", "choose", "fill"]
 TriggerKind: TypeAlias = Literal["segment", "score", "schedule", "api", "changed", "object", "journey"]
 EngagementType: TypeAlias = Literal[
     "delivered",

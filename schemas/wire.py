@@ -26,7 +26,6 @@ from schemas.fields import (
     Count,
     Crossing,
     DecisionKind,
-    DeliveryOutcome,
     EngagementType,
     EventType,
     MessageId,
@@ -37,44 +36,55 @@ from schemas.fields import (
     TriggerKind,
     Values,
 )
-from schemas.wire_base import Feed as Feed  # noqa: PLC0414 - this is where readers look for it
-from schemas.wire_base import FeedItem as FeedItem  # noqa: PLC0414
-from schemas.wire_base import FeedShow as FeedShow  # noqa: PLC0414
-from schemas.wire_base import FeedStep as FeedStep  # noqa: PLC0414
-from schemas.wire_base import Record as Record  # noqa: PLC0414
-from schemas.wire_entry import EnrollRequest as EnrollRequest  # noqa: PLC0414
-from schemas.wire_entry import EnrollSegment as EnrollSegment  # noqa: PLC0414
-from schemas.wire_entry import ExitBatch as ExitBatch  # noqa: PLC0414
-from schemas.wire_entry import ExitRequest as ExitRequest  # noqa: PLC0414
-from schemas.wire_entry import MemberScore as MemberScore  # noqa: PLC0414
-from schemas.wire_gate import SendAnswer as SendAnswer  # noqa: PLC0414
-from schemas.wire_gate import SendAsk as SendAsk  # noqa: PLC0414
-from schemas.wire_gate import SendSettled as SendSettled  # noqa: PLC0414
-from schemas.wire_gate import Suppress as Suppress  # noqa: PLC0414
-from schemas.wire_identity import Erase as Erase  # noqa: PLC0414
-from schemas.wire_identity import FeedMoved as FeedMoved  # noqa: PLC0414
-from schemas.wire_identity import Forwarded as Forwarded  # noqa: PLC0414
-from schemas.wire_identity import MemberMoved as MemberMoved  # noqa: PLC0414
-from schemas.wire_identity import Merged as Merged  # noqa: PLC0414
-from schemas.wire_identity import MergeRequest as MergeRequest  # noqa: PLC0414
-from schemas.wire_identity import PersonErased as PersonErased  # noqa: PLC0414
-from schemas.wire_identity import PersonMerged as PersonMerged  # noqa: PLC0414
-from schemas.wire_identity import Released as Released  # noqa: PLC0414
-from schemas.wire_objects import ObjectAttributes as ObjectAttributes  # noqa: PLC0414
-from schemas.wire_objects import ObjectsChanged as ObjectsChanged  # noqa: PLC0414
-from schemas.wire_objects import ObjectValues as ObjectValues  # noqa: PLC0414
-from schemas.wire_operations import DeadLetter as DeadLetter  # noqa: PLC0414
-from schemas.wire_operations import ImportCheckpoint as ImportCheckpoint  # noqa: PLC0414
-from schemas.wire_subjects import Backfilled as Backfilled  # noqa: PLC0414
-from schemas.wire_subjects import ConsentChange as ConsentChange  # noqa: PLC0414
-from schemas.wire_workspace import InForce as InForce  # noqa: PLC0414
-from schemas.wire_workspace import JourneyLine as JourneyLine  # noqa: PLC0414
-from schemas.wire_workspace import JourneyState as JourneyState  # noqa: PLC0414
-from schemas.wire_workspace import OlderVersion as OlderVersion  # noqa: PLC0414
-from schemas.wire_workspace import Publication as Publication  # noqa: PLC0414
-from schemas.wire_workspace import PublishedVersion as PublishedVersion  # noqa: PLC0414
-from schemas.wire_workspace import VersionPart as VersionPart  # noqa: PLC0414
-from schemas.wire_workspace import WorkspaceRecord as WorkspaceRecord  # noqa: PLC0414
+from schemas.wire_base import Feed as Feed
+from schemas.wire_base import FeedItem as FeedItem
+from schemas.wire_base import FeedShow as FeedShow
+from schemas.wire_base import FeedStep as FeedStep
+from schemas.wire_base import Record as Record
+from schemas.wire_entry import EnrollRequest as EnrollRequest
+from schemas.wire_entry import EnrollSegment as EnrollSegment
+from schemas.wire_entry import ExitBatch as ExitBatch
+from schemas.wire_entry import ExitRequest as ExitRequest
+from schemas.wire_entry import MemberScore as MemberScore
+from schemas.wire_gate import SendAnswer as SendAnswer
+from schemas.wire_gate import SendAsk as SendAsk
+from schemas.wire_gate import SendSettled as SendSettled
+from schemas.wire_gate import Suppress as Suppress
+from schemas.wire_identity import Erase as Erase
+from schemas.wire_identity import FeedMoved as FeedMoved
+from schemas.wire_identity import Forwarded as Forwarded
+from schemas.wire_identity import MemberMoved as MemberMoved
+from schemas.wire_identity import Merged as Merged
+from schemas.wire_identity import MergeRequest as MergeRequest
+from schemas.wire_identity import PersonErased as PersonErased
+from schemas.wire_identity import PersonMerged as PersonMerged
+from schemas.wire_identity import Released as Released
+from schemas.wire_llm import LlmAnswered as LlmAnswered
+from schemas.wire_llm import LlmAsked as LlmAsked
+from schemas.wire_llm import LlmExchange as LlmExchange
+from schemas.wire_llm import LlmMessage as LlmMessage
+from schemas.wire_llm import LlmRecord as LlmRecord
+from schemas.wire_llm import LlmWithdrawn as LlmWithdrawn
+from schemas.wire_messages import Delivery as Delivery
+from schemas.wire_messages import Message as Message
+from schemas.wire_messages import MessageContext as MessageContext
+from schemas.wire_messages import MessageRequest as MessageRequest
+from schemas.wire_messages import RequestedMessage as RequestedMessage
+from schemas.wire_objects import ObjectAttributes as ObjectAttributes
+from schemas.wire_objects import ObjectsChanged as ObjectsChanged
+from schemas.wire_objects import ObjectValues as ObjectValues
+from schemas.wire_operations import DeadLetter as DeadLetter
+from schemas.wire_operations import ImportCheckpoint as ImportCheckpoint
+from schemas.wire_subjects import Backfilled as Backfilled
+from schemas.wire_subjects import ConsentChange as ConsentChange
+from schemas.wire_workspace import InForce as InForce
+from schemas.wire_workspace import JourneyLine as JourneyLine
+from schemas.wire_workspace import JourneyState as JourneyState
+from schemas.wire_workspace import OlderVersion as OlderVersion
+from schemas.wire_workspace import Publication as Publication
+from schemas.wire_workspace import PublishedVersion as PublishedVersion
+from schemas.wire_workspace import VersionPart as VersionPart
+from schemas.wire_workspace import WorkspaceRecord as WorkspaceRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -228,44 +238,6 @@ class AccountFacts(Record, tag_field="type", tag="account_facts", frozen=True, k
     at_ms: Millis
 
 
-class RequestedMessage(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
-    """What an account journey wants one of its recipients to get."""
-
-    channel: Channel
-    template: Text
-    tags: list[str]
-    variant: str | None = None
-    withdrawn: str | None = None
-
-
-class MessageContext(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
-    """The values a template may use: traits of the person and the account, properties of events."""
-
-    user: Values
-    account: Values
-    event: Values
-    awaited: Values | None = None
-    related: Values | None = None
-    evidence: Values | None = None
-
-
-class MessageRequest(Record, tag_field="type", tag="message_request", frozen=True, kw_only=True):
-    """An account journey asks a person's partition to message them, under their own consent and caps."""
-
-    id: Text
-    request: str | None = None
-    subject: Text
-    account: Text
-    journey: Text
-    version: Text
-    enrollment: Text
-    step: Text
-    message: RequestedMessage
-    context: MessageContext
-    holdout: bool | None = None
-    at_ms: Millis
-
-
 class ListEntry(Record, tag_field="type", tag="list_entry", frozen=True, kw_only=True):
     """A subject was put on a static segment's list, or taken off it."""
 
@@ -275,50 +247,6 @@ class ListEntry(Record, tag_field="type", tag="list_entry", frozen=True, kw_only
     segment: Text
     member: bool
     at_ms: Millis
-
-
-class Message(Record, frozen=True, kw_only=True):
-    """One message to render and deliver. ``id`` is its idempotency key, also towards the provider."""
-
-    id: Text
-    channel: Channel
-    person: Text
-    account: str | None = None
-    journey: Text
-    version: Text
-    enrollment: Text
-    step: Text
-    template: Text
-    tags: list[str]
-    variant: str | None = None
-    to: str | None = None
-    context: MessageContext
-    requested_at_ms: Millis
-    withdrawn: str | None = None
-    subject_type: SubjectType | None = None
-
-
-class Delivery(Record, frozen=True, kw_only=True):
-    """What became of a message."""
-
-    id: Text
-    message_id: Text
-    channel: Channel
-    person: Text
-    account: str | None = None
-    journey: Text
-    version: Text
-    enrollment: Text
-    step: Text
-    template: Text
-    outcome: DeliveryOutcome
-    reason: str | None = None
-    provider: Text
-    provider_message_id: str | None = None
-    cost_micros: Count | None = None
-    latency_ms: Count
-    at_ms: Millis
-    subject_type: SubjectType | None = None
 
 
 class Decision(Record, frozen=True, kw_only=True):
@@ -453,6 +381,7 @@ SchedulerRecord = (
     | MemberScore
     | ExitRequest
     | ExitBatch
+    | LlmAnswered
 )
 IdentityRecord = PersonMerged | FeedMoved | PersonErased
 
@@ -488,6 +417,7 @@ decode_segment_change: Callable[[bytes], SegmentChange] = _decoder(SegmentChange
 decode_score_crossed: Callable[[bytes], ScoreCrossed] = _decoder(ScoreCrossed)
 decode_engagement: Callable[[bytes], Engagement] = _decoder(Engagement)
 decode_identity: Callable[[bytes], IdentityRecord] = _decoder(IdentityRecord)
+decode_llm: Callable[[bytes], LlmRecord] = _decoder(LlmRecord)
 decode_feed: Callable[[bytes], Feed] = _decoder(Feed)
 decode_dead_letter: Callable[[bytes], DeadLetter] = _decoder(DeadLetter)
 decode_account_traits: Callable[[bytes], AccountTraits] = _decoder(AccountTraits)

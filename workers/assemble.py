@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from workers.clock import Clock
     from workers.runner import Part
     from workers.senders.channels.base import Channel
+    from workers.senders.llm.endpoint import Endpoint
     from workers.settings import Settings
     from workers.stream.app import KernelApp
     from workers.stream.logic import PartitionLogic
@@ -66,6 +67,7 @@ SENDER_AGENTS = {
     "webhook": ("messages.webhook",),
     "sms": ("messages.sms",),
     "push": ("messages.push",),
+    "llm": ("llm-requests",),
 }
 INSIGHTS_AGENTS = {"tallies": ("decisions", "deliveries", "conversions", "segments")}
 
@@ -189,14 +191,16 @@ class Assembly:
 
         channel = assemble_senders.email_channel(self.settings, self.clock)
         webhooks = assemble_senders.webhooks(self.settings, self.active, self.clock)
-        spec = self.senders_spec({"email": channel, **webhooks.channels})
+        spec = self.senders_spec({"email": channel, **webhooks.channels}, webhooks.endpoints)
         return KernelPart("senders", self._app(spec), (channel, webhooks))
 
-    def senders_spec(self, channels: Mapping[str, Channel]) -> AppSpec:
-        """The senders: messages to channels, by connection, with their ledger and the feeds."""
-        from workers.assemble_senders import new_sender_logic  # noqa: PLC0415 - others start faster without
+    def senders_spec(
+        self, channels: Mapping[str, Channel], endpoints: Mapping[str, Endpoint] | None = None
+    ) -> AppSpec:
+        """The senders: messages to channels, by connection, with ledger and feeds; questions to models."""
+        from workers.assemble_senders import new_senders  # noqa: PLC0415 - others start faster without
 
-        new_logic = new_sender_logic(self.settings, self.registry, channels, lambda: self.active)
+        new_logic = new_senders(self.settings, self.registry, channels, endpoints or {}, lambda: self.active)
         return self._spec("brimful-senders", SENDER_AGENTS, new_logic)
 
     # -- insights

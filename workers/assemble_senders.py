@@ -6,10 +6,13 @@ import os
 from typing import TYPE_CHECKING
 
 from workers.email_settings import email_channel
+from workers.senders.agents import Senders
 from workers.senders.connections import read_connections
+from workers.senders.llm.logic import LlmLogic, LlmParts
+from workers.senders.llm.metrics import LlmMetrics
 from workers.senders.logic import SenderLogic, SenderParts
 from workers.senders.metrics import SenderMetrics
-from workers.senders.webhooks import Webhooks, check_connections
+from workers.senders.webhooks import Webhooks, check_connections, questions_of
 from workers.tracked_mail import MailLinks
 
 if TYPE_CHECKING:
@@ -20,31 +23,33 @@ if TYPE_CHECKING:
     from workers.clock import Clock
     from workers.core.templates.compile import CompiledTemplate
     from workers.senders.channels.base import Channel
+    from workers.senders.llm.endpoint import Endpoint
     from workers.settings import Settings
     from workers.versions.active import Active
 
-__all__ = ["email_channel", "new_sender_logic", "webhooks"]
+__all__ = ["email_channel", "new_senders", "webhooks"]
 
 
 def webhooks(settings: Settings, active: Active, clock: Clock) -> Webhooks:
-    """The channels of all connections.
+    """The channels and endpoints of all connections.
 
     Raises:
-        Misconfigured: a connection is wrong, or a template names one that there is not.
+        Misconfigured: a connection is wrong, or a template or step names one that there is not.
     """
     path = settings.connections
     connections = read_connections(path, os.environ) if path is not None else {}
-    check_connections(active.templates, connections)
+    check_connections(active.templates, connections, questions_of(active.plan))
     return Webhooks(connections, settings.outgoing_networks, clock)
 
 
-def new_sender_logic(
+def new_senders(
     settings: Settings,
     registry: CollectorRegistry,
     channels: Mapping[str, Channel],
+    endpoints: Mapping[str, Endpoint],
     active: Callable[[], Active],
-) -> Callable[[int], SenderLogic]:
-    """What makes the logic of a partition; all partitions share channels, links and metrics."""
+) -> Callable[[int], Senders]:
+    """What makes the agents of a partition; all partitions share channels, endpoints, links and metrics."""
     links = MailLinks(settings.secret_bytes(), settings.public_url, lambda: active().tracking)
     parts = SenderParts(
         templates=_Templates(lambda: active().templates),
@@ -55,7 +60,9 @@ def new_sender_logic(
         preferences_url=links.preferences_url,
         track=links.track,
     )
-    return lambda _: SenderLogic(parts)
+    asking = LlmParts(endpoints, settings.topic, LlmMetrics(registry))
+    questions = settings.topic("llm-requests")
+    return lambda _: Senders(SenderLogic(parts), LlmLogic(asking), questions)
 
 
 class _Templates:

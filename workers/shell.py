@@ -15,6 +15,7 @@ from workers.core import consent, segments
 from workers.core.activity.row import Activity
 from workers.core.activity.slots import follow
 from workers.core.commands import (
+    AskModel,
     CancelTimer,
     Enroll,
     RecordConversion,
@@ -467,6 +468,8 @@ class Subject:
                 view.send(topics("account-traits"), record.account.encode(), wire.encode(record))
             case Enroll(record):
                 view.send(topics("scheduler"), record.subject.encode(), wire.encode(record))
+            case AskModel(record):
+                view.send(topics("llm-requests"), record.connection.encode(), wire.encode(record))
             case _:
                 assert_never(command)
 

@@ -7,7 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from workers.core.journeys.step_plans import SendStepPlan, WaitForStepPlan, WaitStepPlan, WaitUntilStepPlan
+from workers.core.journeys.step_plans import (
+    LlmStepPlan,
+    SendStepPlan,
+    WaitForStepPlan,
+    WaitStepPlan,
+    WaitUntilStepPlan,
+)
 
 if TYPE_CHECKING:
     from schemas.fields import SubjectType
@@ -83,6 +89,8 @@ def _of_step(step: StepPlan) -> str:
             return f"condition: {step.condition.label}"
         case WaitForStepPlan():
             return "event: " + " or ".join(one.event for one in step.awaited)
+        case LlmStepPlan():
+            return f"a model's answer over {step.connection}"
         case SendStepPlan():
             return f"to send {step.channel} {step.template}"
         case _:

@@ -49,6 +49,7 @@ from schemas.records.identity import (
     Released,
 )
 from schemas.records.imports import AccountTraits, ImportCheckpoint, ObjectAttributes
+from schemas.records.llm import LlmAnswered, LlmAsked, LlmExchange, LlmMessage, LlmRecord, LlmWithdrawn
 from schemas.records.outcomes import (
     Conversion,
     DeadLetter,
@@ -103,6 +104,12 @@ __all__ = [
     "JourneyLine",
     "JourneyState",
     "ListEntry",
+    "LlmAnswered",
+    "LlmAsked",
+    "LlmExchange",
+    "LlmMessage",
+    "LlmRecord",
+    "LlmWithdrawn",
     "MemberMoved",
     "MemberScore",
     "MergeRequest",

@@ -22,6 +22,7 @@ from schemas.records.entry import EnrollRequest, EnrollSegment, ExitBatch, ExitR
 from schemas.records.feeds import FeedItem  # noqa: TC001  pydantic reads it at run time
 from schemas.records.gate import SendAnswer, SendAsk, SendSettled, Suppress
 from schemas.records.identity import Erase, Forwarded, MemberMoved, Merged, MergeRequest, Released
+from schemas.records.llm import LlmAnswered
 
 
 class Trigger(Part):
@@ -87,6 +88,7 @@ class MessageContext(Part):
     evidence: Values | None = Field(
         None, description="What made the subject eligible, where templates show it: docs/templates.md."
     )
+    llm: Values | None = Field(None, description="What came of the journey's LLM steps, by their ids.")
 
 
 class MessageRequest(Record):
@@ -185,7 +187,8 @@ SchedulerRecord: TypeAlias = Annotated[
     | EnrollSegment
     | MemberScore
     | ExitRequest
-    | ExitBatch,
+    | ExitBatch
+    | LlmAnswered,
     Field(discriminator="type"),
 ]
 """One record of ``scheduler``."""

@@ -51,6 +51,7 @@ from schemas.workspace.journeys import (
     Recipients,
     TraitOfAccount,
 )
+from schemas.workspace.llm import Llm, LlmCondition
 from schemas.workspace.objects import Fill, ObjectType, OnObject, Reference, Relationship
 from schemas.workspace.relations import ObjectCondition, Related, RelatedCondition
 from schemas.workspace.scores import Score
@@ -63,6 +64,7 @@ from schemas.workspace.steps import (
     BranchStep,
     EnrollStep,
     ExitStep,
+    LlmStep,
     Otherwise,
     ParallelStep,
     RepeatStep,
@@ -166,6 +168,9 @@ __all__ = [
     "Journey",
     "LastCondition",
     "LinkTracking",
+    "Llm",
+    "LlmCondition",
+    "LlmStep",
     "MeasureCondition",
     "MessageSettings",
     "NotCondition",

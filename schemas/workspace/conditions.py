@@ -39,6 +39,7 @@ from schemas.workspace.comparisons import (
     NumberComparison,
     Where,
 )
+from schemas.workspace.llm import LlmCondition
 from schemas.workspace.relations import ObjectCondition, RelatedCondition
 from schemas.workspace.spans import BoundedSpan, Span, SpanValue, ends_now, lookback_ms
 
@@ -363,6 +364,7 @@ _TAGS: Final = {
     "score": "#score",
     "experiment": "#experiment",
     "consent": "#consent",
+    "llm": "#llm",
     "related": "#related",
     "object": "#object",
     "all": "#all",
@@ -411,6 +413,7 @@ Condition: TypeAlias = Annotated[
     | Annotated[ScoreCondition, Tag("#score")]
     | Annotated[ExperimentCondition, Tag("#experiment")]
     | Annotated[ConsentCondition, Tag("#consent")]
+    | Annotated[LlmCondition, Tag("#llm")]
     | Annotated[RelatedCondition, Tag("#related")]
     | Annotated[ObjectCondition, Tag("#object")]
     | Annotated[AllCondition, Tag("#all")]

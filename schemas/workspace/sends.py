@@ -105,7 +105,7 @@ class Send(Model):
 class Variant(Model):
     """One variant of a message: its share, and where it has one its own template."""
 
-    weight: Weight
+    weight: Weight = 0
     template: TemplateName | None = Field(None, description="Instead of the step's; of the same channel.")
 
 

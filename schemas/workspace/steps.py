@@ -19,6 +19,7 @@ from schemas.workspace.base import (
 )
 from schemas.workspace.comparisons import Where  # noqa: TC001  pydantic reads it at run time
 from schemas.workspace.conditions import Condition  # noqa: TC001  as above
+from schemas.workspace.llm import Llm  # noqa: TC001  as above
 from schemas.workspace.sends import Send, Variants, Weight, add_up
 from schemas.workspace.updates import Update  # noqa: TC001  as above
 from schemas.workspace.waits import MAX_AWAITED, Heard, Match, Wait
@@ -61,14 +62,27 @@ class SendStep(StepModel):
         description="Steps of one experiment choose alike; without it each step chooses for itself.",
     )
     by: Literal["subject", "account"] = Field("subject", description="account: all of an account alike.")
+    chosen_by: Identifier | None = Field(
+        None, description="The id of an llm step that chooses the variant, instead of chance."
+    )
 
     @model_validator(mode="after")
     def _is_one_experiment(self) -> Self:
         if self.variants is None and (self.experiment is not None or self.by != "subject"):
             refuse("variants", "experiment and by are about variants: name them, as {short: 50, long: 50}")
-        if self.variants is not None:
+        if self.chosen_by is not None:
+            self._is_chosen()
+        elif self.variants is not None:
             add_up(variant.weight for variant in self.variants.values())
         return self
+
+    def _is_chosen(self) -> None:
+        if self.variants is None:
+            refuse("variants", "chosen_by is about variants: name them, as {short: {}, long: {}}")
+        if self.experiment is not None or self.by != "subject":
+            refuse("variants", "experiment and by are about chance, and chosen_by is none: leave them out")
+        if any(variant.weight for variant in self.variants.values()):
+            refuse("variants", "variants that an llm step chooses have no weights: {short: {}, long: {}}")
 
 
 class WaitStep(StepModel):
@@ -253,6 +267,22 @@ class ExitStep(StepModel):
     exit: Identifier
 
 
+class LlmStep(StepModel):
+    """Asks a language model, waits for what it says, and goes on with that or with the fallback.
+
+    Its ``id`` is required: conditions (``llm: ID, is: LABEL``), sends (``chosen_by: ID``) and templates
+    (``llm.ID``) know what came of it by that.
+    """
+
+    llm: Llm
+
+    @model_validator(mode="after")
+    def _has_a_name(self) -> Self:
+        if self.id is None:
+            refuse("id", "an llm step has an id: what comes of it is known by that name")
+        return self
+
+
 STEP_KEYS: Final = (
     "send",
     "wait",
@@ -265,6 +295,7 @@ STEP_KEYS: Final = (
     "update",
     "enroll",
     "exit",
+    "llm",
 )
 
 
@@ -289,7 +320,8 @@ Step: TypeAlias = Annotated[
     | Annotated[RepeatStep, Tag("#repeat")]
     | Annotated[UpdateStep, Tag("#update")]
     | Annotated[EnrollStep, Tag("#enroll")]
-    | Annotated[ExitStep, Tag("#exit")],
+    | Annotated[ExitStep, Tag("#exit")]
+    | Annotated[LlmStep, Tag("#llm")],
     Discriminator(_step_tag),
     BeforeValidator(_is_step),
 ]

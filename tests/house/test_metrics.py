@@ -16,6 +16,7 @@ from workers.engine_metrics import SignalMetrics
 from workers.imports.metrics import ImportMetrics
 from workers.insights.metrics import JourneyMetrics
 from workers.intake.metrics import GatewayMetrics
+from workers.senders.llm.metrics import LlmMetrics
 from workers.senders.metrics import SenderMetrics
 from workers.stream.metrics import KernelMetrics, LagCollector, StreamMetrics
 from workers.tracking import TrackingPlanMetrics
@@ -57,6 +58,7 @@ def families() -> list[Metric]:
     StreamMetrics(kernel, "app", FixedClock(0))
     GatewayMetrics(registry)
     SenderMetrics(registry)
+    LlmMetrics(registry)
     SignalMetrics(registry)
     TrackingPlanMetrics(registry)
     WorkspaceMetrics(registry)

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from schemas.workspace import format_duration
 from workers.core.compile import compile_workspace
+from workers.errors import Misconfigured
+from workers.senders.connections import AnySecret, read_connections
+from workers.senders.webhooks import check_connections, questions_of
 from workers.workspace.files import BadWorkspace, load_workspace
+
+if TYPE_CHECKING:
+    from workers.core.plan import Plan
+    from workers.workspace.files import LoadedWorkspace
 
 cli: typer.Typer = typer.Typer()
 
@@ -20,8 +27,17 @@ Folder = Annotated[
 Strict = Annotated[bool, typer.Option("--strict", help="Fail on warnings too.")]
 
 
+Connections = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="BRIMFUL_CONNECTIONS",
+        help="A file of connections: webhooks and llm steps name those that are there.",
+    ),
+]
+
+
 @cli.command()
-def lint(folder: Folder, strict: Strict = False) -> None:
+def lint(folder: Folder, strict: Strict = False, connections: Connections = None) -> None:
     """Check journeys, segments, scores and templates; name file, line, column and field of what is wrong.
 
     Exit code 0: it can be used. 1: it cannot, or with --strict there are warnings.
@@ -35,6 +51,8 @@ def lint(folder: Folder, strict: Strict = False) -> None:
     for warning in loaded.warnings:
         typer.echo(str(warning), err=True)
     plan = compile_workspace(loaded.workspace)
+    if connections is not None:
+        _check_connections(loaded, plan, connections)
     for journey in (*plan.user.journeys.values(), *plan.account.journeys.values()):
         typer.echo(
             f"{journey.name}  version {journey.version}  {journey.subject}  {len(journey.steps)} step(s)"
@@ -62,3 +80,12 @@ def lint(folder: Folder, strict: Strict = False) -> None:
     )
     if strict and loaded.warnings:
         raise typer.Exit(1)
+
+
+def _check_connections(loaded: LoadedWorkspace, plan: Plan, path: Path) -> None:
+    """End where the workspace names a connection that the file has not; secrets are not looked at."""
+    try:
+        check_connections(loaded.templates, read_connections(path, AnySecret()), questions_of(plan))
+    except Misconfigured as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error

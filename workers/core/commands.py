@@ -107,6 +107,13 @@ class Enroll:
     record: wire.Eligible
 
 
+@dataclass(frozen=True, slots=True)
+class AskModel:
+    """Write to ``llm-requests``, keyed by its connection: a question, or that nobody waits for its answer."""
+
+    record: wire.LlmAsked | wire.LlmWithdrawn
+
+
 Command: TypeAlias = (
     SetTimer
     | CancelTimer
@@ -118,6 +125,7 @@ Command: TypeAlias = (
     | SetTraits
     | TellAccount
     | Enroll
+    | AskModel
 )
 
 

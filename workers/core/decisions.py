@@ -209,6 +209,36 @@ def split_decision(
     return RecordDecision(replace(decision, id=each))
 
 
+def llm_decision(
+    subject_type: SubjectType,
+    subject: str,
+    enrollment: Enrollment,
+    request: str,
+    *,
+    outcome: str,
+    reason: str | None,
+    values: Mapping[str, Any],
+    now_ms: int,
+) -> RecordDecision:
+    """About a question to a model at the enrollment's step.
+
+    ``outcome`` is answered, fallback, would_ask (a holdout or a shadow, with the fallback) or late (nobody
+    waited for it any more).
+    """
+    decision = _about(
+        "llm",
+        subject_type,
+        subject,
+        enrollment,
+        outcome=outcome,
+        reason=reason,
+        values=dict(values),
+        at_ms=now_ms,
+    )
+    name = "late" if outcome == "late" else "llm"
+    return RecordDecision(replace(decision, id=stable_id("decision", name, request)))
+
+
 def would_enroll_decision(
     subject_type: SubjectType, subject: str, enrollment: Enrollment, target: str, now_ms: int
 ) -> RecordDecision:

@@ -196,7 +196,8 @@ class Moment:
 
     ``rechecking``: an enrolment looks again at what made the subject eligible. A count that the trigger made
     reach its number has been reached for good. ``properties`` are those of the trigger, where the event that
-    is looked at is another one, or none; None: the event is the trigger. ``variants`` are the enrollment's.
+    is looked at is another one, or none; None: the event is the trigger. ``variants`` are the enrollment's,
+    ``llm`` what came of its LLM steps.
     """
 
     facts: Facts
@@ -205,6 +206,7 @@ class Moment:
     rechecking: bool = False
     properties: Mapping[str, Any] | None = None
     variants: Mapping[str, str] | None = None
+    llm: Mapping[str, str] | None = None
 
     @property
     def event_properties(self) -> Mapping[str, Any]:

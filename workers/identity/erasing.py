@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from schemas import wire
 from schemas.workspace.sends import SENDERS
+from workers.core.commands import AskModel
 from workers.core.ids import stable_id
 from workers.core.journeys.recipients import forget_member
+from workers.core.journeys.run import withdrawn_questions
 from workers.identity.places import erasure_hash, move_member, take_out
 from workers.shell import Subject
 from workers.state import ACCOUNTS, ERASED, IDENTITIES, MEMBER_SCORES, USERS, Erased
@@ -42,6 +44,9 @@ def erase(asked: wire.Erase, view: View, parts: EngineParts, now_ms: int) -> Non
     accounts = list(dict.fromkeys((*(activity.accounts if activity is not None else ()), *asked.accounts)))
     subject = Subject("user", key, view, parts)
     memberships = subject.memberships
+    for held in subject.progress.enrollments:
+        for question in withdrawn_questions(held, now_ms):
+            subject.execute(AskModel(question))
     rows, timers = take_out(key, view)
     subject.forget(memberships, now_ms)
     _mark(asked, key, view, parts, now_ms)

@@ -114,6 +114,7 @@ Addressed: TypeAlias = (
     | wire.ExitRequest
     | wire.SendAnswer
     | wire.Suppress
+    | wire.LlmAnswered
 )
 """Records of the scheduler topic that are for whoever an id belongs to."""
 

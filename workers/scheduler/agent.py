@@ -11,6 +11,7 @@ from workers.core.consent import STATES, Said
 from workers.core.decisions import refused_decision
 from workers.core.gate.held import HELD
 from workers.core.journeys.account_exits import AccountChanged, changed_of_account, exit_by_account
+from workers.core.journeys.answering import answer
 from workers.core.journeys.entry import enroll
 from workers.core.journeys.inside import resume
 from workers.core.journeys.requested_exits import exit_on_request
@@ -81,6 +82,8 @@ class Scheduler:
                     subject.take(enroll(subject.plan, asked, facts, subject.progress, now_ms), now_ms)
                 case wire.AccountFacts():
                     self._learn(asked, view, now_ms)
+                case wire.LlmAnswered():
+                    self._answered(asked, view, now_ms)
                 case wire.EnrollRequest():
                     self._request(asked, view, now_ms)
                 case wire.ExitRequest():
@@ -137,6 +140,12 @@ class Scheduler:
         self._parts.metrics.exit_asked(journey, "ended" if left.commands else "not_inside")
         subject.take(left, now_ms)
 
+    def _answered(self, asked: wire.LlmAnswered, view: View, now_ms: int) -> None:
+        """A model's answer: who waits for it goes on."""
+        subject = Subject(asked.subject_type, asked.subject.encode(), view, self._parts)
+        facts = subject.facts(now_ms, {})
+        subject.take(answer(subject.plan, asked, facts, subject.progress, now_ms), now_ms)
+
     def timer_keys(self, timers: Sequence[Timer]) -> list[bytes]:
         """The rows of the subjects whose timers are due."""
         keys: list[bytes] = []
@@ -190,7 +199,13 @@ class Scheduler:
 def _kind(asked: wire.SchedulerRecord) -> SubjectType:
     """Whose partition a record is for."""
     if isinstance(
-        asked, wire.Eligible | wire.ListEntry | wire.Backfilled | wire.EnrollRequest | wire.ExitRequest
+        asked,
+        wire.Eligible
+        | wire.ListEntry
+        | wire.Backfilled
+        | wire.EnrollRequest
+        | wire.ExitRequest
+        | wire.LlmAnswered,
     ):
         return asked.subject_type
     of_accounts = wire.MemberMoved | wire.MemberScore | wire.SendAsk | wire.SendSettled

@@ -16,6 +16,7 @@ from ruamel.yaml.error import YAMLError
 from workers.core.templates.webhooks import CONNECTION, RESERVED
 from workers.errors import Misconfigured
 from workers.senders.connection_base import BaseConnection, is_url
+from workers.senders.llm.connection import LlmConnection
 from workers.senders.mobile_connections import PushConnection, TwilioConnection
 
 if TYPE_CHECKING:
@@ -92,15 +93,17 @@ class SalesforceConnection(BaseConnection):
             raise ValueError("a private_key comes with a username")
 
 
-Connection: TypeAlias = Annotated[
+ChannelConnection: TypeAlias = (
     StandardConnection
     | SlackConnection
     | HubSpotConnection
     | SalesforceConnection
     | TwilioConnection
-    | PushConnection,
-    Field(discriminator="provider"),
-]
+    | PushConnection
+)
+"""Connections over which messages leave."""
+
+Connection: TypeAlias = Annotated[ChannelConnection | LlmConnection, Field(discriminator="provider")]
 
 OF_CHANNELS: Final = {"sms": "twilio", "push": "push"}
 """Connections whose name is their channel's, and who provides them."""
@@ -111,6 +114,19 @@ _ADAPTER: Final[TypeAdapter[Any]] = TypeAdapter(Connection)
 _OF_CHANNELS_HINT: Final = "a connection to " + ", ".join(
     f"{provider} is called {name}, and {name} is one" for name, provider in OF_CHANNELS.items()
 )
+
+
+class AnySecret(dict[str, str]):
+    """An environment in which every variable is set, to look at a file of connections without its secrets."""
+
+    def __contains__(self, name: object) -> bool:
+        """Always."""
+        return True
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Something that is taken for a secret, and for a URL."""
+        del name, default
+        return "https://unset.invalid"
 
 
 def read_connections(path: Path, env: Mapping[str, str]) -> dict[str, Any]:

@@ -79,6 +79,7 @@ class Rendering:
             "awaited": message.context.awaited or {},
             "related": message.context.related or {},
             "evidence": message.context.evidence or {},
+            "llm": message.context.llm or {},
             "message": {
                 "id": message.id,
                 "journey": message.journey,

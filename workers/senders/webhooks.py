@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from workers.core.journeys.step_plans import LlmStepPlan
 from workers.core.templates.compile import template_channel
 from workers.core.templates.mobile import PushTemplate, SmsTemplate
 from workers.core.templates.webhooks import WebhookTemplate
@@ -15,6 +16,7 @@ from workers.senders.channels.slack import Slack
 from workers.senders.channels.twilio import Twilio
 from workers.senders.channels.webhook import StandardWebhook
 from workers.senders.connections import (
+    ChannelConnection,
     Connection,
     HubSpotConnection,
     SalesforceConnection,
@@ -22,26 +24,36 @@ from workers.senders.connections import (
     StandardConnection,
 )
 from workers.senders.http.client import HttpClient
+from workers.senders.llm.connection import LlmConnection
+from workers.senders.llm.endpoint import Endpoint
 from workers.senders.mobile_connections import PushConnection, TwilioConnection
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from workers.clock import Clock
+    from workers.core.plan import Plan
     from workers.core.templates.compile import CompiledTemplate
     from workers.senders.channels.base import Channel
     from workers.senders.http.guard import Network
 
 
 class Webhooks:
-    """The channels of all connections over one HTTP client; ``networks`` as it takes them."""
+    """Channels and endpoints of all connections over one HTTP client; ``networks`` as it takes them."""
 
     def __init__(
         self, connections: Mapping[str, Connection], networks: tuple[Network, ...], clock: Clock
     ) -> None:
         self._client = HttpClient(networks)
         self.channels = {
-            name: channel_of(connection, self._client, clock) for name, connection in connections.items()
+            name: channel_of(connection, self._client, clock)
+            for name, connection in connections.items()
+            if not isinstance(connection, LlmConnection)
+        }
+        self.endpoints = {
+            name: Endpoint(name, connection, self._client, clock)
+            for name, connection in connections.items()
+            if isinstance(connection, LlmConnection)
         }
 
     async def close(self) -> None:
@@ -51,7 +63,7 @@ class Webhooks:
         await self._client.close()
 
 
-def channel_of(connection: Connection, client: HttpClient, clock: Clock) -> Channel:
+def channel_of(connection: ChannelConnection, client: HttpClient, clock: Clock) -> Channel:
     """The channel over one connection."""
     match connection:
         case StandardConnection():
@@ -69,14 +81,16 @@ def channel_of(connection: Connection, client: HttpClient, clock: Clock) -> Chan
 
 
 def check_connections(
-    templates: Mapping[str, CompiledTemplate], connections: Mapping[str, Connection]
+    templates: Mapping[str, CompiledTemplate],
+    connections: Mapping[str, Connection],
+    questions: Iterable[LlmStepPlan] = (),
 ) -> None:
-    """Each webhook, text message and push of the workspace has its connection, to the right provider.
+    """What the workspace sends and asks has its connection, to the right provider, and its model.
 
     Raises:
         Misconfigured: naming each that has none.
     """
-    problems = []
+    problems = [problem for asked in questions if (problem := _unasked(asked, connections))]
     for template in templates.values():
         if isinstance(template, SmsTemplate | PushTemplate):
             channel = template_channel(template)
@@ -94,3 +108,25 @@ def check_connections(
             )
     if problems:
         raise Misconfigured("BRIMFUL_CONNECTIONS:\n  " + "\n  ".join(problems))
+
+
+def questions_of(plan: Plan) -> list[LlmStepPlan]:
+    """The LLM steps of all journeys of a workspace, older versions that people are inside of included."""
+    journeys = (
+        one
+        for subjects in (plan.user, plan.account)
+        for one in (*subjects.journeys.values(), *subjects.pinned.values())
+    )
+    return [step for journey in journeys for step in journey.steps.values() if isinstance(step, LlmStepPlan)]
+
+
+def _unasked(asked: LlmStepPlan, connections: Mapping[str, Connection]) -> str | None:
+    """Why an LLM step cannot be asked; None where it can."""
+    connection = connections.get(asked.connection)
+    if connection is None:
+        return f"llm step {asked.path!r}: there is no connection {asked.connection!r}"
+    if not isinstance(connection, LlmConnection):
+        return f"llm step {asked.path!r}: the connection {asked.connection!r} is for {connection.provider}"
+    if connection.model_called(asked.model) is None:
+        return f"llm step {asked.path!r}: the connection {asked.connection!r} has no model {asked.model!r}"
+    return None

@@ -23,6 +23,7 @@ from schemas.workspace import (
     Workspace,
 )
 from schemas.workspace.base import UNKNOWN_FIELD
+from workers.core.lint.llm import lint_llm
 from workers.core.lint.messages import SETTINGS as OF_SETTINGS
 from workers.core.lint.messages import lint_messages
 from workers.core.lint.objects import lint_objects
@@ -261,6 +262,7 @@ def _findings(
     # Where a type was refused, what speaks of it proves nothing.
     typed = lint_objects(workspace) if objects_complete else ()
     found = (*lint(workspace), *lint_steps(workspace), *lint_messages(workspace), *typed)
+    found = (*found, *lint_llm(workspace))
     for finding in (*found, *lint_tracking(workspace)):
         if not complete and not _REFERENCES.isdisjoint(finding.location):
             continue

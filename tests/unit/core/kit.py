@@ -8,6 +8,7 @@ from schemas import wire
 from schemas.workspace import Journey, MessageSettings, Workspace
 from workers.core.activity import slots, windows
 from workers.core.commands import (
+    AskModel,
     CancelTimer,
     Enroll,
     RecordConversion,
@@ -95,6 +96,7 @@ class World:
         self.decisions: list[wire.Decision] = []
         self.conversions: list[wire.Conversion] = []
         self.asked: list[wire.Eligible] = []
+        self.questions: list[wire.LlmAsked | wire.LlmWithdrawn] = []
         self.segments: frozenset[str] = frozenset()
         self.devices: Devices | None = None
         self._count = 0
@@ -212,7 +214,7 @@ class World:
         """A timer fires now, whether it is still set or not."""
         return self.take(resume(self.plan, self.progress, timer.enrollment_id, self.facts(), self.now_ms))
 
-    def take(self, transition: Transition) -> Transition:  # noqa: C901  one per command
+    def take(self, transition: Transition) -> Transition:  # noqa: C901, PLR0912  one per command
         """Store the row and carry out the commands."""
         self.progress = transition.progress
         for command in transition.commands:
@@ -237,6 +239,8 @@ class World:
                     self.told.append(record)
                 case Enroll(record):
                     self.asked.append(record)
+                case AskModel(record):
+                    self.questions.append(record)
         while self._updates:
             update = self._updates.pop(0)
             self._set(update.traits)

@@ -251,6 +251,7 @@ class Cluster:
 
 _DECODERS = {
     "segments": "segment_change",
+    "llm-requests": "llm",
     "scores": "score_crossed",
     "messages.email": "message",
     "messages.sms": "message",

@@ -167,6 +167,7 @@ def test_every_public_topic_has_one_shape() -> None:
         "engagement",
         "identity",
         "feeds",
+        "llm-requests",
         "dead-letters",
         "workspace",
     }

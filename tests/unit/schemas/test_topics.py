@@ -18,6 +18,7 @@ SHARED = {
     "messages.push",
     "messages.in_app",
     "messages.webhook",
+    "llm-requests",
     "deliveries",
     "decisions",
     "conversions",

@@ -16,6 +16,7 @@ from schemas.workspace import (
     FieldRef,
     FirstCondition,
     LastCondition,
+    LlmCondition,
     MeasureCondition,
     NotCondition,
     ObjectCondition,
@@ -114,6 +115,8 @@ def compile_condition(condition: Condition, names: Names) -> CompiledCondition: 
             return relations.variant_is(condition)
         case ConsentCondition():
             return relations.consents(condition)
+        case LlmCondition():
+            return relations.llm_said(condition)
         case RelatedCondition():
             return related.related(condition, names)
         case ObjectCondition():

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         ConvertedCondition,
         EnrolledCondition,
         ExperimentCondition,
+        LlmCondition,
         ReceivedCondition,
         SegmentCondition,
         SpanValue,
@@ -97,6 +98,18 @@ def variant_is(condition: ExperimentCondition) -> CompiledCondition:
     def test(moment: Moment, values: Values) -> Outcome:
         variant = values[name] = (moment.variants or {}).get(experiment)
         return Outcome.MISSING if variant is None else of(variant in wanted)
+
+    return CompiledCondition(f"{name} is {', '.join(sorted(wanted))}", LOOK_UP, test)
+
+
+def llm_said(condition: LlmCondition) -> CompiledCondition:
+    """Whether an LLM step of the enrollment came to one of some outcomes."""
+    step, wanted = condition.llm, frozenset(condition.is_)
+    name = f"llm {step}"
+
+    def test(moment: Moment, values: Values) -> Outcome:
+        said = values[name] = (moment.llm or {}).get(step)
+        return Outcome.MISSING if said is None else of(said in wanted)
 
     return CompiledCondition(f"{name} is {', '.join(sorted(wanted))}", LOOK_UP, test)
 

@@ -15,6 +15,7 @@ from workers.core.gate.plan import CALL
 from workers.core.gate.sending import ask_members, request_of, send_through
 from workers.core.gate.verdict import Defer, Exit
 from workers.core.ids import bucket, stable_id
+from workers.core.journeys.asking import chosen_variant, shown_answers
 from workers.core.journeys.evidence import shown
 from workers.core.journeys.holding import held_at
 from workers.core.journeys.run import Go, Leave, Stay
@@ -51,6 +52,9 @@ def send(run: Run, step: SendStepPlan, position: Position) -> Outcome:
     if step.variants is not None:
         variant, template = choose(step.variants, enrollment, progress.subject)
         request = dataclasses.replace(request, variant=variant, template=template)
+    elif step.chosen_by is not None:
+        variant = chosen_variant(journey, enrollment, step.chosen_by, step.chosen)
+        request = dataclasses.replace(request, variant=variant, template=step.chosen[variant])
     held = held_at(progress, enrollment.id, step.path)
     if held is not None and held.template == request.template:
         # In another version the step may have another path; what is held is one message all the same.
@@ -62,6 +66,7 @@ def send(run: Run, step: SendStepPlan, position: Position) -> Outcome:
         awaited=enrollment.awaited or None,
         related=facts.shown() or None,
         evidence=shown(journey.evidence, enrollment.evidence),
+        llm=shown_answers(journey, enrollment) or None,
     )
     outcome: Outcome = Go(step.next)
     if journey.subject == "user" or step.channel == CALL:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from schemas.workspace import (
     Arm,
     BranchStep,
+    LlmStep,
     ParallelStep,
     RepeatStep,
     SplitStep,
@@ -240,6 +241,8 @@ def _longer_ms(old: Step, new: Step) -> int | None:
         return new.wait_for.timeout - old.wait_for.timeout
     if isinstance(old, WaitUntilStep) and isinstance(new, WaitUntilStep):
         return 0 if old.wait_until == new.wait_until else None
+    if isinstance(old, LlmStep) and isinstance(new, LlmStep):
+        return new.llm.timeout - old.llm.timeout
     return None if isinstance(old, _WAITS) and isinstance(new, _WAITS) else 0
 
 

@@ -11,6 +11,7 @@ from schemas.workspace import (
     EnrollStep,
     ExitStep,
     FieldRef,
+    LlmStep,
     Now,
     ParallelStep,
     RepeatStep,
@@ -27,6 +28,7 @@ from workers.core.conditions.comparisons import compile_path, compile_where
 from workers.core.conditions.compile import compile_condition
 from workers.core.conditions.spans import compile_field
 from workers.core.gate.plan import compile_rules
+from workers.core.journeys.compile_llm import compile_llm
 from workers.core.journeys.step_plans import (
     AgainStepPlan,
     BranchStepPlan,
@@ -87,13 +89,10 @@ class _Compiler:
             self.plans[paths[at]] = self._step(step, paths[at], following)
         return paths[0] if paths else after
 
-    def _step(self, step: Step, path: str, following: str | None) -> StepPlan:  # noqa: C901, PLR0911  one per kind
+    def _step(self, step: Step, path: str, following: str | None) -> StepPlan:  # noqa: C901, PLR0911, PLR0912  one per kind
         match step:
             case SendStep():
-                send, variants = step.send, self._variants(step, path)
-                once = send.once is not None
-                rules = compile_rules(send, self._journey)
-                return SendStepPlan(path, following, send.channel, send.template, once, variants, rules)
+                return self._send(step, path, following)
             case WaitStep():
                 follows = isinstance(step.wait, WaitTime) and isinstance(step.wait.until, FieldRef)
                 return WaitStepPlan(path, following, _until(step.wait, self._names), follows)
@@ -118,11 +117,26 @@ class _Compiler:
                 return EnrollStepPlan(path, following, step.enroll)
             case ExitStep():
                 return ExitStepPlan(path, f"exit: {step.exit}")
+            case LlmStep():
+                return compile_llm(step.llm, path, following)
             case _:
                 assert_never(step)
 
+    def _send(self, step: SendStep, path: str, following: str | None) -> SendStepPlan:
+        return SendStepPlan(
+            path,
+            following,
+            step.send.channel,
+            step.send.template,
+            step.send.once is not None,
+            self._variants(step, path),
+            compile_rules(step.send, self._journey),
+            step.chosen_by,
+            _chosen(step),
+        )
+
     def _variants(self, step: SendStep, path: str) -> Choice | None:
-        if step.variants is None:
+        if step.variants is None or step.chosen_by is not None:
             return None
         arms = [
             (name, variant.weight, variant.template or step.send.template)
@@ -190,6 +204,13 @@ class _Compiler:
         return RepeatStepPlan(
             path, following, first_path(asked.steps, f"{path}."), asked.times, until, inside
         )
+
+
+def _chosen(step: SendStep) -> dict[str, str]:
+    """The templates by the variants that an LLM step chooses among."""
+    if step.chosen_by is None or step.variants is None:
+        return {}
+    return {name: variant.template or step.send.template for name, variant in step.variants.items()}
 
 
 def _heard(one: Heard, target: str | None = None, slot_id: int | None = None) -> HeardPlan:

@@ -14,7 +14,7 @@ from schemas.fields import TriggerKind  # noqa: TC001  msgspec reads it at run t
 from workers.core.ids import stable_id
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Container, Mapping
 
 EnrollmentState: TypeAlias = Literal["active", "ended"]
 
@@ -75,7 +75,8 @@ class Position(msgspec.Struct, frozen=True, array_like=True):
 
     ``step`` is the path of a step: one that it waits at since ``since_ms``, or (None) is to run. Time takes
     it on at ``due_ms``; ``until_ms`` is when a wait is over (None: the step is to say). ``rounds`` are those
-    of the loops around it, from 1, by the loop's path, the outermost first.
+    of the loops around it, from 1, by the loop's path, the outermost first. ``asked`` is the question whose
+    answer an LLM step waits for, as :func:`asked_of` makes it.
     """
 
     step: str
@@ -83,6 +84,7 @@ class Position(msgspec.Struct, frozen=True, array_like=True):
     since_ms: int | None = None
     until_ms: int | None = None
     rounds: dict[str, int] = {}
+    asked: str | None = None
 
     @property
     def visit(self) -> int:
@@ -91,6 +93,17 @@ class Position(msgspec.Struct, frozen=True, array_like=True):
         for number in self.rounds.values():
             visit = (visit - 1) * VISITS_RADIX + number
         return visit
+
+
+class LlmSaid(msgspec.Struct, frozen=True, array_like=True):
+    """What came of an LLM step: the checked answer, or (with the reason in ``fallback``) the fallback.
+
+    ``request`` is the question's id; empty where none was put.
+    """
+
+    value: str
+    request: str = ""
+    fallback: str | None = None
 
 
 class Early(msgspec.Struct, frozen=True, array_like=True):
@@ -114,7 +127,7 @@ class Enrollment(msgspec.Struct, frozen=True, array_like=True):
     hour each, until this one.
     ``key`` is what there is one enrollment of, ``""`` where a journey has one of the subject. ``variants``
     are those of the journey's experiments, by what is assigned. ``evidence`` are values of conditions at the
-    entry that templates show, by label.
+    entry that templates show, by label. ``said`` is what came of its LLM steps, by their ids.
     """
 
     id: str
@@ -142,6 +155,7 @@ class Enrollment(msgspec.Struct, frozen=True, array_like=True):
     key: str = ""
     variants: dict[str, str] = {}
     evidence: dict[str, Any] = {}
+    said: dict[str, LlmSaid] = {}
 
     @property
     def places(self) -> tuple[Position, ...]:
@@ -169,6 +183,8 @@ class Enrollment(msgspec.Struct, frozen=True, array_like=True):
             awaited={},
             early={},
             look_ms=None,
+            evidence={},
+            said=forgotten(self.said),
         )
 
 
@@ -284,6 +300,16 @@ def last_received_ms(
 def was_sent(progress: Progress, message_id: str) -> bool:
     """Whether the message of this idempotency key is remembered as sent."""
     return any(message.id == message_id for message in progress.messages)
+
+
+def asked_of(connection: str, request: str) -> str:
+    """What a position keeps of a question: the connection, which is its key, and its id."""
+    return f"{connection}:{request}"
+
+
+def forgotten(said: Mapping[str, LlmSaid]) -> dict[str, LlmSaid]:
+    """What is kept of answers when an enrollment ends: which came, and not what they said."""
+    return {step: replace(one, value="") for step, one in said.items()}
 
 
 def key_hash(key: str) -> str:

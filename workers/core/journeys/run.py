@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from msgspec.structs import replace
 
-from workers.core.commands import CancelTimer, SetTimer, Transition
+from schemas import wire
+from workers.core.commands import AskModel, CancelTimer, SetTimer, Transition
 from workers.core.decisions import exit_decision
 from workers.core.facts import Moment
 from workers.core.ids import stable_id
@@ -92,6 +93,7 @@ class Run:
             self.now_ms,
             properties=held.trigger.properties,
             variants=held.variants,
+            llm={step: said.value for step, said in held.said.items()},
         )
 
     def take(self, transition: Transition) -> None:
@@ -187,4 +189,16 @@ def end(
         progress = without_waiting(progress, message)
     goes_on = by_step or reason == COMPLETED
     stopped = () if goes_on else stop_calls(subject_type, enrollment, progress, reason, now_ms)
-    return Transition(with_enrollment(progress, ended), (*cancelled, decision, *stopped))
+    unasked = (AskModel(one) for one in withdrawn_questions(enrollment, now_ms))
+    return Transition(with_enrollment(progress, ended), (*cancelled, *unasked, decision, *stopped))
+
+
+def withdrawn_questions(enrollment: Enrollment, now_ms: int) -> list[wire.LlmWithdrawn]:
+    """That nobody waits any more for the answers that an enrollment waits for."""
+    asked = (position.asked.partition(":") for position in enrollment.places if position.asked is not None)
+    return [
+        wire.LlmWithdrawn(
+            id=stable_id("llm withdrawn", request), request=request, connection=connection, at_ms=now_ms
+        )
+        for connection, _, request in asked
+    ]

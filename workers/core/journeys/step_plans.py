@@ -14,6 +14,8 @@ from workers.core.gate.plan import NO_RULES, SendRules
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from schemas.fields import LlmTask
+    from schemas.slots import SlotRules
     from schemas.workspace.sends import SendChannel
     from workers.core.conditions.comparisons import Getter, Predicate
     from workers.core.conditions.compiled import CompiledCondition
@@ -37,7 +39,10 @@ class Choice:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SendStepPlan:
-    """Sends a message. ``variants``: their arms stand for templates."""
+    """Sends a message. ``variants``: their arms stand for templates.
+
+    ``chosen_by`` is the LLM step that chooses among ``chosen``, templates by variant, where one does.
+    """
 
     path: str
     next: str | None
@@ -46,6 +51,8 @@ class SendStepPlan:
     once: bool
     variants: Choice | None = None
     rules: SendRules = NO_RULES
+    chosen_by: str | None = None
+    chosen: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -193,6 +200,28 @@ class ExitStepPlan:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class LlmStepPlan:
+    """Asks a model and waits for its answer, at most ``timeout_ms``.
+
+    ``options`` are the approved labels or variants (None: a text that keeps ``rules``); ``data`` reads what
+    the model is shown, by name, of the moment and of the event that was waited for last.
+    """
+
+    path: str
+    next: str | None
+    connection: str
+    model: str | None
+    task: LlmTask
+    instruction: str
+    options: Mapping[str, str] | None
+    rules: SlotRules | None
+    data: Mapping[str, Callable[[Moment, Mapping[str, Any]], Any]]
+    timeout_ms: int
+    fallback: str
+    in_shadow: bool = False
+
+
 StepPlan: TypeAlias = (
     SendStepPlan
     | WaitStepPlan
@@ -207,4 +236,5 @@ StepPlan: TypeAlias = (
     | UpdateStepPlan
     | EnrollStepPlan
     | ExitStepPlan
+    | LlmStepPlan
 )

@@ -10,6 +10,7 @@ from workers.core.commands import Transition
 from workers.core.conditions.outcome import Outcome as Truth
 from workers.core.decisions import split_decision
 from workers.core.journeys.actions import choose, enroll_elsewhere, send, update
+from workers.core.journeys.asking import ask
 from workers.core.journeys.progress import Position
 from workers.core.journeys.run import COMPLETED, Fork, Go, Leave, Run, Stay, end
 from workers.core.journeys.step_plans import (
@@ -18,6 +19,7 @@ from workers.core.journeys.step_plans import (
     EnrollStepPlan,
     ExitStepPlan,
     JoinStepPlan,
+    LlmStepPlan,
     ParallelStepPlan,
     RepeatStepPlan,
     SendStepPlan,
@@ -175,6 +177,8 @@ def _step(run: Run, step: StepPlan, position: Position) -> tuple[Outcome, Positi
             return Go(step.next), position
         case ExitStepPlan():
             return Leave(step.reason), position
+        case LlmStepPlan():
+            return ask(run, step, position), position
         case _:
             assert_never(step)
 

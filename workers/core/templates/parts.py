@@ -15,7 +15,7 @@ Mode: TypeAlias = Literal["text", "html", "json", "slack"]
 escaped as Slack asks."""
 
 ROOTS: Final = (
-    *("user", "account", "event", "awaited", "related", "evidence", "message", "owner"),
+    *("user", "account", "event", "awaited", "related", "evidence", "message", "owner", "llm"),
     *("unsubscribe_url", "preferences_url"),
 )
 """The names that a template can read."""

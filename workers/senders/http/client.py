@@ -53,6 +53,8 @@ class Request:
     body: bytes = field(default=b"", repr=False)
     redirects: int = 0
     total_s: float = TOTAL_S
+    silence_s: float = READ_S
+    """Longest silence while the answer comes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +175,12 @@ class HttpClient:
                 headers=[(key.encode(), value.encode()) for key, value in headers.items()],
                 content=request.body or None,
                 extensions={
-                    "timeout": {"connect": CONNECT_S, "pool": CONNECT_S, "write": READ_S, "read": READ_S},
+                    "timeout": {
+                        "connect": CONNECT_S,
+                        "pool": CONNECT_S,
+                        "write": READ_S,
+                        "read": request.silence_s,
+                    },
                     "trace": progress.trace,
                 },
             ) as response:

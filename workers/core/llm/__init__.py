@@ -1,0 +1,1 @@
+"""The LLM step: prompts, what answers are taken, what calls cost. Pure."""
