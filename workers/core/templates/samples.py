@@ -32,7 +32,7 @@ _BY_NAME: Final[tuple[tuple[re.Pattern[str], Any], ...]] = (
     (re.compile(r"name"), "Acme"),
 )
 _NUMBER: Final = 42
-_ROOTS: Final = ("user", "account", "event", "awaited", "related", "owner")
+_ROOTS: Final = ("user", "account", "event", "awaited", "related", "owner", "llm")
 
 
 def sample_context(
@@ -45,9 +45,7 @@ def sample_context(
 
     ``events`` are those that the template is sent upon.
     """
-    context: dict[str, Any] = {
-        root: {} for root in ("user", "account", "event", "awaited", "related", "owner")
-    }
+    context: dict[str, Any] = {root: {} for root in _ROOTS}
     context["evidence"] = dict(evidence or {})
     calls = plan.calls() if plan is not None else {}
     for root, call in (("user", "identify"), ("account", "group")):
