@@ -32,6 +32,7 @@ class JourneyLine(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
     source: str | None = None
     shadow: str | None = None
     shadow_source: str | None = None
+    shadow_at_ms: Millis | None = None
     older: dict[str, OlderVersion]
 
 

@@ -51,6 +51,7 @@ class JourneyLine(Part):
         None, description="A version that runs beside it, whose sends are recorded and not delivered."
     )
     shadow_source: str | None = Field(None, description="The workspace version that has the shadow.")
+    shadow_at_ms: Millis | None = Field(None, description="When the shadow was published first.")
     older: dict[str, OlderVersion]
 
 

@@ -182,8 +182,7 @@ def pair_in(published: Published, workspace: str, journey: str) -> Pair:
         return Pair(None, None, None)
     if line.version is None:
         raise Misconfigured(f"{journey!r} runs as a shadow alone: there is no version to compare it with")
-    known = [one.at_ms for one in in_force.history if one.version == line.shadow_source]
-    return Pair(line.shadow, line.version, min(known, default=in_force.at_ms))
+    return Pair(line.shadow, line.version, line.shadow_at_ms or in_force.at_ms)
 
 
 def read_decisions(settings: Settings, journey: str, span: Span) -> Decisions:

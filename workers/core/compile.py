@@ -131,6 +131,7 @@ def _compile_subject(
             version=pin.version,
             running=lines.running.get(pin.journey.journey, RUNNING),
             takes_entries=pin.takes_entries,
+            shadow_since_ms=lines.shadows_since_ms.get(pin.journey.journey),
         )
         for pin in pins
     }
@@ -171,6 +172,7 @@ def _compile_subject(
         else frozenset(),
         pinned,
         lines.moves,
+        shadows={plan.name: plan.shadow_since_ms or 0 for plan in plans if plan.shadow},
     )
 
 
@@ -183,11 +185,13 @@ def _told_scores(journeys: Iterable[Journey]) -> frozenset[str]:
 def _newest(plan: JourneyPlan, journey: Journey, lines: Lines) -> JourneyPlan:
     """The plan of a journey that is in force, or of a shadow."""
     if journey.shadow:
-        return replace(plan, name=plan.name + SHADOW_MARK, shadow=True)
+        began = replace(plan, shadow_since_ms=lines.shadows_since_ms.get(plan.name, 0))
+        return replace(began, name=plan.name + SHADOW_MARK, shadow=True)
     return replace(
         plan,
         version=lines.versions.get(plan.name) or plan.version,
         running=lines.running.get(plan.name, RUNNING),
+        shadow_since_ms=lines.shadows_since_ms.get(plan.name),
     )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from workers.core.activity import slots, windows
 from workers.core.activity.row import ACCOUNTS_MAX, DUPLICATE_HORIZON_MS, SEEN_MAX, Activity
 from workers.core.journeys.progress import ACTIVE_MAX, KEYS_MAX, Enrollment, Progress
+from workers.core.journeys.shadowing import merge_shadows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -132,6 +133,7 @@ def merge_progress(mine: Progress, theirs: Progress, now_ms: int) -> Progress:
         left=_merge_keys(theirs.left, mine.left),
         withheld=tuple(sorted(withheld.values(), key=lambda sent: (sent.at_ms, sent.id))),
         waiting=tuple(sorted(waiting.values(), key=lambda held: held.id)),
+        shadows=merge_shadows(mine.shadows, theirs.shadows),
     )
 
 

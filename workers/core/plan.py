@@ -110,8 +110,9 @@ class JourneyPlan:
     key until the enrolment has looked. ``exit_traits`` are the subject's own, ``exit_account_traits`` those
     of a user's account. ``holdout_bp`` is in basis points. ``key`` reads from a trigger's properties what
     there is one enrollment of. ``by`` is the score that recipients are chosen by.
-    What a ``shadow`` does is recorded, and nothing else. Without ``takes_entries`` not even those enter who
-    were found eligible under this version before it was replaced.
+    What a ``shadow`` does is recorded, and nothing else; ``shadow_since_ms`` is when it began (0: always), or
+    the one that runs beside this version (None: there is none). Without ``takes_entries`` not even those
+    enter who were found eligible under this version before it was replaced.
     """
 
     name: str
@@ -154,6 +155,7 @@ class JourneyPlan:
     running: Running = RUNNING
     shadow: bool = False
     takes_entries: bool = True
+    shadow_since_ms: int | None = None
 
     def exits_on(self, event: str, properties: Mapping[str, Any]) -> bool:
         """Whether the event ends an enrollment, of whatever key."""
@@ -269,6 +271,8 @@ class SubjectPlan:
     pinned: Mapping[tuple[str, str], JourneyPlan] = field(default_factory=dict)
     moves: Mapping[str, Mapping[str, Move]] = field(default_factory=dict)
     inside: str = ""
+    shadows: Mapping[str, int] = field(default_factory=dict)
+    """When each shadow began, by its name."""
 
     def version(self, journey: str, version: str) -> JourneyPlan | None:
         """A version of a journey if it is still in use, else the newest; None: there is no such journey."""

@@ -34,7 +34,12 @@ class Clock:
 def in_force(shadow: str | None, version: str | None = "running") -> Published:
     """A workspace whose journey has a shadow, published a day before the beginning."""
     line = wire.JourneyLine(
-        version=version, source="w1", shadow=shadow, shadow_source="w2" if shadow else None, older={}
+        version=version,
+        source="w1",
+        shadow=shadow,
+        shadow_source="w2" if shadow else None,
+        shadow_at_ms=START - DAY if shadow else None,
+        older={},
     )
     history = [
         wire.Publication(version=one, at_ms=START - days * DAY, by="me", message="")

@@ -407,6 +407,7 @@ ROWS: dict[type[Any], set[str]] = {
         "left",
         "withheld",
         "waiting",
+        "shadows",
     },
     Consents: {"choices"},
     EngagementRow: {"last_ms", "count", "hours", "suppressed", "seen"},

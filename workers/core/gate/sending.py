@@ -37,6 +37,7 @@ from workers.core.journeys.progress import (
     with_withheld,
     without_waiting,
 )
+from workers.core.journeys.shadowing import seen, seen_by, with_hidden, with_shadowed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,6 +93,7 @@ def request_of(
         rules=step.rules,
         rank=_rank(journey, facts, enrollment.trigger.properties) if facts is not None else 0.0,
         shadow=journey.shadow,
+        shadow_since_ms=journey.shadow_since_ms,
     )
 
 
@@ -108,9 +110,10 @@ def send_through(
     A call is of the subject of its journey: for an account it is one, whatever members there are. Where it is
     deferred, the caller sees to it that it comes again when ``verdict.waiting`` says.
     """
-    verdict = decide_send(request, facts, progress, now_ms, gate)
     if request.shadow:
-        return _shadowed(request, verdict, progress, now_ms)
+        row = seen(progress, request.journey, request.shadow_since_ms or 0)
+        return _shadowed(request, decide_send(request, facts, row, now_ms, gate), progress, now_ms, gate)
+    verdict = decide_send(request, facts, progress, now_ms, gate)
     told = _settle(request, verdict, progress, now_ms, gate)
     if isinstance(verdict, Defer):
         now, commands = _hold(request, verdict, progress, now_ms, gate)
@@ -118,10 +121,10 @@ def send_through(
     progress = without_waiting(progress, request.key)
     if isinstance(verdict, Skip | Drop | Exit):
         if isinstance(verdict, Drop):
-            progress = with_once(progress, once_key(request))
+            progress = _had(request, progress)
         decision = send_decision(request, _OUTCOMES[type(verdict)], verdict.reason, verdict.values, now_ms)
         return Gated(verdict, Transition(progress, (*told, decision)))
-    progress = with_once(progress, once_key(request))
+    progress = _had(request, progress)
     if request.holdout:
         progress = with_withheld(progress, _remember(request, now_ms, gate))
         decision = send_decision(request, "would_send", None, verdict.values, now_ms)
@@ -134,13 +137,43 @@ def send_through(
     return Gated(verdict, Transition(progress, (*told, SendMessage(message), decision)))
 
 
-def _shadowed(request: SendRequest, verdict: Verdict, progress: Progress, now_ms: int) -> Gated:
-    """What a shadow would do is recorded; it holds nothing, asks nobody, and goes on at once."""
+def _had(request: SendRequest, progress: Progress) -> Progress:
+    """The row in which what may come once was had; a shadow beside the journey does not see that."""
+    key = once_key(request)
+    if key is None or key in progress.once:
+        return progress
+    if request.shadow_since_ms is not None:
+        progress = with_hidden(progress, request.journey, request.shadow_since_ms, key)
+    return with_once(progress, key)
+
+
+def _shadowed(
+    request: SendRequest, verdict: Verdict, progress: Progress, now_ms: int, gate: GatePlan
+) -> Gated:
+    """What a shadow would do is recorded; it holds nothing, asks nobody, and goes on at once.
+
+    What it would have sent it remembers, as of when the gate would have looked at it again.
+    """
     if isinstance(verdict, Send | Defer):
+        held = isinstance(verdict, Defer) and verdict.waiting.reason != OF_ACCOUNT
+        at_ms = verdict.waiting.until_ms if isinstance(verdict, Defer) and held else now_ms
+        progress = _shadow_had(request, progress, _remember(request, at_ms, gate))
         decision = send_decision(request, "would_send", SHADOW, verdict.values, now_ms)
         return Gated(Skip(SHADOW, verdict.values), Transition(progress, (decision,)))
+    if isinstance(verdict, Drop):
+        progress = _shadow_had(request, progress, None)
     decision = send_decision(request, _OUTCOMES[type(verdict)], verdict.reason, verdict.values, now_ms)
     return Gated(verdict, Transition(progress, (decision,)))
+
+
+def _shadow_had(request: SendRequest, progress: Progress, message: SentMessage | None) -> Progress:
+    key = once_key(request)
+    if message is None and key is None:
+        return progress
+    sent, withheld = (None, message) if request.holdout else (message, None)
+    return with_shadowed(
+        progress, request.journey, request.shadow_since_ms or 0, message=sent, withheld=withheld, once=key
+    )
 
 
 def ask_members(
@@ -151,7 +184,8 @@ def ask_members(
     Members of an account of the holdout are asked too, so that it is known what they would have had. Of a
     shadow's request nobody hears: its decision is made where its recipients are known.
     """
-    if was_sent(progress, request.id) or any(one.id == request.id for one in progress.withheld):
+    row = seen_by(journey, progress)
+    if was_sent(row, request.id) or any(one.id == request.id for one in row.withheld):
         return Transition(progress, (send_decision(request, "skip", "already_sent", {}, now_ms),))
     command = RequestMessage(
         id=request.id,
@@ -176,7 +210,8 @@ def ask_members(
         shadow=request.shadow,
     )
     if request.shadow:
-        return Transition(progress, (command,))
+        remembered = _remember(request, now_ms, journey.gate)
+        return Transition(_shadow_had(request, progress, remembered), (command,))
     remember = with_withheld if request.holdout else with_message
     progress = remember(progress, _remember(request, now_ms, journey.gate))
     outcome = "would_request" if request.holdout else "request"
@@ -200,7 +235,7 @@ def answer_request(
     """
     request = _requested(plan, record, facts)
     context = replace(record.context, user=dict(facts.traits))
-    progress = pruned(progress, now_ms, plan.user.message_memory_ms)
+    progress = pruned(progress, now_ms, plan.user.message_memory_ms, plan.user.shadows)
     gated = send_through(request, context, facts, progress, now_ms, plan.gate)
     if room or not isinstance(gated.verdict, Defer) or progress.held_message(request.key) is not None:
         return gated
@@ -328,4 +363,4 @@ def settled(ask: str, account: str, sent_at_ms: int | None, now_ms: int) -> wire
 def _remember(request: SendRequest, now_ms: int, gate: GatePlan) -> SentMessage:
     # Of an account's request the part that two ids of one person have in common: merged, they had it once.
     uncapped = "caps" in gate.exempt_of(request.tags)
-    return SentMessage(request.key, request.channel, request.tags, now_ms, request.journey, uncapped)
+    return SentMessage(request.key, request.channel, request.tags, now_ms, request.counted_as, uncapped)

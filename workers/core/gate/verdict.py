@@ -18,6 +18,7 @@ from workers.core.gate.plan import CALL, NO_RULES, OPEN_GATE
 from workers.core.gate.send_time import next_time, spread
 from workers.core.ids import stable_id
 from workers.core.journeys.progress import MESSAGE_MEMORY_MS, MESSAGES_MAX, ONCE_MAX, Waiting, was_sent
+from workers.core.journeys.shadowing import counted_as
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,7 +55,8 @@ class SendRequest:
     ``requested_at_ms`` is when the step ran. ``variant`` is the one that chance chose, if any. ``rank`` is
     its priority: the highest goes first. ``watched`` are the traits whose change ends the account's journey,
     as its step saw them. ``gone`` is why the account's journey does not want it any more, and while that is
-    ``paused`` it stays held. What a ``shadow`` asks for is decided, and neither sent nor remembered.
+    ``paused`` it stays held. What a ``shadow`` asks for is decided and not sent; ``shadow_since_ms`` is when
+    it began, or the one that runs beside this journey (None: there is none).
     """
 
     id: str
@@ -79,6 +81,12 @@ class SendRequest:
     shadow: bool = False
     gone: str | None = None
     paused: bool = False
+    shadow_since_ms: int | None = None
+
+    @property
+    def counted_as(self) -> str:
+        """The journey whose message it is to caps and to other journeys: of a shadow the journey itself."""
+        return counted_as(self.journey)
 
     @property
     def key(self) -> str:
@@ -274,7 +282,7 @@ class _Run:
     # -- who else wants the person
 
     def _exclusive(self) -> Verdict | None:
-        lost = collisions.occupied(self._rules(), self._request.journey, self._progress, self._now_ms)
+        lost = collisions.occupied(self._rules(), self._request.counted_as, self._progress, self._now_ms)
         return self._lost(lost) if lost is not None else None
 
     def _rules(self) -> tuple[Any, ...]:
@@ -307,7 +315,7 @@ class _Run:
         # A granted message counts as sent when it was granted: looked at from there, no span holds too many.
         moment = Moment(self._facts, self._progress, granted_at_ms or self._now_ms)
         sent = (*self._progress.messages, *self._progress.withheld)
-        about = (request.channel, request.tags, request.journey)
+        about = (request.channel, request.tags, request.counted_as)
         found, counts = caps.reached(mine, about, sent, moment, request.rules.on_cap)
         self._values |= counts
         if found is None:
@@ -394,7 +402,7 @@ def is_capped_by_account(request: SendRequest, gate: GatePlan) -> bool:
     """Whether a cap of the account counts the message."""
     if request.account is None or "caps" in gate.exempt_of(request.tags):
         return False
-    about = (request.channel, request.tags, request.journey)
+    about = (request.channel, request.tags, request.counted_as)
     return any(cap.counts(*about) for cap in gate.account_caps)
 
 

@@ -95,4 +95,4 @@ def _end(
             done = exited(journey, enrollment, reason, values, progress, now_ms)
         progress = done.progress
         commands += done.commands
-    return Transition(pruned(progress, now_ms, plan.message_memory_ms), tuple(commands))
+    return Transition(pruned(progress, now_ms, plan.message_memory_ms, plan.shadows), tuple(commands))

@@ -35,6 +35,7 @@ from workers.core.journeys.progress import (
     with_enrollment,
     with_key,
 )
+from workers.core.journeys.shadowing import seen_by
 from workers.core.journeys.steps import run_steps
 from workers.core.plan import key_text
 
@@ -88,7 +89,7 @@ def decide_entry(journey: JourneyPlan, facts: Facts, progress: Progress, now_ms:
     windows hold it already; None as a result: it does not match, so that there is nothing to decide, nor to
     record.
     """
-    moment, reached = Moment(facts, progress, now_ms), dict[str, Any]()
+    moment, reached = Moment(facts, seen_by(journey, progress), now_ms), dict[str, Any]()
     if facts.event is not None:
         triggers = journey.entry_events.get(facts.event[0], ())
         if not any(_comes(one, moment, reached) for one in triggers):
@@ -163,11 +164,12 @@ def enroll(
     if journey is None:
         return Transition(progress, (gone_decision(plan.subject, record, now_ms),))
     facts = facts.of_account(record.account)
-    now = pruned(progress, now_ms, plan.message_memory_ms)
+    now = pruned(progress, now_ms, plan.message_memory_ms, plan.shadows)
     enrollment_id = stable_id(
         "enrollment", journey.subject, record.subject, journey.name, record.trigger.message_id
     )
-    verdict = _recheck(journey, record, enrollment_id, Moment(facts, now, now_ms, rechecking=True))
+    moment = Moment(facts, seen_by(journey, now), now_ms, rechecking=True)
+    verdict = _recheck(journey, record, enrollment_id, moment)
     if isinstance(verdict, Declined):
         decision = declined_decision(
             journey, record.subject, record.account, record.trigger.message_id, verdict, now_ms=now_ms

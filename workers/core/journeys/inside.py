@@ -83,7 +83,7 @@ def resume(
     enrollment = progress.enrollment(enrollment_id)
     if enrollment is None or enrollment.due_ms is None or now_ms < enrollment.due_ms:
         return Transition(progress)
-    progress = pruned(progress, now_ms, plan.message_memory_ms)
+    progress = pruned(progress, now_ms, plan.message_memory_ms, plan.shadows)
     if fired:
         # There is no timer to cancel.
         enrollment = replace(enrollment, timer_id=None)
@@ -133,7 +133,7 @@ def observe(plan: SubjectPlan, happened: Happened | Changed, progress: Progress,
                 commands += left
     if not commands:
         return Transition(now, noted=noted)
-    return Transition(pruned(now, now_ms, plan.message_memory_ms), tuple(commands))
+    return Transition(pruned(now, now_ms, plan.message_memory_ms, plan.shadows), tuple(commands))
 
 
 def _noted(plan: SubjectPlan, happened: Happened, progress: Progress, now_ms: int) -> Progress:

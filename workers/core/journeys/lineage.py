@@ -100,6 +100,7 @@ class Lines:
 
     ``moves`` by journey and version; ``running`` by journey, the missing ones run. ``versions`` are those of
     the newest journeys as they were published, by another Brimful perhaps, which hashes them otherwise.
+    ``shadows_since_ms``: when the shadow of a journey was published.
     """
 
     pinned: tuple[Pinned, ...] = ()
@@ -107,6 +108,7 @@ class Lines:
     moves: Mapping[str, Mapping[str, Move]] = field(default_factory=dict)
     running: Mapping[str, Running] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    shadows_since_ms: Mapping[str, int] = field(default_factory=dict)
 
 
 def plan_name(journey: Journey) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from workers.core.commands import Transition
 from workers.core.journeys.holding import follow
 from workers.core.journeys.lineage import UNKNOWN, carry
-from workers.core.journeys.progress import with_enrollment
+from workers.core.journeys.progress import with_enrollment, without_ended
 from workers.core.journeys.run import end, with_timer
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def realign(plan: SubjectPlan, progress: Progress, now_ms: int) -> Transition:
     Ends those that cannot be carried over (journey_gone, version_gone) or whose journey was stopped
     (stopped); gives what was held by a pause, which is over, its time. Twice changes nothing.
     """
-    now = progress
+    now = without_ended(progress, plan.shadows) if progress.shadows else progress
     commands: list[Command] = []
     for before in progress.enrollments:
         if not before.is_active:

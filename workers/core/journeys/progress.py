@@ -240,6 +240,20 @@ class Waiting(msgspec.Struct, frozen=True, array_like=True):
     template: str = ""
 
 
+class Shadowed(msgspec.Struct, frozen=True, array_like=True):
+    """What a journey's shadow, which began at ``since_ms``, would have sent: see ``core.journeys.shadowing``.
+
+    ``messages``, ``withheld`` and ``once`` are as in :class:`Progress`, under the name of the journey itself.
+    ``hidden`` are those of the row's ``once`` that the running version has set since the shadow began.
+    """
+
+    since_ms: int
+    messages: tuple[SentMessage, ...] = ()
+    withheld: tuple[SentMessage, ...] = ()
+    once: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
+
+
 class Progress(msgspec.Struct, frozen=True, array_like=True):
     """State row of one subject, whose key is ``subject``.
 
@@ -248,7 +262,8 @@ class Progress(msgspec.Struct, frozen=True, array_like=True):
     ``keys``: by journey when each key last entered, ``left``: by journey when an exit last came for each key,
     both by :func:`key_hash` and in the order of the latest.
     ``withheld`` are messages that someone of a holdout would have had; caps count them like those sent.
-    ``waiting`` are messages that the gate holds.
+    ``waiting`` are messages that the gate holds. ``shadows``: by the name of a shadow what it would have
+    sent, which it alone sees.
     """
 
     subject: str
@@ -261,6 +276,7 @@ class Progress(msgspec.Struct, frozen=True, array_like=True):
     left: dict[str, dict[str, int]] = {}
     withheld: tuple[SentMessage, ...] = ()
     waiting: tuple[Waiting, ...] = ()
+    shadows: dict[str, Shadowed] = {}
 
     def enrollment(self, enrollment_id: str) -> Enrollment | None:
         """The enrollment of that id; None where it is not kept (any more)."""
@@ -366,14 +382,17 @@ def with_once(progress: Progress, once_key: str | None) -> Progress:
     return replace(progress, once=(*progress.once, once_key))
 
 
-def pruned(progress: Progress, now_ms: int, memory_ms: int) -> Progress:
+def pruned(progress: Progress, now_ms: int, memory_ms: int, shadows: Mapping[str, int]) -> Progress:
     """The row without what nothing can ask for any more; the very row where that is nothing.
 
     Ended enrollments go when their goal can no longer be reached and their trigger can no longer enrol
     anew; messages when they are older than
-    ``memory_ms`` (``SubjectPlan.message_memory_ms``) and than a week.
+    ``memory_ms`` (``SubjectPlan.message_memory_ms``) and than a week; what a shadow would have sent likewise,
+    and all of it with the shadow (``shadows`` is ``SubjectPlan.shadows``).
     """
     after_ms = now_ms - max(memory_ms, MESSAGE_MEMORY_MS)
+    if progress.shadows:
+        progress = _without_old(without_ended(progress, shadows), after_ms)
     if progress.messages and progress.messages[0].at_ms <= after_ms:
         messages = tuple(held for held in progress.messages if held.at_ms > after_ms)
         progress = replace(progress, messages=messages)
@@ -386,6 +405,24 @@ def pruned(progress: Progress, now_ms: int, memory_ms: int) -> Progress:
         given_up = {held.id for held in ended[: len(ended) - ENDED_MAX]}
         kept = [held for held in kept if held.id not in given_up]
     return progress if len(kept) == len(progress.enrollments) else replace(progress, enrollments=tuple(kept))
+
+
+def without_ended(progress: Progress, shadows: Mapping[str, int]) -> Progress:
+    """The row without what ended shadows would have sent; the very row where there is nothing of them."""
+    kept = {name: one for name, one in progress.shadows.items() if shadows.get(name) == one.since_ms}
+    return progress if len(kept) == len(progress.shadows) else replace(progress, shadows=kept)
+
+
+def _without_old(progress: Progress, after_ms: int) -> Progress:
+    kept = {
+        name: replace(
+            one,
+            messages=tuple(sent for sent in one.messages if sent.at_ms > after_ms),
+            withheld=tuple(sent for sent in one.withheld if sent.at_ms > after_ms),
+        )
+        for name, one in progress.shadows.items()
+    }
+    return progress if kept == progress.shadows else replace(progress, shadows=kept)
 
 
 def _is_needed(enrollment: Enrollment, now_ms: int) -> bool:

@@ -149,7 +149,12 @@ def _next_line(
     version = journey_version(journey) if journey is not None else None
     if journey is not None and (journey.shadow or name in wishes.shadows):
         shadowed = wire.JourneyLine(
-            version=line.version, source=line.source, shadow=version, shadow_source=source, older=line.older
+            version=line.version,
+            source=line.source,
+            shadow=version,
+            shadow_source=source,
+            shadow_at_ms=(line.shadow == version and line.shadow_at_ms) or publication.at_ms,
+            older=line.older,
         )
         kind: ChangeKind = "same" if line.shadow == version else "added" if line.shadow is None else "changed"
         return shadowed, Change(name, kind, line.shadow, version, None, shadow=True)
@@ -221,7 +226,7 @@ def readable(in_force: wire.InForce, workspaces: Collection[str]) -> wire.InForc
         }
         lines[name] = replace(line, older=older)
         if line.shadow_source not in workspaces:
-            lines[name] = replace(lines[name], shadow=None, shadow_source=None)
+            lines[name] = replace(lines[name], shadow=None, shadow_source=None, shadow_at_ms=None)
     return replace(in_force, journeys=lines)
 
 
@@ -277,7 +282,12 @@ def compose(
     versions = {name: line.version for name, line in in_force.journeys.items() if line.version is not None}
     newest = workspaces[in_force.version]
     composed = newest.model_copy(update={"journeys": tuple(journeys)})
-    return composed, Lines(tuple(pinned), tuple(shadows), moves, running, versions)
+    began_ms = {
+        name: line.shadow_at_ms or in_force.at_ms
+        for name, line in in_force.journeys.items()
+        if line.shadow is not None
+    }
+    return composed, Lines(tuple(pinned), tuple(shadows), moves, running, versions, began_ms)
 
 
 def running_of(state: wire.JourneyState) -> Running:

@@ -45,4 +45,4 @@ def exit_on_request(
         ended = end(plan.subject, held, progress, request_reason(why), values=values, now_ms=now_ms)
         progress = ended.progress
         commands += ended.commands
-    return Transition(pruned(progress, now_ms, plan.message_memory_ms), tuple(commands))
+    return Transition(pruned(progress, now_ms, plan.message_memory_ms, plan.shadows), tuple(commands))

@@ -14,6 +14,7 @@ from workers.core.facts import Moment
 from workers.core.ids import stable_id
 from workers.core.journeys.holding import left
 from workers.core.journeys.progress import with_enrollment, without_waiting
+from workers.core.journeys.shadowing import seen_by
 from workers.core.journeys.withdrawing import stop_calls, withdraw
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class Run:
         held = self.enrollment
         return Moment(
             self.facts,
-            self.progress,
+            seen_by(self.journey, self.progress),
             self.now_ms,
             properties=held.trigger.properties,
             variants=held.variants,

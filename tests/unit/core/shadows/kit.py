@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 SPAN = Span(START - DAY, START + 60 * DAY)
 
 
+def _lines(shadow: Journey) -> Lines:
+    return Lines(shadows=(shadow,), shadows_since_ms={shadow.journey: START - DAY})
+
+
 def beside(
     running: Mapping[str, Any], shadow: Mapping[str, Any], *others: Mapping[str, Any], **messages: Any
 ) -> World:
@@ -27,14 +31,14 @@ def beside(
     models = tuple(Journey.model_validate(dict(one)) for one in (running, *others))
     workspace = Workspace(name="w", journeys=models, messages=MessageSettings.model_validate(messages))
     shadowed = Journey.model_validate(dict(shadow))
-    return World(compile_workspace(workspace, Lines(shadows=(shadowed,))).user)
+    return World(compile_workspace(workspace, _lines(shadowed)).user)
 
 
 def account_beside(running: Mapping[str, Any], shadow: Mapping[str, Any]) -> World:
     """An account for which a version is in force, and another runs as its shadow."""
     workspace = Workspace(name="w", journeys=(Journey.model_validate(dict(running)),))
     shadowed = Journey.model_validate(dict(shadow))
-    return World(compile_workspace(workspace, Lines(shadows=(shadowed,))).account, "acme")
+    return World(compile_workspace(workspace, _lines(shadowed)).account, "acme")
 
 
 def steps_beside(running: list[Any], shadow: list[Any], **messages: Any) -> World:
