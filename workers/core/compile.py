@@ -184,15 +184,13 @@ def _told_scores(journeys: Iterable[Journey]) -> frozenset[str]:
 
 def _newest(plan: JourneyPlan, journey: Journey, lines: Lines) -> JourneyPlan:
     """The plan of a journey that is in force, or of a shadow."""
+    # What is said about a journey holds for its shadow: paused alone, the two would go apart by that.
+    running, since_ms = lines.running.get(plan.name, RUNNING), lines.shadows_since_ms.get(plan.name)
     if journey.shadow:
-        began = replace(plan, shadow_since_ms=lines.shadows_since_ms.get(plan.name, 0))
-        return replace(began, name=plan.name + SHADOW_MARK, shadow=True)
-    return replace(
-        plan,
-        version=lines.versions.get(plan.name) or plan.version,
-        running=lines.running.get(plan.name, RUNNING),
-        shadow_since_ms=lines.shadows_since_ms.get(plan.name),
-    )
+        name = plan.name + SHADOW_MARK
+        return replace(plan, name=name, shadow=True, running=running, shadow_since_ms=since_ms or 0)
+    version = lines.versions.get(plan.name) or plan.version
+    return replace(plan, version=version, running=running, shadow_since_ms=since_ms)
 
 
 def _ordered(journeys: Iterable[Journey]) -> list[Journey]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from msgspec.structs import replace
@@ -31,6 +31,9 @@ from workers.core.journeys.account_exits import AccountChanged, exit_by_account
 from workers.core.journeys.lineage import Lines, Pinned
 from workers.core.journeys.progress import with_enrollment
 from workers.core.journeys.releases import Wishes
+
+if TYPE_CHECKING:
+    from schemas.fields import JourneyCondition
 
 
 def test_an_event_that_comes_during_a_pause_is_not_lost() -> None:
@@ -167,6 +170,60 @@ def test_a_shadow_sets_nothing_calls_nobody_and_enrolls_nobody() -> None:
         "would_enroll",
     ]
     assert shadow[2].values == {"journey": "welcome"}
+
+
+def both(steps: list[Any]) -> Publisher:
+    """Somebody is in a journey and in its shadow, which has the same steps."""
+    publisher = Publisher()
+    publisher.publish(edited(steps))
+    publisher.publish(edited([*steps, BANNER]), wishes=Wishes(shadows={"upsell"}))
+    publisher.world.track("limit")
+    return publisher
+
+
+def of_each(publisher: Publisher, kind: str) -> tuple[list[tuple[str, str | None]], ...]:
+    """Outcome and reason of the decisions of one kind, of the journey and of its shadow."""
+    decided = [one for one in publisher.world.decisions if one.kind == kind]
+    names = ("upsell", "upsell~shadow")
+    return tuple([(one.outcome, one.reason) for one in decided if one.journey == name] for name in names)
+
+
+def test_a_pause_of_a_journey_is_one_of_its_shadow() -> None:
+    """Neither takes anybody, and what falls due is held in both until the pause is over."""
+    publisher = both([WAIT, MAIL])
+    publisher.say("upsell", "paused")
+    publisher.world.track("limit")
+    publisher.world.advance(4 * DAY)
+    assert of_each(publisher, "entry")[0] == of_each(publisher, "entry")[1]
+    assert of_each(publisher, "entry")[1][-1] == ("declined", "paused")
+    assert of_each(publisher, "send") == ([], [])
+    publisher.say("upsell", "running", spread_ms=HOUR)
+    publisher.sweep()
+    publisher.world.advance(DAY)
+    assert of_each(publisher, "send") == (
+        [("send", None)],
+        [("would_send", "shadow"), ("would_send", "shadow")],
+    )
+
+
+@pytest.mark.parametrize(
+    ("state", "exits"),
+    [
+        ("stopped", [("exited", "stopped")]),
+        ("draining", [("completed", None)]),
+    ],
+)
+def test_to_stop_a_journey_is_to_stop_its_shadow(
+    state: JourneyCondition, exits: list[tuple[str, str | None]]
+) -> None:
+    """Those inside it end, or finish, and nobody enters it."""
+    publisher = both([WAIT, MAIL])
+    publisher.say("upsell", state)
+    publisher.sweep()
+    publisher.world.track("limit")
+    publisher.world.advance(4 * DAY)
+    assert of_each(publisher, "exit") == (exits, exits)
+    assert [entries[-1] for entries in of_each(publisher, "entry")] == [("declined", state)] * 2
 
 
 # -- what a plan holds beside the newest versions
