@@ -12,9 +12,9 @@ from prometheus_client import CollectorRegistry
 from schemas import wire
 from schemas.workspace import format_duration
 from workers.cli.backfill_files import check_reach, given_files, moment, read_archive, tell_archive
+from workers.cli.in_force import Folder, in_force
 from workers.clock import SystemClock
 from workers.core.activity.backfill import FOR_EVER, families
-from workers.core.compile import compile_workspace
 from workers.errors import Misconfigured
 from workers.imports.output import KafkaOutput
 from workers.imports.rows import Sent
@@ -25,7 +25,6 @@ from workers.settings import from_env
 from workers.state import BOOKS, USERS
 from workers.stream.admin import partitions_of
 from workers.tracking import TrackingPlanGuard
-from workers.workspace.files import load_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -67,7 +66,11 @@ NoTopic = Annotated[
 
 @cli.command()
 def backfill(
-    dry_run: DryRun = False, files: Files = None, before: Before = None, no_topic: NoTopic = False
+    dry_run: DryRun = False,
+    files: Files = None,
+    before: Before = None,
+    no_topic: NoTopic = False,
+    workspace: Folder = None,
 ) -> None:
     """Fill windows that a changed workspace has begun, from the product events that are still in the topic.
 
@@ -78,11 +81,9 @@ def backfill(
     if not files and (before is not None or no_topic):
         raise typer.BadParameter("--before and --no-topic are about files: name them by --files")
     settings = from_env(os.environ)
-    if settings.workspace is None:
-        raise Misconfigured("BRIMFUL_WORKSPACE is not set: name the folder that the engine runs.")
     named = given_files(files) if files else None
-    workspace = load_workspace(settings.workspace).workspace
-    plan = compile_workspace(workspace)
+    running = in_force(settings, workspace)
+    plan = running.plan
     options = {"bootstrap.servers": settings.kafka, **settings.librdkafka()}
     books, accounts = read_books(settings, options)
     check_runs(plan, books)
@@ -100,9 +101,7 @@ def backfill(
         return
     if dry_run and archive is None:
         return
-    guard = (
-        TrackingPlanGuard(workspace.tracking_plan, CollectorRegistry()) if workspace.tracking_plan else None
-    )
+    guard = TrackingPlanGuard(running.tracking_plan, CollectorRegistry()) if running.tracking_plan else None
     refused = refusal_of(guard)
     _read(past, archive, books, settings, options, refused)
     if archive is not None:

@@ -10,6 +10,7 @@ import typer
 
 from schemas import wire
 from schemas.fields import Channel, ConsentState
+from workers.cli.in_force import in_force
 from workers.cli.segments import CHANGELOG, CHUNK, SCHEDULER, Ids, read_ids
 from workers.clock import SystemClock
 from workers.core.consent import STATES
@@ -20,7 +21,6 @@ from workers.imports.rows import Sent
 from workers.reading.topics import read_topic
 from workers.settings import from_env
 from workers.state import CONSENTS
-from workers.workspace.files import load_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -132,11 +132,7 @@ def _record(
 
 def _check_topic(settings: Settings, topic: str) -> None:
     """Refuse a name that nobody would ever ask for."""
-    if settings.workspace is None:
-        raise Misconfigured(
-            "BRIMFUL_WORKSPACE is not set: name the folder whose workspace.yaml has the topics."
-        )
-    topics = load_workspace(settings.workspace).workspace.consent.topics
+    topics = in_force(settings).workspace.consent.topics
     if topic not in topics:
         raise Misconfigured(
             f"there is no consent topic {topic!r} in workspace.yaml; there are {', '.join(topics) or 'none'}"

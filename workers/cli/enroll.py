@@ -11,13 +11,13 @@ import typer
 
 from schemas import wire
 from schemas.workspace.entries import DEFAULT_RATE, MAX_RATE, OnRequest
+from workers.cli.in_force import Folder, in_force
 from workers.clock import SystemClock
 from workers.errors import Misconfigured
 from workers.imports.output import KafkaOutput
 from workers.imports.rows import Sent
 from workers.settings import from_env
 from workers.stream.admin import partitions_of
-from workers.workspace.files import load_workspace
 
 if TYPE_CHECKING:
     from schemas.workspace import Journey, Workspace
@@ -41,13 +41,19 @@ Rate = Annotated[
 
 
 @cli.command()
-def enroll(journey: Name, subject: Subject, properties: Properties = None, id_: Id = None) -> None:
+def enroll(
+    journey: Name,
+    subject: Subject,
+    properties: Properties = None,
+    id_: Id = None,
+    workspace: Folder = None,
+) -> None:
     """Ask that a user or an account enters a journey that says `on: {api: true}`.
 
     The same rules hold as for any other trigger; the decision tells whether it enrolled, or why not.
     """
     settings = from_env(os.environ)
-    found = _journey(_workspace(settings), journey)
+    found = _journey(in_force(settings, workspace).workspace, journey)
     if not any(isinstance(one, OnRequest) for one in found.entry.triggers()):
         raise Misconfigured(f"nobody enters {journey!r} on request: add {{api: true}} to its entry.on")
     request = enroll_request(found, subject, _pairs(properties or []), id_ or uuid4().hex)
@@ -56,15 +62,21 @@ def enroll(journey: Name, subject: Subject, properties: Properties = None, id_: 
 
 
 @journey_cli.command(name="enroll")
-def enroll_segment(journey: Name, segment: Segment, rate: Rate = DEFAULT_RATE, id_: Id = None) -> None:
+def enroll_segment(
+    journey: Name,
+    segment: Segment,
+    rate: Rate = DEFAULT_RATE,
+    id_: Id = None,
+    workspace: Folder = None,
+) -> None:
     """Look at all that are in a segment now as candidates for a journey, so many a second.
 
     The journey's rules hold for each. Asking again with the same --id begins nothing.
     """
     settings = from_env(os.environ)
-    workspace = _workspace(settings)
-    found = _journey(workspace, journey)
-    named = {one.segment: one for one in workspace.segments}.get(segment)
+    running = in_force(settings, workspace).workspace
+    found = _journey(running, journey)
+    named = {one.segment: one for one in running.segments}.get(segment)
     if named is None:
         raise Misconfigured(f"there is no segment {segment!r} in the workspace")
     if named.subject != found.subject:
@@ -114,12 +126,6 @@ def _pairs(texts: list[str]) -> dict[str, Any]:
         except msgspec.DecodeError:
             found[name] = value
     return found
-
-
-def _workspace(settings: Settings) -> Workspace:
-    if settings.workspace is None:
-        raise Misconfigured("BRIMFUL_WORKSPACE is not set: name the folder whose journeys/ has the journey.")
-    return load_workspace(settings.workspace).workspace
 
 
 def _journey(workspace: Workspace, name: str) -> Journey:

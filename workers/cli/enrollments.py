@@ -12,8 +12,8 @@ import typer
 from schemas import wire
 from schemas.fields import SubjectType
 from schemas.workspace.base import parse_duration_ms
+from workers.cli.in_force import Folder, in_force_if_any
 from workers.clock import SystemClock
-from workers.core.compile import compile_workspace
 from workers.core.journeys.progress import Progress
 from workers.reading.changelogs import CHANGELOG, Kept, options_of, read_rows, table_of, time_text
 from workers.reading.topics import read_topic
@@ -22,10 +22,10 @@ from workers.standing import enrollment_item, since_ms, stands_at, subject_item
 from workers.state import IDENTITIES, TABLES
 from workers.stream.admin import partitions_of
 from workers.stream.partitioner import partition_of
-from workers.workspace.files import load_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from workers.core.journeys.progress import Enrollment
     from workers.core.plan import Plan, SubjectPlan
@@ -74,6 +74,7 @@ def list_enrollments(
     subject_type: Kind = None,
     limit: Limit = LIMIT,
     as_json: Json = False,
+    workspace: Folder = None,
 ) -> None:
     """List who is in a journey, who has stood longest first, and how many stand at each step.
 
@@ -82,7 +83,7 @@ def list_enrollments(
     if state not in STATES:
         raise typer.BadParameter(f"--state is one of {', '.join(STATES)}; not {state!r}")
     settings = from_env(os.environ)
-    kept = read_enrollments(settings, journey, state, step, kinds_of(subject_type))
+    kept = read_enrollments(settings, journey, state, step, kinds_of(subject_type), workspace)
     items = kept.items(limit or None)
     if as_json:
         for item in items:
@@ -102,7 +103,11 @@ def list_enrollments(
 
 @cli.command()
 def show(
-    subject: SubjectArgument, account: Account = False, decisions: Decisions = None, as_json: Json = False
+    subject: SubjectArgument,
+    account: Account = False,
+    decisions: Decisions = None,
+    as_json: Json = False,
+    workspace: Folder = None,
 ) -> None:
     """Show where a user or an account stands: journeys, what the gate holds, and messages that count.
 
@@ -110,7 +115,7 @@ def show(
     """
     settings = from_env(os.environ)
     kind: SubjectType = "account" if account else "user"
-    item = read_subject(settings, kind, subject)
+    item = read_subject(settings, kind, subject, workspace)
     decided: list[dict[str, Any]] = []
     if decisions is not None:
         since = SystemClock().now_ms() - decisions
@@ -130,7 +135,12 @@ def show(
 
 
 def read_enrollments(
-    settings: Settings, journey: str, state: str, step: str | None, kinds: Iterable[SubjectType]
+    settings: Settings,
+    journey: str,
+    state: str,
+    step: str | None,
+    kinds: Iterable[SubjectType],
+    folder: Path | None = None,
 ) -> Kept:
     """All enrollments in a journey, in order of since when they stand where they are.
 
@@ -138,7 +148,7 @@ def read_enrollments(
         Misconfigured: there is no changelog, or the workspace that is named is wrong.
         Retryable: no broker answers.
     """
-    plan, now_ms = plan_of(settings), SystemClock().now_ms()
+    plan, now_ms = plan_of(settings, folder), SystemClock().now_ms()
     by_prefix = {TABLES[kind].progress.prefix: kind for kind in kinds}
     # What a row holds of a name is its very bytes: most rows need not be decoded.
     name = journey.encode()
@@ -175,7 +185,9 @@ def _matching(
             yield held, " + ".join(steps) if held.is_active else ended
 
 
-def read_subject(settings: Settings, kind: SubjectType, subject: str) -> dict[str, Any] | None:
+def read_subject(
+    settings: Settings, kind: SubjectType, subject: str, folder: Path | None = None
+) -> dict[str, Any] | None:
     """Where a subject stands; None where there is no row of its journeys.
 
     Raises:
@@ -183,7 +195,7 @@ def read_subject(settings: Settings, kind: SubjectType, subject: str) -> dict[st
         Retryable: no broker answers.
     """
     partitions = partitions_of(settings.kafka, settings.topic(CHANGELOG), settings.librdkafka())
-    plan, now_ms = subject_plan(plan_of(settings), kind), SystemClock().now_ms()
+    plan, now_ms = subject_plan(plan_of(settings, folder), kind), SystemClock().now_ms()
     table, asked, seen = TABLES[kind].progress, subject, set[str]()
     while True:
         seen.add(subject)
@@ -218,11 +230,10 @@ def read_decisions(settings: Settings, kind: SubjectType, subject: str, since: i
     return list(found)
 
 
-def plan_of(settings: Settings) -> Plan | None:
-    """The workspace as it is run; None where the settings name none."""
-    if settings.workspace is None:
-        return None
-    return compile_workspace(load_workspace(settings.workspace).workspace)
+def plan_of(settings: Settings, folder: Path | None = None) -> Plan | None:
+    """The workspace as it is run; None where nothing names one."""
+    running = in_force_if_any(settings, folder)
+    return running.plan if running is not None else None
 
 
 def subject_plan(plan: Plan | None, kind: SubjectType) -> SubjectPlan | None:

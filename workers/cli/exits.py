@@ -11,13 +11,13 @@ import typer
 from schemas import wire
 from schemas.fields import SubjectType
 from schemas.workspace.entries import MAX_RATE
+from workers.cli.in_force import Folder, in_force
 from workers.clock import SystemClock
 from workers.errors import Misconfigured
 from workers.imports.output import KafkaOutput
 from workers.imports.rows import Sent
 from workers.settings import from_env
 from workers.stream.admin import partitions_of
-from workers.workspace.files import load_workspace
 
 if TYPE_CHECKING:
     from schemas.workspace import Workspace
@@ -57,6 +57,7 @@ def leave(
     rate: Rate = RATE,
     removed: Removed = None,
     id_: Id = None,
+    workspace: Folder = None,
 ) -> None:
     """Ask that a user or an account leaves a journey now; or all of a segment, or all who are in it.
 
@@ -66,7 +67,7 @@ def leave(
     if [subject is not None, segment is not None, everybody].count(True) != 1:
         raise typer.BadParameter("say who leaves: a SUBJECT, or --segment, or --all")
     settings = from_env(os.environ)
-    kind = _kind(settings, journey, segment, removed)
+    kind = _kind(in_force(settings, workspace).workspace, journey, segment, removed)
     request = id_ or uuid4().hex
     now_ms = SystemClock().now_ms()
     if subject is not None:
@@ -96,13 +97,10 @@ def leave(
     )
 
 
-def _kind(settings: Settings, journey: str, segment: str | None, removed: str | None) -> SubjectType:
+def _kind(workspace: Workspace, journey: str, segment: str | None, removed: str | None) -> SubjectType:
     """Whose journey it is; what the engine would pass over is refused."""
     if removed is not None and removed not in get_args(SubjectType):
         raise typer.BadParameter(f"--removed is user or account; not {removed!r}")
-    if settings.workspace is None:
-        raise Misconfigured("BRIMFUL_WORKSPACE is not set: name the folder whose journeys/ has the journey.")
-    workspace = load_workspace(settings.workspace).workspace
     journeys = {one.journey: one for one in workspace.journeys}
     found = journeys.get(journey)
     if found is None and removed is None:

@@ -11,6 +11,7 @@ import typer
 
 from schemas import wire
 from schemas.fields import SubjectType
+from workers.cli.in_force import in_force
 from workers.clock import SystemClock
 from workers.core.ids import stable_id
 from workers.errors import Misconfigured
@@ -19,7 +20,6 @@ from workers.imports.rows import Sent
 from workers.reading.topics import read_topic
 from workers.settings import from_env
 from workers.state import TABLES
-from workers.workspace.files import load_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -115,11 +115,7 @@ def list_entry(name: str, kind: SubjectType, subject: str, now_ms: int, member: 
 
 def _check(settings: Settings, name: str, kind: SubjectType) -> None:
     """Refuse what the engine would pass over: a segment that is no list, or of other subjects."""
-    if settings.workspace is None:
-        raise Misconfigured("BRIMFUL_WORKSPACE is not set: name the folder whose segments/ has the list.")
-    segments: dict[str, Segment] = {
-        one.segment: one for one in load_workspace(settings.workspace).workspace.segments
-    }
+    segments: dict[str, Segment] = {one.segment: one for one in in_force(settings).workspace.segments}
     segment = segments.get(name)
     if segment is None:
         raise Misconfigured(

@@ -13,7 +13,7 @@ from workers.errors import BrimfulError, Misconfigured
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from schemas.workspace import TrackingPlan
+    from schemas.workspace import TrackingPlan, Workspace
     from schemas.workspace.tracking import LinkTracking
     from workers.core.plan import Plan
     from workers.core.templates.compile import CompiledTemplate
@@ -26,7 +26,8 @@ class Active:
     """A workspace as the roles use it. ``serial`` counts publications; 0: it was not published.
 
     ``templates`` are those of the newest version; one that it has no more comes from an older version that
-    somebody is still inside of. ``published_at_ms`` is None for a folder.
+    somebody is still inside of. ``published_at_ms`` is None for a folder. ``workspace`` is what is in force
+    of it, without older versions and shadows.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Active:
     templates: Mapping[str, CompiledTemplate]
     tracking_plan: TrackingPlan | None
     tracking: LinkTracking
+    workspace: Workspace
 
 
 def from_folder(loaded: LoadedWorkspace) -> Active:
@@ -52,6 +54,7 @@ def from_folder(loaded: LoadedWorkspace) -> Active:
         loaded.templates,
         workspace.tracking_plan,
         workspace.tracking,
+        workspace,
     )
 
 
@@ -96,6 +99,7 @@ class Loader:
             ChainMap(dict(newest), *map(dict, older)),
             workspace.tracking_plan,
             workspace.tracking,
+            workspace,
         )
 
 

@@ -89,7 +89,7 @@ def call(engine: WholeEngine, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
     for module in (enrollment_commands, timer_commands):
         monkeypatch.setattr(module, "read_rows", read)
         monkeypatch.setattr(module, "SystemClock", lambda: Clock(engine))
-    monkeypatch.setattr(enrollment_commands, "plan_of", lambda _: plan)
+    monkeypatch.setattr(enrollment_commands, "plan_of", lambda *_: plan)
     monkeypatch.setattr(enrollment_commands, "partitions_of", lambda *_: 1)
 
     def run(commands: Typer, *words: str) -> tuple[int, str]:
