@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from workers.core.stripe.mapping import StripeOptions
 from workers.gateway_settings import (
@@ -17,14 +17,23 @@ from workers.intake.kafka_feed import KafkaFeed
 from workers.intake.kafka_publisher import KafkaPublisher
 from workers.intake.metrics import GatewayMetrics
 from workers.intake.settings import StripeWebhooks
+from workers.intake.standing import BoundedReader
 from workers.parts import GatewayPart
+from workers.reading.subjects import read_standing
+from workers.versions.running import in_force_if_any
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
+    from schemas.fields import SubjectType
     from schemas.workspace import Workspace
     from workers.clock import Clock
+    from workers.core.plan import Plan
+    from workers.intake.standing import Look, Progress
     from workers.settings import Settings
+
+PLAN_FRESH_MS: Final = 60_000
+"""How old the workspace may be by which a gateway says what steps wait for."""
 
 
 def gateway_part(
@@ -61,8 +70,25 @@ def gateway_part(
         api=api_settings(settings, workspace),
         callbacks=callback_settings(settings),
         rates=rates(settings),
+        standing=BoundedReader(standing_of(settings, clock)),
     )
     return GatewayPart(app, publisher, feed, settings.gateway_host, settings.gateway_port)
+
+
+def standing_of(settings: Settings, clock: Clock) -> Look:
+    """Reads where a subject stands. The workspace that says what steps wait for is a minute old at most."""
+    known: list[tuple[int, Plan | None]] = []
+
+    def look(kind: SubjectType, subject: str, progress: Progress) -> dict[str, Any] | None:
+        now_ms = clock.now_ms()
+        if not known or now_ms - known[0][0] > PLAN_FRESH_MS:
+            running = in_force_if_any(settings)
+            known[:] = [(now_ms, running.plan if running is not None else None)]
+        plan = known[0][1]
+        of_kind = None if plan is None else plan.user if kind == "user" else plan.account
+        return read_standing(settings, kind, subject, of_kind, now_ms, progress)
+
+    return look
 
 
 def stripe_webhooks(settings: Settings) -> StripeWebhooks | None:

@@ -12,8 +12,15 @@ from typer.testing import CliRunner
 
 from schemas.topics import DEFAULT_PARTITIONS, load_topics
 from tests.bench.people import CHANGELOG, DAY_MS, standing_rows
+from tests.unit.intake.kit import Gateway
+from workers.assemble_gateway import standing_of
 from workers.cli.main import cli
-from workers.state import USERS
+from workers.clock import FixedClock
+from workers.intake.keys import make_key
+from workers.intake.settings import ApiSettings
+from workers.intake.standing import BoundedReader, NotNow
+from workers.settings import from_env
+from workers.state import IDENTITIES, USERS, Identity
 from workers.stream.admin import apply_topics
 from workers.stream.partition import SEAL
 from workers.stream.partitioner import partition_of
@@ -82,3 +89,36 @@ def test_what_is_committed_is_found_and_nothing_else(
     assert [one["journey"] for one in item["enrollments"]] in (["w0", "w1"], ["w1", "w0"])
     assert all(one["due_ms"] == one["entered_at_ms"] + 30 * DAY_MS for one in item["enrollments"])
     assert item["decisions"] == []
+
+
+@pytest.mark.kafka
+async def test_the_api_tells_what_is_committed_of_one_subject(kafka: str, topic_prefix: str) -> None:
+    """Of who was merged what the other id has; what nobody committed, or was deleted, is not there."""
+    apply_topics(kafka, load_topics(), prefix=topic_prefix, partitions=DEFAULT_PARTITIONS)
+    rng, now_ms = random.Random(7), int(time.time() * 1000)  # noqa: S311 - repeatable rows, not a secret
+    for number, commit in ((0, True), (1, True), (2, False)):
+        rows = standing_rows(number, 2, now_ms, rng)
+        owner = partition_of(f"user-{number:07d}".encode(), DEFAULT_PARTITIONS)
+        write(kafka, topic_prefix, owner, rows, commit=commit)
+    gone: dict[bytes, bytes | None] = {USERS.progress.key(b"user-0000001"): None}
+    write(kafka, topic_prefix, partition_of(b"user-0000001", DEFAULT_PARTITIONS), gone, commit=True)
+    merged = {IDENTITIES.key(b"anonymous"): IDENTITIES.encode(Identity(merged_into="user-0000000"))}
+    write(kafka, topic_prefix, partition_of(b"anonymous", DEFAULT_PARTITIONS), merged, commit=True)
+
+    key, configured = make_key("ops", ["journeys:read"], b"r" * 32)
+    settings = from_env({"BRIMFUL_KAFKA": kafka, "BRIMFUL_TOPIC_PREFIX": topic_prefix})
+    reader = BoundedReader(standing_of(settings, FixedClock(now_ms)))
+    gateway = Gateway(more={"api": ApiSettings((configured,)), "standing": reader})
+    answers = {
+        person: await gateway.client.get(
+            f"/v1/people/{person}/enrollments", headers={"authorization": f"Bearer {key}"}
+        )
+        for person in ("user-0000000", "user-0000001", "user-0000002", "anonymous")
+    }
+    assert [one.status_code for one in answers.values()] == [200, 404, 404, 200]
+    item = answers["user-0000000"].json()
+    assert {one["journey"] for one in item["enrollments"]} == {"w0", "w1"}
+    assert answers["anonymous"].json() == {"merged_from": "anonymous"} | item
+    slow = BoundedReader(standing_of(settings, FixedClock(now_ms)), limit_s=-1)
+    with pytest.raises(NotNow, match="takes longer"):
+        await slow.read("user", "user-0000000")

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from schemas import wire
 from schemas.workspace import format_duration
 from workers.cli.backfill_files import check_reach, given_files, moment, read_archive, tell_archive
-from workers.cli.in_force import Folder, in_force
+from workers.cli.in_force import Folder  # noqa: TC001  typer reads it at run time
 from workers.clock import SystemClock
 from workers.core.activity.backfill import FOR_EVER, families
 from workers.errors import Misconfigured
@@ -25,6 +25,7 @@ from workers.settings import from_env
 from workers.state import BOOKS, USERS
 from workers.stream.admin import partitions_of
 from workers.tracking import TrackingPlanGuard
+from workers.versions.running import in_force
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

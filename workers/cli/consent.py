@@ -10,7 +10,6 @@ import typer
 
 from schemas import wire
 from schemas.fields import Channel, ConsentState
-from workers.cli.in_force import in_force
 from workers.cli.segments import CHANGELOG, CHUNK, SCHEDULER, Ids, read_ids
 from workers.clock import SystemClock
 from workers.core.consent import STATES
@@ -21,6 +20,7 @@ from workers.imports.rows import Sent
 from workers.reading.topics import read_topic
 from workers.settings import from_env
 from workers.state import CONSENTS
+from workers.versions.running import in_force
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -11,13 +11,14 @@ import typer
 
 from schemas import wire
 from schemas.workspace.entries import DEFAULT_RATE, MAX_RATE, OnRequest
-from workers.cli.in_force import Folder, in_force
+from workers.cli.in_force import Folder  # noqa: TC001  typer reads it at run time
 from workers.clock import SystemClock
 from workers.errors import Misconfigured
 from workers.imports.output import KafkaOutput
 from workers.imports.rows import Sent
 from workers.settings import from_env
 from workers.stream.admin import partitions_of
+from workers.versions.running import in_force
 
 if TYPE_CHECKING:
     from schemas.workspace import Journey, Workspace

@@ -12,16 +12,18 @@ import typer
 from schemas import wire
 from schemas.fields import SubjectType
 from schemas.workspace.base import parse_duration_ms
-from workers.cli.in_force import Folder, in_force_if_any
+from workers.cli.in_force import Folder  # noqa: TC001  typer reads it at run time
 from workers.clock import SystemClock
 from workers.core.journeys.progress import Progress
-from workers.reading.changelogs import CHANGELOG, Kept, options_of, read_rows, table_of, time_text
+from workers.reading.changelogs import Kept, options_of, read_rows, table_of, time_text
+from workers.reading.subjects import read_standing
 from workers.reading.topics import read_topic
 from workers.settings import from_env
 from workers.standing import enrollment_item, since_ms, stands_at, subject_item
-from workers.state import IDENTITIES, TABLES
+from workers.state import TABLES
 from workers.stream.admin import partitions_of
 from workers.stream.partitioner import partition_of
+from workers.versions.running import in_force_if_any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -194,26 +196,8 @@ def read_subject(
         Misconfigured: there is no changelog, or the workspace that is named is wrong.
         Retryable: no broker answers.
     """
-    partitions = partitions_of(settings.kafka, settings.topic(CHANGELOG), settings.librdkafka())
-    plan, now_ms = subject_plan(plan_of(settings, folder), kind), SystemClock().now_ms()
-    table, asked, seen = TABLES[kind].progress, subject, set[str]()
-    while True:
-        seen.add(subject)
-        key = subject.encode()
-        keys = {table.key(key), IDENTITIES.key(key)}
-        only = (partition_of(key, partitions),)
-        found = read_rows(settings, (table.prefix, IDENTITIES.prefix), only)
-        rows = {stored_key: value for stored_key, value in found if stored_key in keys}
-        identity = rows.get(IDENTITIES.key(key)) if kind == "user" else None
-        into = IDENTITIES.decode(identity).merged_into if identity else None
-        if into is None or into in seen:
-            break
-        subject = into
-    row = rows.get(table.key(subject.encode()))
-    if not row:
-        return None
-    merged = {} if subject == asked else {"merged_from": asked}
-    return merged | subject_item(kind, table.decode(row), plan, now_ms)
+    plan = subject_plan(plan_of(settings, folder), kind)
+    return read_standing(settings, kind, subject, plan, SystemClock().now_ms())
 
 
 def read_decisions(settings: Settings, kind: SubjectType, subject: str, since: int) -> list[dict[str, Any]]:

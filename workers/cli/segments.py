@@ -11,7 +11,6 @@ import typer
 
 from schemas import wire
 from schemas.fields import SubjectType
-from workers.cli.in_force import in_force
 from workers.clock import SystemClock
 from workers.core.ids import stable_id
 from workers.errors import Misconfigured
@@ -20,6 +19,7 @@ from workers.imports.rows import Sent
 from workers.reading.topics import read_topic
 from workers.settings import from_env
 from workers.state import TABLES
+from workers.versions.running import in_force
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

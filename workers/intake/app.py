@@ -37,6 +37,7 @@ from workers.intake.problems import (
 from workers.intake.room import Room
 from workers.intake.sdk import Sdk
 from workers.intake.settings import Topics
+from workers.intake.standing import Standing
 from workers.intake.stripe import StripeRoute
 from workers.intake.tracking import Tracking
 from workers.intake.unsubscribe import UnsubscribePages
@@ -52,11 +53,19 @@ if TYPE_CHECKING:
     from workers.intake.metrics import GatewayMetrics
     from workers.intake.publisher import Publisher
     from workers.intake.settings import ApiSettings, CallbackSettings, StripeWebhooks, Unsubscribe
+    from workers.intake.standing import StandingReader
 
 log = structlog.get_logger(__name__)
 
-_WAITING = frozenset({"/v1/in-app/feed", "/v1/in-app/stream"})
-"""Routes that wait for something to happen; their time says nothing about the gateway's speed."""
+_WAITING = frozenset(
+    {
+        "/v1/in-app/feed",
+        "/v1/in-app/stream",
+        "/v1/people/{person:path}/enrollments",
+        "/v1/accounts/{account:path}/enrollments",
+    }
+)
+"""Routes that wait for something to happen or read a topic: their time says nothing about the gateway's."""
 
 _ANSWERS: dict[Any, Any] = {
     Problem: answer_problem,
@@ -84,6 +93,7 @@ def create_gateway(
     api: ApiSettings | None = None,
     callbacks: CallbackSettings | None = None,
     rates: Rates | None = None,
+    standing: StandingReader | None = None,
 ) -> Starlette:
     """The app with its event routes and, where configured, feed, links, pages, API and callbacks.
 
@@ -104,6 +114,7 @@ def create_gateway(
         api: None leaves the API out.
         callbacks: None leaves ``/v1/callbacks`` out.
         rates: how much a caller may send; without, as much as there is room for.
+        standing: None leaves the routes out that tell where a subject stands.
 
     Raises:
         Misconfigured: a key is missing or too short.
@@ -123,6 +134,8 @@ def create_gateway(
     ]
     if feed is not None:
         paths += _feed_routes(parts, feed, feed_key, closing)
+    if api is not None and standing is not None:
+        paths += Standing(parts, standing).routes()
     paths += _optional_routes(parts, unsubscribe, stripe, api, callbacks, feed)
     app = Starlette(
         routes=paths,

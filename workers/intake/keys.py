@@ -26,6 +26,7 @@ Scope: TypeAlias = Literal[
     "consent:write",
     "objects:write",
     "journeys:write",
+    "journeys:read",
     "lists:write",
 ]
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)

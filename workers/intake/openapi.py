@@ -164,7 +164,8 @@ def _api() -> dict[str, Any]:
         _parameter("account", "query", "Remove them from this account too; may stand several times."),
     )
     feed = _call("What the person's in-app feed holds now.", "people:read", None, (404,))
-    feed["responses"] = _answers(200, (401, 403, 404, 429, 503))
+    stands = _call("Where the subject stands, and what the gate holds.", "journeys:read", None)
+    feed["responses"] = stands["responses"] = _answers(200, (400, 401, 403, 404, 429, 503))
     return {
         "/v1/people/{person}": {
             "parameters": person,
@@ -176,6 +177,11 @@ def _api() -> dict[str, Any]:
             "put": _call("What the person agreed to, or refused.", "consent:write", "ConsentBody", (404,)),
         },
         "/v1/people/{person}/feed": {"parameters": person, "get": feed},
+        "/v1/people/{person}/enrollments": {"parameters": person, "get": stands},
+        "/v1/accounts/{account}/enrollments": {
+            "parameters": [_parameter("account", "path", "The account's id; a slash is written %2F.")],
+            "get": stands,
+        },
         "/v1/objects": {"post": _call("What objects are like.", "objects:write", "ObjectsBody", (501,))},
         "/v1/lists/{segment}/members": {
             "parameters": segment,

@@ -12,7 +12,7 @@ import msgspec
 from workers.reading.topics import read_topic
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from workers.settings import Settings
 
@@ -25,18 +25,22 @@ def options_of(settings: Settings) -> dict[str, Any]:
 
 
 def read_rows(
-    settings: Settings, prefixes: Collection[bytes], only: Collection[int] | None = None
+    settings: Settings,
+    prefixes: Collection[bytes],
+    only: Collection[int] | None = None,
+    progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Iterator[tuple[bytes, bytes]]:
     """Storage keys that begin with one of ``prefixes``, with each value they had, in order; ``b""``: deleted.
 
     The last value of a key is the committed state. ``only`` names the partitions to read (None: all).
+    ``progress`` is told how many records are read, and of how many.
 
     Raises:
         Misconfigured: there is no changelog.
         Retryable: no broker answers.
     """
     topic = settings.topic(CHANGELOG)
-    for found in read_topic(options_of(settings), topic, None, lambda *_: None, deletions=True, only=only):
+    for found in read_topic(options_of(settings), topic, None, progress, deletions=True, only=only):
         if found.key is not None and found.key[:1] in prefixes:
             yield found.key, found.value
 

@@ -16,6 +16,7 @@ from workers.cli import timers as timer_commands
 from workers.core.compile import compile_workspace
 from workers.core.gate.held import timer_id
 from workers.core.journeys.progress import Progress, Waiting
+from workers.reading import subjects
 from workers.reading.changelogs import Kept
 from workers.state import IDENTITIES, USERS, Identity
 from workers.stream.decide import TIMER_RETRY_MS
@@ -81,16 +82,17 @@ def call(engine: WholeEngine, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
     rows_of: Callable[[], Rows] = lambda: dict(engine.store.scan(b""))  # noqa: E731
 
     def read(
-        _settings: Any, prefixes: Collection[bytes], only: Collection[int] | None = None
+        _settings: Any, prefixes: Collection[bytes], only: Collection[int] | None = None, *_: Any
     ) -> Iterator[tuple[bytes, bytes]]:
         del only
         return (one for one in rows_of().items() if one[0][:1] in prefixes)
 
-    for module in (enrollment_commands, timer_commands):
+    for module in (enrollment_commands, subjects, timer_commands):
         monkeypatch.setattr(module, "read_rows", read)
+    for module in (enrollment_commands, timer_commands):
         monkeypatch.setattr(module, "SystemClock", lambda: Clock(engine))
     monkeypatch.setattr(enrollment_commands, "plan_of", lambda *_: plan)
-    monkeypatch.setattr(enrollment_commands, "partitions_of", lambda *_: 1)
+    monkeypatch.setattr(subjects, "partitions_of", lambda *_: 1)
 
     def run(commands: Typer, *words: str) -> tuple[int, str]:
         result = CliRunner().invoke(commands, words)

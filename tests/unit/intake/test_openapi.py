@@ -16,6 +16,7 @@ from workers.core.stripe.mapping import StripeOptions
 from workers.intake.engagement_callback import EngagementCallback
 from workers.intake.openapi import document
 from workers.intake.settings import ApiSettings, CallbackSettings, Definitions, StripeWebhooks
+from workers.intake.standing import BoundedReader
 
 
 def everything() -> Gateway:
@@ -23,6 +24,7 @@ def everything() -> Gateway:
     return Gateway(
         more={
             "api": ApiSettings((), Definitions(frozenset(), NO_TYPES, {})),
+            "standing": BoundedReader(lambda *_: None),
             "stripe": StripeWebhooks((b"s",), StripeOptions()),
             "callbacks": CallbackSettings((EngagementCallback((b"s" * 24,)),), "https://go.example.com"),
         }

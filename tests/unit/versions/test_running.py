@@ -9,10 +9,11 @@ from typer.testing import CliRunner
 
 from tests.unit.versions.test_published import FIRST, SECOND, Topic
 from tests.unit.workspace.test_workspace_entries import workspace
-from workers.cli import backfill, consent, enroll, enrollments, exits, in_force, segments
+from workers.cli import backfill, consent, enroll, enrollments, exits, segments
 from workers.cli.enroll import cli
 from workers.errors import Misconfigured
 from workers.settings import from_env
+from workers.versions import running
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +26,7 @@ def published(monkeypatch: pytest.MonkeyPatch) -> Topic:
     """What is published: another workspace than the folder's."""
     topic = Topic()
     topic.publish(FIRST)
-    monkeypatch.setattr(in_force, "read", lambda _settings: topic.published)
+    monkeypatch.setattr(running, "read", lambda _settings: topic.published)
     return topic
 
 
@@ -44,7 +45,7 @@ def test_it_is_the_one_that_workers_run_unless_a_folder_is_named(
     """With the source topic the setting BRIMFUL_WORKSPACE is not what runs, for commands as for workers."""
     made = workspace(tmp_path, "{event: x}")
     settings = from_env({"BRIMFUL_WORKSPACE_SOURCE": source, "BRIMFUL_WORKSPACE": str(made)})
-    active = in_force.in_force(settings, made if named else None)
+    active = running.in_force(settings, made if named else None)
     assert {one.journey for one in active.workspace.journeys} == found
     assert active.plan.user.journeys.keys() == found
 
@@ -52,7 +53,7 @@ def test_it_is_the_one_that_workers_run_unless_a_folder_is_named(
 def test_what_was_published_last_counts_with_all_that_runs_beside_it(published: Topic) -> None:
     """Older versions that people are inside of are part of the plan: their windows are counted."""
     published.publish(SECOND)
-    active = in_force.in_force(from_env(TOPIC))
+    active = running.in_force(from_env(TOPIC))
     assert (active.name, active.version, active.serial) == ("shop", SECOND.version, 2)
     assert active.plan.user.moves.keys() == {"upsell"}
 
@@ -60,15 +61,15 @@ def test_what_was_published_last_counts_with_all_that_runs_beside_it(published: 
 def test_where_nothing_is_named_the_message_says_how() -> None:
     """Commands that can do without are told so."""
     with pytest.raises(Misconfigured, match=r"BRIMFUL_WORKSPACE_SOURCE=topic .*--workspace FOLDER"):
-        in_force.in_force(from_env({}))
-    assert in_force.in_force_if_any(from_env({})) is None
+        running.in_force(from_env({}))
+    assert running.in_force_if_any(from_env({})) is None
 
 
 def test_nothing_published_is_no_empty_workspace(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever runs from the topic and has published nothing yet is told to."""
-    monkeypatch.setattr(in_force, "read", lambda _settings: Topic().published)
+    monkeypatch.setattr(running, "read", lambda _settings: Topic().published)
     with pytest.raises(Misconfigured, match="brimful publish"):
-        in_force.in_force_if_any(from_env(TOPIC))
+        running.in_force_if_any(from_env(TOPIC))
 
 
 def test_a_command_refuses_by_what_is_published(published: Topic, monkeypatch: pytest.MonkeyPatch) -> None:
