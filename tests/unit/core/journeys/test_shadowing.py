@@ -84,6 +84,15 @@ def test_a_version_beside_itself_decides_the_same(
     assert "send" in running
 
 
+def test_a_condition_of_a_step_does_not_see_what_the_running_version_sent() -> None:
+    """The person had it; whoever the shadow runs for alone would not have."""
+    received = {"received": {"channel": "in_app"}, "within": "1d"}
+    shadow = journey(steps=[{"branch": [{"when": received, "steps": [MAIL]}]}])
+    world = beside(journey(steps=[BANNER]), shadow)
+    world.track("limit")
+    assert twins(world) == ([], ["send"])
+
+
 def test_what_other_journeys_sent_counts_for_both() -> None:
     """A cap is the person's: two messages of another journey leave no room in either."""
     other = journey("tips", entry={"on": {"event": "learned"}, "again": "always"}, steps=[MAIL])
