@@ -25,6 +25,7 @@ from workers.settings import from_env
 from workers.stream.admin import apply_topics
 from workers.versions.bundle import Bundle
 from workers.versions.published import version_records
+from workers.versions.running import in_force
 from workers.versions.topic import WorkspaceWriter, read
 
 if TYPE_CHECKING:
@@ -158,6 +159,13 @@ def test_a_running_worker_takes_up_what_is_published(kafka: str, topic_prefix: s
         listed = shop.run("journey", "list").output
         assert listed.startswith("upsell  paused  version "), listed
         assert " inside" in listed
+        # Commands look at what runs, though the file says something else by now.
+        shop.write("wait: 9d")
+        assert in_force(shop.settings).version == read(shop.settings).in_force["shop"].version
+        refused = shop.run("enroll", "upsell", "u9")
+        assert "nobody enters 'upsell' on request" in str(refused.exception)
+        shown = json.loads(shop.run("enrollments", "show", "u1", "--json").stdout)
+        assert [one["journey"] for one in shown["enrollments"]] == ["upsell"]
         assert shop.run("journey", "stop", "upsell", "--eject").exit_code == 0
         _until(lambda: ("exit", "exited", None) in shop.decisions("u1"), log)
     finally:
