@@ -159,18 +159,22 @@ def test_a_running_worker_takes_up_what_is_published(kafka: str, topic_prefix: s
         listed = shop.run("journey", "list").output
         assert listed.startswith("upsell  paused  version "), listed
         assert " inside" in listed
-        # Commands look at what runs, though the file says something else by now.
-        shop.write("wait: 9d")
-        assert in_force(shop.settings).version == read(shop.settings).in_force["shop"].version
-        refused = shop.run("enroll", "upsell", "u9")
-        assert "nobody enters 'upsell' on request" in str(refused.exception)
-        shown = json.loads(shop.run("enrollments", "show", "u1", "--json").stdout)
-        assert [one["journey"] for one in shown["enrollments"]] == ["upsell"]
+        _commands_ask_what_runs(shop)
         assert shop.run("journey", "stop", "upsell", "--eject").exit_code == 0
         _until(lambda: ("exit", "exited", None) in shop.decisions("u1"), log)
     finally:
         worker.terminate()
         assert worker.wait(LIMIT_S) == 0, log.read_text()[-3000:]
+
+
+def _commands_ask_what_runs(shop: Shop) -> None:
+    """Though the folder says something else by now."""
+    shop.write("wait: 9d")
+    assert in_force(shop.settings).version == read(shop.settings).in_force["shop"].version
+    refused = shop.run("enroll", "upsell", "u9")
+    assert "nobody enters 'upsell' on request" in str(refused.exception)
+    shown = json.loads(shop.run("enrollments", "show", "u1", "--json").stdout)
+    assert [one["journey"] for one in shown["enrollments"]] == ["upsell"]
 
 
 def _declined(shop: Shop, user: str) -> bool:
