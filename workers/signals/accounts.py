@@ -20,6 +20,7 @@ from workers.signals.account_events import Counted, Departed, Described, Item, O
 from workers.signals.reactions import react, traits_changed
 from workers.signals.traits import merge_traits
 from workers.state import ACCOUNTS, BOOKS
+from workers.telling import greet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -167,6 +168,8 @@ class AccountSignals:
             subject.tell(profile.members, message_id, now_ms, changed)
         elif known is None:
             subject.tell((item.user,), message_id, now_ms)
+        if known is None and item.user in profile.members:
+            greet(key, (item.user,), view, self._parts, now_ms)
 
 
 def _latest_ms(items: Iterable[Item]) -> int | None:
