@@ -95,14 +95,14 @@ def test_what_members_do_together_lets_another_member_in() -> None:
 def test_each_change_is_told_each_member_once() -> None:
     """A hit more is no news; leaving by time alone is."""
     cluster = cluster_of(entry=ENTRY)
-    joins(cluster, "u1", "u2", "u3")
-    before = len(told(cluster))
+    joins(cluster, "u1", "u2", "u3", "u3")
+    assert told(cluster) == [(user, "bolt", {"hit": False}) for user in ("u1", "u2", "u3")]
     hits(cluster, "u1", "u2", "u3", "u1", "u2", "u3")
-    assert len(told(cluster)) == before + 3
+    assert len(told(cluster)) == 6
     cluster.later(13 * DAY)
-    assert len(told(cluster)) == before + 3
+    assert len(told(cluster)) == 6
     cluster.later(DAY)
-    assert len(told(cluster)) == before + 6
+    assert len(told(cluster)) == 9
     assert [known(cluster, user) for user in ("u1", "u2", "u3")] == [{"bolt": {"hit": False}}] * 3
 
 
@@ -143,6 +143,21 @@ def test_a_branch_asks_the_account_of_the_entry() -> None:
     cluster.later(DAY)
     assert sent(cluster) == ["hit", "end"]
     assert known(cluster, "u1") == {"bolt": {"hit": True}, "acme": {"hit": False}}
+
+
+def test_a_new_member_whose_call_makes_the_account_cross_is_told_once() -> None:
+    """Its traits come with the call."""
+    large = {"segment": "large", "subject": "account", "require": [{"trait": "seats", "gte": 9}]}
+    entry = {"on": {"event": "limit"}, "require": [{"account": {"in_segment": "large"}}]}
+    cluster = cluster_of(segments=(large,), entry=entry)
+    joins(cluster, "u1")
+    cluster.group("u2", "bolt", seats=9)
+    cluster.settle()
+    assert told(cluster) == [
+        ("u1", "bolt", {"large": False}),
+        ("u1", "bolt", {"large": True}),
+        ("u2", "bolt", {"large": True}),
+    ]
 
 
 def test_who_joins_is_told_and_who_leaves_knows_nothing_more() -> None:
