@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from prometheus_client import CollectorRegistry
+from ruamel.yaml import YAML
 
 from schemas import wire
 from schemas.workspace import Workspace
+from tests.house.code import ROOT
 from tests.unit.core.kit import journey
 from tests.unit.identity.kit import DAY, HOUR, NOW, Cluster
 from tests.unit.signals.kit import event
@@ -16,8 +20,14 @@ from tests.unit.signals.test_segments import Whole, group, identify
 from tests.unit.test_engine_journeys import ended, mark, sent, until
 from workers import telling
 from workers.core.compile import compile_workspace
+from workers.core.lint.workspace import lint
+from workers.engine import EngineLogic
+from workers.engine_metrics import SignalMetrics
+from workers.shell import EngineParts
 from workers.state import TELLINGS, USERS, Profile
+from workers.stream.decide import take_notices
 from workers.stream.partitioner import partition_of
+from workers.stream.view import View
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -160,6 +170,19 @@ def test_a_new_member_whose_call_makes_the_account_cross_is_told_once() -> None:
     ]
 
 
+def test_a_segment_may_be_sustained() -> None:
+    """Since the account told."""
+    lasting = {"sustained": IN_HIT, "for": "7d"}
+    cluster = cluster_of(entry={"on": {"event": "limit"}, "require": [lasting]})
+    joins(cluster, "u1", "u2")
+    hits(cluster, "u1", "u1", "u1")
+    for days, templates in ((6, []), (1, ["after"])):
+        cluster.later(days * DAY)
+        cluster.track("limit", userId="u2")
+        cluster.settle()
+        assert sent(cluster) == templates
+
+
 def test_who_joins_is_told_and_who_leaves_knows_nothing_more() -> None:
     """Also who comes back."""
     cluster = cluster_of(entry=ENTRY)
@@ -182,8 +205,13 @@ def test_a_merged_id_brings_what_it_knew_and_an_erased_one_leaves_nothing() -> N
     joins(cluster, "u1", "guest")
     hits(cluster, "u1", "u1", "u1")
     cluster.alias("guest", "ada")
-    cluster.settle()
+    while cluster.activity("ada") is None or not cluster.profile("ada").account_segments:
+        moved = [cluster.turn(number, 1) for number in (0, 1)]
+        assert any(moved), "the rows never came"
+        assert ("ada", "bolt", {"hit": True}) not in told(cluster), "the account was not asked yet"
     assert known(cluster, "ada") == {"bolt": {"hit": True}}
+    cluster.settle()
+    assert ("ada", "bolt", {"hit": True}) in told(cluster)
     cluster.later(14 * DAY)
     assert known(cluster, "ada") == {"bolt": {"hit": False}}
     cluster.erase("ada", accounts=["bolt"])
@@ -280,6 +308,45 @@ def test_a_question_that_is_new_is_answered_to_all_and_lets_nobody_in(tmp_path: 
     assert profile(engine, "u1").account_segments == {"acme": {}}
 
 
+@pytest.mark.parametrize("hits_needed", [3, 1])
+def test_what_an_account_tells_before_the_sweep_came_to_it_lets_nobody_in(
+    tmp_path: Path, hits_needed: int
+) -> None:
+    """Users were looked at already: the question is new (3), or the account's segment is another (1)."""
+    before = () if hits_needed == 3 else (STARTERS,)
+    engine = Whole(tmp_path, HIT, *before, journeys=[NUDGE] if before else [])
+    engine.events(group("u1", "acme"), identify("u1", plan="starter"))
+    engine.events(*(event("limit_hit") for _ in range(hits_needed)))
+    other = {**HIT, "require": [{"performed": "limit_hit", "at_least": hits_needed, "within": "14d"}]}
+    content = {"name": "w", "segments": [other, STARTERS], "journeys": [NUDGE]}
+    plan = compile_workspace(Workspace.model_validate(content))
+    metrics = SignalMetrics(CollectorRegistry())
+    engine.logic = EngineLogic(0, EngineParts(plan, 1, lambda name: name, metrics))
+    notices = [one for one in engine.logic.opened(engine.store) if getattr(one, "kind", None) == "user"]
+    assert bool(notices) is (hits_needed == 3), "where the question is new, users are swept"
+    view = View(engine.store.get)
+    take_notices(engine.logic, notices, view, engine.now_ms)
+    engine._commit(view)
+    engine.events(group("u2", "acme", size=5))
+    assert changes(engine)[-1] == ("u1", "starters", "entered")
+    assert inside(engine, "u1") == 0
+
+
+def test_a_definition_takes_nobodys_entry_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is still to be told of a crossing when definitions become others is told, and enters."""
+    monkeypatch.setattr(telling, "TOLD_AT_ONCE", 1)
+    engine = Whole(tmp_path, HIT, STARTERS, VIPS, journeys=[NUDGE])
+    for user in ("u1", "u2"):
+        engine.events(group(user, "acme"), identify(user, plan="starter"))
+    engine.events(*(event("limit_hit") for _ in range(3)))
+    assert [inside(engine, user) for user in ("u1", "u2")] == [1, 0]
+    asking = {"segment": "asking", "require": [{"account": {"in_segment": "vips"}}]}
+    engine.publish(HIT, STARTERS, VIPS, asking, journeys=[NUDGE])
+    engine.waits(NOW)
+    assert [inside(engine, user) for user in ("u1", "u2")] == [1, 1]
+    assert profile(engine, "u2").account_segments == {"acme": {"hit": True, "vips": False}}
+
+
 def profile(engine: Whole, user: str) -> Profile:
     """A user's profile."""
     stored = engine.store.get(USERS.profiles.key(user.encode()))
@@ -307,3 +374,15 @@ def test_a_user_of_several_accounts_is_in_segments_by_the_present_one(tmp_path: 
     engine.events(event("limit_hit", context={"groupId": "acme"}, at_ms=NOW))
     mine = [one[2] for one in changes(engine) if one[0] == "u1"]
     assert mine == ["entered", "left", "entered"]
+
+
+def test_the_example_of_the_page_is_a_workspace() -> None:
+    """Both files of docs/segments.md that say the sentence, and lint finds nothing in them."""
+    page = (ROOT / "docs" / "segments.md").read_text(encoding="utf-8")
+    _, section = page.split("## Of the account of a user")
+    blocks = re.findall(r"```yaml\n(.*?)```", section.split("\n## ")[0], re.DOTALL)
+    segments = [YAML(typ="safe", pure=True).load(block) for block in blocks]
+    workspace = Workspace.model_validate({"name": "w", "segments": segments})
+    assert [one.subject for one in workspace.segments] == ["account", "user"]
+    assert lint(workspace) == []
+    assert compile_workspace(workspace).account.segments.told == {"limit_hit_3x"}
