@@ -255,7 +255,9 @@ def _merge_profile(theirs: Profile, key: bytes, view: View) -> None:
     in_accounts = activity.accounts if activity is not None else ()
     known = {**theirs.accounts, **mine.accounts}
     accounts = {account: facts for account, facts in known.items() if account in in_accounts}
-    view.table(USERS.profiles).put(key, Profile(traits, accounts))
+    told = {**theirs.account_segments, **mine.account_segments}
+    told = {account: segments for account, segments in told.items() if account in in_accounts}
+    view.table(USERS.profiles).put(key, Profile(traits, accounts, account_segments=told))
 
 
 def _merge_progress(theirs: Progress, person: str, view: View, now_ms: int) -> None:

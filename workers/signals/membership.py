@@ -62,7 +62,9 @@ class Memberships:
         self._row.accounts.remove(account)
         profiles = self._view.table(USERS.profiles)
         profile = profiles.get(self._key)
-        if profile is not None and profile.accounts.pop(account, None) is not None:
+        if profile is not None and (account in profile.accounts or account in profile.account_segments):
+            profile.accounts.pop(account, None)
+            profile.account_segments.pop(account, None)
             profiles.put(self._key, profile)
         self._outbox.described(Departed(account, self._key.decode()))
         subject = self._subject
