@@ -156,9 +156,6 @@ def test_a_running_worker_takes_up_what_is_published(kafka: str, topic_prefix: s
         assert shop.run("publish", str(shop.folder)).exit_code == 0
         assert shop.run("journey", "pause", "upsell").exit_code == 0
         _until(lambda: _declined(shop, "u4"), log)
-        listed = shop.run("journey", "list").output
-        assert listed.startswith("upsell  paused  version "), listed
-        assert " inside" in listed
         _commands_ask_what_runs(shop)
         assert shop.run("journey", "stop", "upsell", "--eject").exit_code == 0
         _until(lambda: ("exit", "exited", None) in shop.decisions("u1"), log)
@@ -168,7 +165,10 @@ def test_a_running_worker_takes_up_what_is_published(kafka: str, topic_prefix: s
 
 
 def _commands_ask_what_runs(shop: Shop) -> None:
-    """Though the folder says something else by now."""
+    """Though the folder says something else by now; a paused journey is listed as one."""
+    listed = shop.run("journey", "list").output
+    assert listed.startswith("upsell  paused  version "), listed
+    assert " inside" in listed
     shop.write("wait: 9d")
     assert in_force(shop.settings).version == read(shop.settings).in_force["shop"].version
     refused = shop.run("enroll", "upsell", "u9")
