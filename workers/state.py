@@ -38,12 +38,15 @@ class Profile(msgspec.Struct, array_like=True):
     ``traits`` are a user's or an account's own. ``accounts`` holds the traits of a user's accounts, as the
     partition of each sent them; an account that has not told them yet is not in it. Which accounts are the
     user's, and which one is the present one, says ``Activity.accounts``. ``members`` maps the users of an
-    account to their role (``""`` where none is known); empty for a user.
+    account to their role (``""`` where none is known); empty for a user. ``joined`` maps a user's accounts to
+    the offset, in the user's partition of ``product-events``, of the group call that made each the user's; an
+    account that came by another way, as with a merged id, is not in it.
     """
 
     traits: dict[str, Any] = msgspec.field(default_factory=dict)
     accounts: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
     members: dict[str, str] = msgspec.field(default_factory=dict)
+    joined: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 def _profile_of_one_account(plain: list[Any]) -> list[Any]:
