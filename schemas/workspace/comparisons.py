@@ -75,6 +75,9 @@ OPERATORS: Final = (
 NEGATIVE: Final = ("ne", "not_in", "not_contains")
 """Operators that a missing value would seem to satisfy; the linter asks what is meant."""
 
+BY_SEGMENT: Final = "Make it a segment, with gte, and begin the journey on its entry: on: {segment: NAME}"
+"""What crosses a number without one event that does it."""
+
 _ATTRIBUTES: Final = {"in": "in_"}
 
 
@@ -86,6 +89,13 @@ class Operators(Model):
     if_missing: Literal["pass", "fail"] | None = Field(
         None, description="What a missing value means here; without it the outcome is `missing`."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reaches_nothing(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "reaches" in value and "reaches" not in cls.model_fields:
+            refuse("reaches", f"reaches is known of counts and sums of events alone. {BY_SEGMENT}")
+        return value
 
     @model_validator(mode="after")
     def _has_operators(self) -> Self:

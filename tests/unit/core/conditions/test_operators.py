@@ -246,6 +246,16 @@ def test_a_branch_asks_for_the_event_that_began_the_journey() -> None:
         (
             {
                 "on": {"event": "limit"},
+                "require": [
+                    {"sum": "n", "of": "limit", "reaches": 3, "within": "7d"},
+                    {"sum": "n", "of": "other", "reaches": 3, "within": "7d"},
+                ],
+            },
+            [("entry", "require", 1, "reaches")],
+        ),
+        (
+            {
+                "on": {"event": "limit"},
                 "require": [{"any": [{"performed": "limit", "reaches": 3, "within": "7d"}]}],
             },
             [("entry", "require", 0, "any", 0, "reaches")],
