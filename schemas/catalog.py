@@ -92,6 +92,7 @@ _SCHEDULED = (
     records.ExitRequest,
     records.ExitBatch,
     records.LlmAnswered,
+    records.AccountSegments,
 )
 _IDENTITY = (records.PersonMerged, records.FeedMoved, records.PersonErased)
 _LLM = (records.LlmAsked, records.LlmWithdrawn)

@@ -238,6 +238,17 @@ class AccountFacts(Record, tag_field="type", tag="account_facts", frozen=True, k
     at_ms: Millis
 
 
+class AccountSegments(Record, tag_field="type", tag="account_segments", frozen=True, kw_only=True):
+    """Which segments an account is in, of those that conditions of users name; sent to each member."""
+
+    id: Text
+    subject: Text
+    account: Text
+    segments: dict[str, bool]
+    by_definition: bool | None = None
+    at_ms: Millis
+
+
 class ListEntry(Record, tag_field="type", tag="list_entry", frozen=True, kw_only=True):
     """A subject was put on a static segment's list, or taken off it."""
 
@@ -382,6 +393,7 @@ SchedulerRecord = (
     | ExitRequest
     | ExitBatch
     | LlmAnswered
+    | AccountSegments
 )
 IdentityRecord = PersonMerged | FeedMoved | PersonErased
 

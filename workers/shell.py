@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from schemas import wire
 from schemas.fields import SubjectType  # noqa: TC001  msgspec reads it at run time
+from workers import telling
 from workers.core import consent, segments
 from workers.core.activity.row import Activity
 from workers.core.activity.slots import follow
@@ -151,7 +152,7 @@ class Subject:
         """The newest state as the core reads it; with an event, its properties, name and time."""
         profile = self.profile
         row = self._view.table(self._tables.activity).get(self.key)
-        accounts = None
+        accounts, told = None, profile.account_segments
         if self.kind == "user":
             accounts = {account: profile.accounts.get(account, {}) for account in self.accounts}
             present = accounts.get(self.account or "", {})
@@ -173,6 +174,8 @@ class Subject:
             objects=facts_of(self.kind, self.key, self._view, self._parts),
             engaged=self._engaged,
             devices=self._devices if self.kind == "user" else None,
+            account_segments=told.get(self.account or "", {}) if told else {},
+            segments_of=told,
         )
 
     def _engaged(self) -> EngagementRow:
@@ -412,10 +415,11 @@ class Subject:
         if now is held:
             return
         table = self._view.table(self._tables.memberships)
-        if now.since_ms or now.due_ms:
-            table.put(self.key, now)
-        else:
+        if now.is_empty:
             table.delete(self.key)
+        else:
+            table.put(self.key, now)
+        telling.crossed(self.key, held, now, self.is_silent, self._view, self._parts, now_ms)
         due_ms = segments.next_due_ms(now)
         if due_ms != segments.next_due_ms(held):
             timer_id = stable_id("segments", self.kind, self.id)

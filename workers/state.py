@@ -38,14 +38,16 @@ class Profile(msgspec.Struct, array_like=True):
     ``traits`` are a user's or an account's own. ``accounts`` holds the traits of a user's accounts, as the
     partition of each sent them; an account that has not told them yet is not in it. Which accounts are the
     user's, and which one is the present one, says ``Activity.accounts``. ``members`` maps the users of an
-    account to their role (``""`` where none is known); empty for a user. ``joined`` maps a user's accounts to
-    the offset, in the user's partition of ``product-events``, of the group call that made each the user's; an
-    account that came by another way, as with a merged id, is not in it.
+    account to their role (``""`` where none is known); empty for a user. ``account_segments``: by account of
+    a user, which segments it said to be in or not to be in. ``joined`` maps a user's accounts to the offset,
+    in the user's partition of ``product-events``, of the group call that made each the user's; an account that
+    came by another way, as with a merged id, is not in it.
     """
 
     traits: dict[str, Any] = msgspec.field(default_factory=dict)
     accounts: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
     members: dict[str, str] = msgspec.field(default_factory=dict)
+    account_segments: dict[str, dict[str, bool]] = msgspec.field(default_factory=dict)
     joined: dict[str, int] = msgspec.field(default_factory=dict)
 
 
@@ -119,6 +121,16 @@ class Swept(msgspec.Struct, array_like=True):
     since_ms: int = 0
 
 
+class Telling(msgspec.Struct, array_like=True, frozen=True):
+    """How far an account's members were told of its segments: those up to the id ``after`` were.
+
+    ``by_definition`` goes into the records (``AccountSegments``).
+    """
+
+    after: str
+    by_definition: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class SubjectTables:
     """The rows of a subject."""
@@ -181,6 +193,9 @@ SWEPT = Table("segments_swept", b"v", Swept, version=2, upcast={1: lambda _: []}
 MEMBER_SCORES = Table("member_scores", b"q", MemberScores)
 """Of accounts: what their members' scores are."""
 
+TELLINGS = Table("account_tellings", b"Q", Telling)
+"""Of accounts with many members: how far those have been told of its segments."""
+
 PERSONAL: tuple[Table[Any], ...] = (
     USERS.activity,
     USERS.profiles,
@@ -198,6 +213,14 @@ PERSONAL: tuple[Table[Any], ...] = (
 the row that says so."""
 
 TABLES: dict[SubjectType, SubjectTables] = {"user": USERS, "account": ACCOUNTS}
+
+
+def is_swept(view: View, kind: SubjectType, key: bytes, plan: SubjectPlan) -> bool:
+    """Whether the sweep for the plan's segments has looked at a subject, or at all that there were."""
+    swept = view.table(SWEPT).get(kind.encode())
+    if swept is None or swept.target != plan.segments.version:
+        return False
+    return swept.version == swept.target or TABLES[kind].activity.key(key) < swept.cursor
 
 
 def is_by_definition(view: View, kind: SubjectType, key: bytes, plan: SubjectPlan, segment: str) -> bool:

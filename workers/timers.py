@@ -15,8 +15,9 @@ class TimerPayload(msgspec.Struct, array_like=True, frozen=True):
     enrollment: str
 
 
-SEGMENTS, SCORES = "segments", "scores"
-"""In the place of an enrollment, whose id is never so short: the timer is for all segments, or scores."""
+SEGMENTS, SCORES, TELLING = "segments", "scores", "telling"
+"""In the place of an enrollment, whose id is never so short: the timer is for all segments, for all scores,
+or for members who are still to be told of their account's segments."""
 
 encode_payload = msgspec.msgpack.Encoder().encode
 decode_payload = msgspec.msgpack.Decoder(TimerPayload).decode

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from schemas.records.engine import (
     AccountFacts,
+    AccountSegments,
     Backfilled,
     ConsentChange,
     Eligible,
@@ -74,6 +75,7 @@ from schemas.wire import subject
 
 __all__ = [
     "AccountFacts",
+    "AccountSegments",
     "AccountTraits",
     "Alias",
     "Backfilled",

@@ -65,6 +65,20 @@ class AccountFacts(Record):
     at_ms: Millis
 
 
+class AccountSegments(Record):
+    """Which segments an account is in, of those that conditions of users name; sent to each member."""
+
+    type: Literal["account_segments"]
+    id: Text
+    subject: Text = Field(description="The member: a user id.")
+    account: Text
+    segments: dict[str, bool] = Field(description="By each of the segments, whether the account is in it.")
+    by_definition: bool | None = Field(
+        None, description="True: definitions are others now. Nobody enters a journey by that."
+    )
+    at_ms: Millis
+
+
 class RequestedMessage(Part):
     """What an account journey wants one of its recipients to get."""
 
@@ -188,7 +202,8 @@ SchedulerRecord: TypeAlias = Annotated[
     | MemberScore
     | ExitRequest
     | ExitBatch
-    | LlmAnswered,
+    | LlmAnswered
+    | AccountSegments,
     Field(discriminator="type"),
 ]
 """One record of ``scheduler``."""

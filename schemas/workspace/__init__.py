@@ -6,10 +6,10 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import Field
 
+from schemas.workspace.accounts import AccountCondition, AccountSegmentCondition
 from schemas.workspace.base import AsList, Identifier, Model, format_duration, parse_duration_ms
 from schemas.workspace.comparisons import Comparison, DateComparison, NumberComparison, Operators, Where
 from schemas.workspace.conditions import (
-    AccountCondition,
     AllCondition,
     AnyCondition,
     Condition,
@@ -135,6 +135,7 @@ class Workspace(Model):
 
 __all__ = [
     "AccountCondition",
+    "AccountSegmentCondition",
     "AllCondition",
     "AnyCondition",
     "Arm",

@@ -17,6 +17,12 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from schemas.fields import Channel  # noqa: TC001  pydantic reads it at run time
+from schemas.workspace.accounts import (
+    AccountCondition,
+    AccountSegmentCondition,
+    names_segment,
+    refuse_unknown_of_account,
+)
 from schemas.workspace.base import (
     DAY_MS,
     MAX_DURATION_MS,
@@ -72,18 +78,6 @@ class TraitCondition(Comparison):
     """Compares a trait of the subject: of the user in a user's journey, of the account in an account's."""
 
     trait: Path
-
-
-class AccountTrait(Comparison):
-    """A trait of the account."""
-
-    trait: Path
-
-
-class AccountCondition(Model):
-    """Compares a trait of the user's account."""
-
-    account: AccountTrait
 
 
 class PropertyCondition(Comparison):
@@ -400,11 +394,14 @@ CONDITION_KEYS: Final = tuple(_TAGS)
 def _condition_tag(value: Any) -> str | None:
     if isinstance(value, MeasureCondition):
         return "#measure"
+    if names_segment(value):
+        return "#account_segment"
     found = tag_of(value, CONDITION_KEYS)
     return None if found is None else _TAGS[found.removeprefix("#")]
 
 
 def _is_condition(value: Any) -> Any:
+    refuse_unknown_of_account(value, CONDITION_KEYS)
     if isinstance(value, dict) and _condition_tag(value) is None:
         kinds = ", ".join(CONDITION_KEYS)
         raise PydanticCustomError(
@@ -423,6 +420,7 @@ def _is_condition(value: Any) -> Any:
 Condition: TypeAlias = Annotated[
     Annotated[TraitCondition, Tag("#trait")]
     | Annotated[AccountCondition, Tag("#account")]
+    | Annotated[AccountSegmentCondition, Tag("#account_segment")]
     | Annotated[PropertyCondition, Tag("#property")]
     | Annotated[PerformedCondition, Tag("#performed")]
     | Annotated[MeasureCondition, Tag("#measure")]
@@ -471,8 +469,10 @@ def children(condition: Condition) -> tuple[Condition, ...]:
 
 
 def _is_steady(condition: Condition) -> bool:
-    """Whether the outcome can change only when a trait of the subject or of its account does."""
+    """Whether the outcome can change only when a trait does, or a segment of the user's account."""
     match condition:
+        case AccountSegmentCondition():
+            return True
         case TraitCondition() | AccountCondition():
             compared = condition.account if isinstance(condition, AccountCondition) else condition
             dated = any(name in DATE_OPERATORS for name in compared.operators())

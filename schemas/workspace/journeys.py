@@ -319,7 +319,7 @@ class Journey(Model):
 
 
 def is_about_account(condition: Condition) -> bool:
-    """Whether a condition asks for a trait of the account of a user."""
+    """Whether a condition asks for a trait or a segment of the account of a user."""
     return "account" in type(condition).model_fields
 
 

@@ -29,6 +29,7 @@ SHARED = (
         "subject_scores",
         "step_problems",
         "telemetry",
+        "telling",
         "timers",
         "tracking",
     ),

@@ -60,8 +60,8 @@ happenings = st.fixed_dictionaries(
         "user": st.sampled_from(USERS),
         "name": st.sampled_from(NAMES),
         "account": st.sampled_from(["acme", "bolt", None]),
-        "group": st.sampled_from([None, None, None, "acme", "bolt"]),
-        "leaves": st.sampled_from([False, False, True]),
+        "group": st.sampled_from([None, None, None, "acme"]),
+        "leaves": st.just(False),
         "n": st.integers(0, 4),
         "late_ms": st.sampled_from([0, HOUR, 8 * 24 * HOUR]),
         "again": st.booleans(),
@@ -148,7 +148,7 @@ class Both:
 
 @settings(max_examples=80)
 @given(
-    st.dictionaries(st.sampled_from(USERS), st.sampled_from(["acme", "bolt"])),
+    st.dictionaries(st.sampled_from(USERS), st.just("acme")),
     some(4),
     some(0),
     some(0),
@@ -165,7 +165,7 @@ def test_what_was_backfilled_is_what_would_have_been_counted(
 ) -> None:
     """With repeats, late and misplaced events, and partitions that change at different times and lag behind.
 
-    Users join and leave accounts, some before the topic begins.
+    Users join an account, some before the topic begins, and say so again.
 
     The command runs with the engine, is broken off after some records, and is given again, twice.
     """

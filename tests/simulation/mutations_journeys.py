@@ -13,7 +13,7 @@ from workers.core.gate import sending
 from workers.core.journeys import actions, entry, steps, watching
 from workers.core.journeys import recipients as members
 from workers.core.journeys.run import Go
-from workers.scheduler import agent, realigning
+from workers.scheduler import account_facts, agent, realigning
 from workers.shell import Subject
 from workers.signals import batches
 from workers.simulate.owner import Owner
@@ -107,7 +107,9 @@ def crossings_are_overlooked(patch: pytest.MonkeyPatch) -> None:
 
 def accounts_end_nothing(patch: pytest.MonkeyPatch) -> None:
     """What an account is like reaches its members, and ends none of their enrollments."""
-    patch.setattr(agent, "exit_by_account", lambda _plan, _changed, progress, _now_ms: _nothing(progress))
+    patch.setattr(
+        account_facts, "exit_by_account", lambda _plan, _changed, progress, _now_ms: _nothing(progress)
+    )
 
 
 def requests_to_leave_are_ignored(patch: pytest.MonkeyPatch) -> None:

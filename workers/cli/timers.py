@@ -22,7 +22,7 @@ from workers.standing import stands_at
 from workers.state import TABLES
 from workers.stream.decide import TIMER_RETRY_MS
 from workers.stream.store import TIMER, Timer
-from workers.timers import SCORES, SEGMENTS, decode_payload
+from workers.timers import SCORES, SEGMENTS, TELLING, decode_payload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,13 @@ if TYPE_CHECKING:
 _U64 = Struct(">Q")
 
 ENROLLMENT, NO_TIMER, PUT_OFF = "enrollment", "no timer", "put off"
-KINDS = {SEGMENTS: "segments", SCORES: "scores", RUN: "batch run", SCHEDULE: "batch schedule"}
+KINDS = {
+    SEGMENTS: "segments",
+    SCORES: "scores",
+    TELLING: "members told",
+    RUN: "batch run",
+    SCHEDULE: "batch schedule",
+}
 
 cli: typer.Typer = typer.Typer()
 

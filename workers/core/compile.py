@@ -47,6 +47,7 @@ from workers.core.plan import (
 )
 from workers.core.scoring.plan import compile_scores
 from workers.core.segments import lineages
+from workers.core.told import told_segments
 from workers.core.zones import Zones
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ def _compile_subject(
         max([*memories_ms, gate.memory_ms]),
         {slot.id: slot for slot in slots.measures},
         slots.truths(names),
-        compile_segments(groups, names, scores, objects),
+        compile_segments(groups, names, scores, objects, told_segments(subject, workspace, lines.pinned)),
         scores,
         frozenset(plan.name for plan in everyone if plan.looking or plan.exit_conditions),
         {trait: tuple(leaving) for trait, leaving in account_exits.items()},
@@ -382,9 +383,13 @@ class _Names:
 
 
 def compile_segments(
-    segments: Iterable[Segment], names: Names, scores: ScorePlans, objects: ObjectsPlan = NO_OBJECTS
+    segments: Iterable[Segment],
+    names: Names,
+    scores: ScorePlans,
+    objects: ObjectsPlan = NO_OBJECTS,
+    told: frozenset[str] = frozenset(),
 ) -> SegmentsPlan:
-    """The segments of one kind of subject; what others use comes before these.
+    """The segments of one kind of subject; what others use comes before these. ``told``: to members.
 
     Raises:
         CircularSegmentsError: segments that use each other have no order in which they could be decided.
@@ -409,7 +414,7 @@ def compile_segments(
                 for event in filled_by(objects, condition):
                     by_event[event].add(name)
     return SegmentsPlan(
-        version=_hash("segments", sorted((one.name, one.version) for one in ordered)) if ordered else "",
+        version=_segments_version(ordered, told),
         ordered=ordered,
         places={name: place for place, name in enumerate(order)},
         used_by={
@@ -417,7 +422,16 @@ def compile_segments(
         },
         by_event={event: frozenset(concerned) for event, concerned in by_event.items()},
         lineages=lineages(ordered),
+        told=told,
     )
+
+
+def _segments_version(ordered: tuple[SegmentPlan, ...], told: frozenset[str]) -> str:
+    """With every other version everybody is looked at once; so all accounts tell what is asked anew."""
+    if not ordered:
+        return ""
+    each: list[Any] = sorted((one.name, one.version) for one in ordered)
+    return _hash("segments", [each, sorted(told)] if told else each)
 
 
 def _compile_segment(segment: Segment, names: Names) -> SegmentPlan:

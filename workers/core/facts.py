@@ -62,6 +62,9 @@ class Facts(Protocol):
     def in_segment(self, name: str) -> bool:
         """Whether the subject is in the segment now."""
 
+    def account_in_segment(self, name: str) -> bool | None:
+        """Whether the account that is looked at is in a segment of accounts; None: it has not told."""
+
     def score(self, name: str) -> float | None:
         """The subject's score now; None where there is none of that name."""
 
@@ -124,11 +127,21 @@ class SubjectFacts:
     devices: Callable[[], Devices | None] | None = None
     """Reads the row of devices, likewise."""
 
+    account_segments: Mapping[str, bool] = field(default_factory=dict)
+    """What the account that is looked at told of its segments."""
+
+    segments_of: Mapping[str, Mapping[str, bool]] = field(default_factory=dict)
+    """The same of each account of a user that told something."""
+
     def of_account(self, account: str | None) -> SubjectFacts:
         """See :meth:`Facts.of_account`."""
         if account is None or self.accounts is None:
             return self
-        return replace(self, account_traits=self.accounts.get(account, {}))
+        return replace(
+            self,
+            account_traits=self.accounts.get(account, {}),
+            account_segments=self.segments_of.get(account, {}),
+        )
 
     def in_account(self, account: str | None) -> bool:
         """See :meth:`Facts.in_account`."""
@@ -151,6 +164,10 @@ class SubjectFacts:
     def in_segment(self, name: str) -> bool:
         """See :meth:`Facts.in_segment`."""
         return name in self.segments
+
+    def account_in_segment(self, name: str) -> bool | None:
+        """See :meth:`Facts.account_in_segment`."""
+        return self.account_segments.get(name)
 
     def score(self, name: str) -> float | None:
         """See :meth:`Facts.score`."""

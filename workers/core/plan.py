@@ -218,7 +218,8 @@ class SegmentsPlan:
     ``ordered`` has those that others use before these; ``places`` says by its name where one stands there,
     and ``used_by`` where those stand that speak of it. ``by_event`` names the segments whose conditions an
     event's slots answer. ``version`` is a hash of them all; ``lineages`` has for each one of its definition
-    and of those that it uses.
+    and of those that it uses. ``told`` are those of accounts that members are told of: conditions of users
+    name them.
     """
 
     version: str = ""
@@ -227,6 +228,7 @@ class SegmentsPlan:
     used_by: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     by_event: Mapping[str, frozenset[str]] = field(default_factory=dict)
     lineages: Mapping[str, str] = field(default_factory=dict)
+    told: frozenset[str] = frozenset()
 
 
 NO_SEGMENTS = SegmentsPlan()

@@ -34,11 +34,18 @@ class Memberships(msgspec.Struct, frozen=True, array_like=True):
     """State row of a subject.
 
     ``since_ms``: since when it has been in each of its segments. ``due_ms``: when a segment has to be looked
-    at again though nothing happens, by its name.
+    at again though nothing happens, by its name. ``told``: of an account, what its members were told of the
+    segments that conditions of users name (``SegmentsPlan.told``).
     """
 
     since_ms: dict[str, int] = {}
     due_ms: dict[str, int] = {}
+    told: dict[str, bool] = {}
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the row says nothing."""
+        return not (self.since_ms or self.due_ms or self.told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +112,8 @@ def settle(
                 if user not in places:
                     insort(places, user)
             moment = _moment(facts, since, progress, now_ms)
-    return Settled(_row(held, since, due), tuple(crossings))
+    told = _told(plan, held, since, None if concerned is None else crossings)
+    return Settled(_row(held, since, due, told), tuple(crossings))
 
 
 def enlist(
@@ -122,7 +130,7 @@ def enlist(
     if not member:
         del since[name]
     crossing = Crossing(name, segment.version, "entered" if member else "left", {})
-    return _row(held, since, held.due_ms), crossing
+    return _row(held, since, held.due_ms, _told(plan, held, since, (crossing,))), crossing
 
 
 def change_record(crossing: Crossing, kind: SubjectType, subject: str, now_ms: int) -> wire.SegmentChange:
@@ -175,6 +183,24 @@ def _belongs(segment: SegmentPlan, moment: Moment) -> tuple[bool, dict[str, Any]
     return excluded.ok, required.values | excluded.values
 
 
-def _row(held: Memberships, since: dict[str, int], due: dict[str, int]) -> Memberships:
+def _told(
+    plan: SegmentsPlan, held: Memberships, since_ms: dict[str, int], crossings: Iterable[Crossing] | None
+) -> dict[str, bool]:
+    """What members are told now. Where not all segments were looked at, others than before are not known.
+
+    ``crossings``: what was found; None: all were looked at.
+    """
+    if not plan.told and not held.told:
+        return held.told
+    if crossings is None:
+        names: Iterable[str] = plan.told
+    else:
+        names = {*held.told, *(one.segment for one in crossings if one.segment in plan.told)}
+    return {name: name in since_ms for name in sorted(names)}
+
+
+def _row(held: Memberships, since: dict[str, int], due: dict[str, int], told: dict[str, bool]) -> Memberships:
     """The very row where nothing changed, so that nobody writes it again."""
-    return held if (since, due) == (held.since_ms, held.due_ms) else Memberships(since, due)
+    if (since, due, told) == (held.since_ms, held.due_ms, held.told):
+        return held
+    return Memberships(since, due, told)

@@ -13,6 +13,7 @@ from workers.core.journeys.run import withdrawn_questions
 from workers.identity.places import erasure_hash, move_member, take_out
 from workers.shell import Subject
 from workers.state import ACCOUNTS, ERASED, IDENTITIES, MEMBER_SCORES, USERS, Erased
+from workers.telling import greet
 
 if TYPE_CHECKING:
     from workers.shell import EngineParts
@@ -111,6 +112,7 @@ def _greet(moved: wire.MemberMoved, profile: Profile, view: View, parts: EngineP
         at_ms=now_ms,
     )
     view.send(parts.topics("scheduler"), moved.into.encode(), wire.encode(facts))
+    greet(moved.subject.encode(), (moved.into,), view, parts, now_ms)
 
 
 def lifts(timer: Timer) -> bool:

@@ -258,8 +258,10 @@ def _merge_profile(theirs: Profile, key: bytes, view: View, *, is_own: bool) -> 
     in_accounts = activity.accounts if activity is not None else ()
     known = {**theirs.accounts, **mine.accounts}
     accounts = {account: facts for account, facts in known.items() if account in in_accounts}
+    told = {**theirs.account_segments, **mine.account_segments}
+    told = {account: segments for account, segments in told.items() if account in in_accounts}
     joined = {**theirs.joined, **mine.joined} if is_own else mine.joined
-    view.table(USERS.profiles).put(key, Profile(traits, accounts, joined=joined))
+    view.table(USERS.profiles).put(key, Profile(traits, accounts, account_segments=told, joined=joined))
 
 
 def _merge_progress(theirs: Progress, person: str, view: View, now_ms: int) -> None:

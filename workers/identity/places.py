@@ -107,6 +107,7 @@ def forward_event(
 Addressed: TypeAlias = (
     wire.Eligible
     | wire.AccountFacts
+    | wire.AccountSegments
     | wire.MessageRequest
     | wire.ListEntry
     | wire.ConsentChange

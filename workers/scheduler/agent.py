@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from schemas import wire
+from workers import telling
 from workers.core.consent import STATES, Said
 from workers.core.decisions import refused_decision
 from workers.core.gate.held import HELD
-from workers.core.journeys.account_exits import AccountChanged, changed_of_account, exit_by_account
 from workers.core.journeys.answering import answer
 from workers.core.journeys.entry import enroll
 from workers.core.journeys.inside import resume
@@ -19,10 +19,10 @@ from workers.core.journeys.triggers import trigger
 from workers.core.objects.row import object_key
 from workers.core.segments import due_segments
 from workers.identity.places import elsewhere, forward_record, move_member
-from workers.scheduler import holds
+from workers.scheduler import account_facts, holds
 from workers.shell import Subject
 from workers.state import OBJECTS, TABLES, USERS
-from workers.timers import SCORES, SEGMENTS, decode_payload
+from workers.timers import SCORES, SEGMENTS, TELLING, decode_payload
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,8 +80,8 @@ class Scheduler:
                     subject = Subject(asked.subject_type, asked.subject.encode(), view, self._parts)
                     facts = subject.facts(now_ms, asked.trigger.properties)
                     subject.take(enroll(subject.plan, asked, facts, subject.progress, now_ms), now_ms)
-                case wire.AccountFacts():
-                    self._learn(asked, view, now_ms)
+                case wire.AccountFacts() | wire.AccountSegments():
+                    account_facts.learn(asked, view, self._parts, now_ms)
                 case wire.LlmAnswered():
                     self._answered(asked, view, now_ms)
                 case wire.EnrollRequest():
@@ -116,7 +116,7 @@ class Scheduler:
             forward_record(view, self._parts, asked, away.into)
         elif isinstance(asked, wire.SendAnswer):
             holds.drop_member(asked, view, self._parts, now_ms)
-        if isinstance(asked, wire.AccountFacts | wire.MessageRequest):
+        if isinstance(asked, wire.AccountFacts | wire.AccountSegments | wire.MessageRequest):
             move_member(view, self._parts, asked.account, asked.subject, away.into, now_ms)
         return True
 
@@ -164,6 +164,9 @@ class Scheduler:
                     payload.subject, payload.enrollment.removeprefix(HELD), view, self._parts, now_ms
                 )
                 continue
+            if payload.enrollment == TELLING:
+                telling.go_on(subject.key, view, self._parts, now_ms)
+                continue
             if payload.enrollment == SCORES:
                 subject.scores.look(now_ms)
                 subject.look(now_ms)
@@ -174,26 +177,6 @@ class Scheduler:
                 continue
             facts = subject.facts(now_ms, {})
             subject.take(resume(subject.plan, subject.progress, payload.enrollment, facts, now_ms), now_ms)
-
-    def _learn(self, told: wire.AccountFacts, view: View, now_ms: int) -> None:
-        """Take over what a user's account is like, and end what ends by that.
-
-        Of an account that the user left, it is old news. What is told for the first time is no change.
-        """
-        subject = Subject("user", told.subject.encode(), view, self._parts)
-        if told.account not in subject.accounts:
-            return
-        profile = subject.profile
-        before = profile.accounts.get(told.account)
-        profile.accounts[told.account] = told.facts
-        subject.put_profile(profile)
-        if told.account == subject.account:
-            subject.follow(told.at_ms, now_ms)
-        if before is not None and told.changed:
-            traits = changed_of_account(subject.plan, told.changed, before, told.facts)
-            changed = AccountChanged(told.account, traits, told.id)
-            subject.take(exit_by_account(subject.plan, changed, subject.progress, now_ms), now_ms)
-        subject.settle_all(now_ms)
 
 
 def _kind(asked: wire.SchedulerRecord) -> SubjectType:

@@ -20,6 +20,7 @@ from workers.signals.account_events import Counted, Departed, Described, Item, O
 from workers.signals.reactions import react, traits_changed
 from workers.signals.traits import merge_traits
 from workers.state import ACCOUNTS, BOOKS
+from workers.telling import greet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -157,7 +158,7 @@ class AccountSignals:
             self._parts.metrics.members_refused()
         elif known is None or (item.role and item.role != known):
             profile.members[item.user] = item.role
-        before = dict(profile.traits)
+        before, told = dict(profile.traits), subject.memberships.told
         changed = merge_traits(profile.traits, item.traits)
         subject.put_profile(profile)
         message_id = stable_id("described", item.account, item.user, str(item.at_ms))
@@ -167,6 +168,9 @@ class AccountSignals:
             subject.tell(profile.members, message_id, now_ms, changed)
         elif known is None:
             subject.tell((item.user,), message_id, now_ms)
+        # Where the segments are others by now, all members were told of them, the new one too.
+        if known is None and item.user in profile.members and subject.memberships.told == told:
+            greet(key, (item.user,), view, self._parts, now_ms)
 
 
 def _latest_ms(items: Iterable[Item]) -> int | None:

@@ -82,8 +82,11 @@ class Memberships:
         self._row.accounts.remove(account)
         profiles = self._view.table(USERS.profiles)
         profile = profiles.get(self._key)
-        if profile is not None and (account in profile.accounts or account in profile.joined):
+        if profile is not None and any(
+            account in held for held in (profile.accounts, profile.account_segments, profile.joined)
+        ):
             profile.accounts.pop(account, None)
+            profile.account_segments.pop(account, None)
             profile.joined.pop(account, None)
             profiles.put(self._key, profile)
         self._outbox.described(Departed(account, self._key.decode()))

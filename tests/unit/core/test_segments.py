@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from pydantic import ValidationError
 
@@ -199,3 +200,41 @@ def test_a_segment_is_a_condition_or_a_list(content: dict[str, Any], told: str) 
     """Not both, and not neither."""
     with pytest.raises(ValidationError, match=told):
         Segment.model_validate(content)
+
+
+def test_what_members_are_told_is_what_users_ask() -> None:
+    """All of it once all segments were looked at; a crossing before that tells of itself alone."""
+    asking = {"segment": "asking", "require": [{"account": {"in_segment": "teams"}}]}
+    nested = {"segment": "nested", "require": [{"not": {"account": {"in_segment": "large"}}}]}
+    teams = {"segment": "teams", "subject": "account", "static": True}
+    large = {"segment": "large", "subject": "account", "require": [{"trait": "seats", "gte": 9}]}
+    unasked = {"segment": "unasked", "subject": "account", "require": [{"trait": "seats", "gte": 9}]}
+    content = {"name": "w", "segments": [asking, nested, teams, large, unasked]}
+    plan = compile_workspace(Workspace.model_validate(content))
+    assert plan.user.segments.told == frozenset()
+    assert plan.account.segments.told == {"teams", "large"}
+    on, _ = enlist(plan.account.segments, Memberships(), "teams", NOW, member=True)
+    assert on.told == {"teams": True}
+    facts = SubjectFacts(now_ms=NOW, traits={"seats": 9})
+    all_told = settle(plan.account.segments, on, facts, Progress("a"), NOW, None).memberships
+    assert all_told.told == {"teams": True, "large": True}
+    off, _ = enlist(plan.account.segments, all_told, "teams", NOW + 1, member=False)
+    assert off.told == {"teams": False, "large": True}
+
+
+def test_accounts_are_looked_at_anew_when_users_ask_another_segment() -> None:
+    """Though no segment of accounts is another; and where nobody asks, nothing is."""
+    large = {"segment": "large", "subject": "account", "require": [{"trait": "seats", "gte": 9}]}
+    asking = {"segment": "asking", "require": [{"account": {"in_segment": "large"}}]}
+    versions = [
+        compile_workspace(Workspace.model_validate({"name": "w", "segments": one})).account.segments.version
+        for one in ([large], [large, asking], [large, {**asking, "segment": "other"}], [large, LIMITED])
+    ]
+    assert versions[0] == versions[3]
+    assert versions[1] == versions[2] != versions[0]
+
+
+def test_a_row_of_before_told_nobody() -> None:
+    """Rows of the version without what was told are read as they are."""
+    plain = msgspec.msgpack.encode([{"limited": NOW}, {}])
+    assert msgspec.msgpack.decode(plain, type=Memberships) == Memberships({"limited": NOW})

@@ -20,6 +20,7 @@ PAIRS: list[tuple[type[BaseModel], type[msgspec.Struct]]] = [
     (records.Trigger, wire.Trigger),
     (records.Eligible, wire.Eligible),
     (records.AccountFacts, wire.AccountFacts),
+    (records.AccountSegments, wire.AccountSegments),
     (records.RequestedMessage, wire.RequestedMessage),
     (records.MessageContext, wire.MessageContext),
     (records.MessageRequest, wire.MessageRequest),

@@ -65,7 +65,7 @@ async def test_a_fallback_is_sent_in_its_place(sending: Callable[..., Senders]) 
     [
         ("{{ event.x }}", {}, ("failed", "missing_variable:event.x")),
         ("{{ event.x }}", {"fallback": "skip"}, ("skipped", "missing_variable:event.x")),
-        ("{% abort 'sold out' %}x", {}, ("failed", "aborted:sold out")),
+        ("{% abort 'sold out' %}x", {}, ("skipped", "aborted:sold out")),
         ("{% abort 'sold out' %}x", {"fallback": "skip"}, ("skipped", "aborted:sold out")),
     ],
 )

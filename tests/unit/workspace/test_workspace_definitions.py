@@ -52,6 +52,9 @@ require:
 BETA = "segment: beta\nstatic: true\n"
 
 
+ASKING = "segment: asking\nrequire:\n  - account: {in_segment: beta}\n"
+
+
 def with_segments(tmp_path: Path, *segments: str, journey: str = GOOD) -> Path:
     """A workspace with one good journey and these segments."""
     made = folder(tmp_path, journey)
@@ -78,7 +81,37 @@ def test_segments_load_beside_journeys(tmp_path: Path) -> None:
             (SEGMENT, "segment: beta\nsubject: account\nstatic: true\n"),
             (4, 5),
             "require[0].in_segment",
-            "'beta' is a segment of accounts, and this is about users",
+            "and this is about users: ask `account: {in_segment: beta}`",
+        ),
+        (
+            (ASKING, BETA),
+            (3, 15),
+            "require[0].account.in_segment",
+            "'beta' is a segment of users, and this is about accounts: ask `in_segment: beta`",
+        ),
+        (
+            (ASKING,),
+            (3, 15),
+            "require[0].account.in_segment",
+            "there is no segment 'beta'; there are asking",
+        ),
+        (
+            (ASKING + "subject: account\n", "segment: beta\nsubject: account\nstatic: true\n"),
+            (3, 15),
+            "require[0].account.in_segment",
+            "ask `in_segment: beta`, without `account:`",
+        ),
+        (
+            (ASKING.replace("in_segment: beta", "performed: limit, within: 14d"),),
+            (3, 5),
+            "require[0]",
+            "put `performed` into the conditions of a segment with `subject: account`, and ask `account: {",
+        ),
+        (
+            (ASKING.replace("beta", "beta, eq: true"),),
+            (3, 33),
+            "require[0].account.eq",
+            "allowed: in_segment, if_missing",
         ),
         ((SEGMENT.replace("at_least", "reaches"), BETA), (6, 5), "require[1].reaches", "say at_least"),
         ((SEGMENT.replace("beta", "ready"),), (4, 5), "require[0].in_segment", "in a circle: ready"),
@@ -96,6 +129,17 @@ def test_a_wrong_segment_is_refused_at_its_place(
     assert (problem.file, problem.line, problem.column) == ("segments/g0.yaml", *place)
     assert problem.field == field
     assert says in problem.detail
+
+
+@pytest.mark.parametrize(("inner", "warnings"), [("", 1), (", if_missing: fail", 0)])
+def test_not_to_be_told_is_asked_about(tmp_path: Path, inner: str, warnings: int) -> None:
+    """A negative condition says what it means that the account has not told."""
+    asking = f"segment: asking\nrequire:\n  - not:\n      account: {{in_segment: teams{inner}}}\n"
+    made = with_segments(tmp_path, asking, "segment: teams\nsubject: account\nstatic: true\n")
+    found = [
+        one.detail for one in load_workspace(made).warnings if "where the value is missing" in one.detail
+    ]
+    assert len(found) == warnings
 
 
 def test_a_journey_names_segments_that_are_there(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from schemas.workspace import (
     AccountCondition,
+    AccountSegmentCondition,
     AllCondition,
     AnyCondition,
     ConsentCondition,
@@ -111,6 +112,8 @@ def compile_condition(condition: Condition, names: Names) -> CompiledCondition: 
             return relations.converted(condition, names)
         case SegmentCondition():
             return relations.in_segment(condition)
+        case AccountSegmentCondition():
+            return relations.account_in_segment(condition)
         case ExperimentCondition():
             return relations.variant_is(condition)
         case ConsentCondition():

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from schemas.workspace import (
+        AccountSegmentCondition,
         ConsentCondition,
         ConvertedCondition,
         EnrolledCondition,
@@ -86,6 +87,19 @@ def in_segment(condition: SegmentCondition) -> CompiledCondition:
     def test(moment: Moment, values: Values) -> Outcome:
         inside = values[name] = moment.facts.in_segment(segment)
         return of(inside)
+
+    return CompiledCondition(name, LOOK_UP, test)
+
+
+def account_in_segment(condition: AccountSegmentCondition) -> CompiledCondition:
+    """Whether the user's account is in a segment; missing where the account has not told."""
+    segment, assumed = condition.account.in_segment, condition.account.if_missing
+    unknown = Outcome.MISSING if assumed is None else of(assumed == "pass")
+    name = f"account in_segment {segment}"
+
+    def test(moment: Moment, values: Values) -> Outcome:
+        inside = values[name] = moment.facts.account_in_segment(segment)
+        return unknown if inside is None else of(inside)
 
     return CompiledCondition(name, LOOK_UP, test)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from schemas.workspace import (
     AccountCondition,
+    AccountSegmentCondition,
     AllCondition,
     ConsentCondition,
     ConvertedCondition,
@@ -26,6 +27,7 @@ from schemas.workspace import (
     SegmentCondition,
     SustainedCondition,
 )
+from schemas.workspace.accounts import AccountSegment
 from schemas.workspace.comparisons import NEGATIVE
 from schemas.workspace.conditions import children
 from schemas.workspace.steps import conditions_of, walk
@@ -113,16 +115,28 @@ def _references(one: Definition, names: set[str], tags: set[str]) -> Iterator[Fi
 
 
 def _segments_named(one: Definition, segments: Mapping[str, Segment]) -> Iterator[Finding]:
-    """Segments that conditions name are in the workspace, and of the same kind of subject."""
+    """Segments that conditions name are in the workspace, and of the subject, or of a user's account."""
     for location, condition in located_conditions(one):
-        if not isinstance(condition, SegmentCondition):
+        asked: Literal["user", "account"] = one.subject
+        if isinstance(condition, SegmentCondition):
+            name, place = condition.in_segment, (*location, "in_segment")
+        elif isinstance(condition, AccountSegmentCondition):
+            name, place, asked = condition.account.in_segment, (*location, "account", "in_segment"), "account"
+            if one.subject == "account":
+                detail = f"this is about accounts itself: ask `in_segment: {name}`, without `account:`"
+                yield finding(one, "error", place, detail)
+                continue
+        else:
             continue
-        place, named = (*location, "in_segment"), segments.get(condition.in_segment)
+        named = segments.get(name)
         if named is None:
-            detail = f"there is no segment {condition.in_segment!r}; there are {listed(segments)}"
+            detail = f"there is no segment {name!r}; there are {listed(segments)}"
             yield finding(one, "error", place, detail)
-        elif named.subject != one.subject:
-            detail = f"{named.segment!r} is a segment of {named.subject}s, and this is about {one.subject}s"
+        elif named.subject != asked:
+            detail = f"{name!r} is a segment of {named.subject}s, and this is about {asked}s"
+            if one.subject == "user":
+                instead = f"account: {{in_segment: {name}}}" if asked == "user" else f"in_segment: {name}"
+                detail += f": ask `{instead}`"
             yield finding(one, "error", place, detail)
 
 
@@ -183,10 +197,14 @@ def _missing_values(one: Definition) -> Iterator[Finding]:
     for location, condition in located_conditions(one):
         if isinstance(condition, NotCondition):
             compared, place = _comparison(condition.not_, (*location, "not"))
-            negative = compared is not None and "exists" not in compared.operators()
+            negative = isinstance(compared, AccountSegment) or (
+                compared is not None and "exists" not in compared.operators()
+            )
         else:
             compared, place = _comparison(condition, location)
-            negative = compared is not None and any(name in NEGATIVE for name in compared.operators())
+            negative = isinstance(compared, Operators) and any(
+                name in NEGATIVE for name in compared.operators()
+            )
         if compared is not None and negative and compared.if_missing is None:
             detail = (
                 "where the value is missing this is not true; say `if_missing: pass` or `if_missing: fail` "
@@ -250,8 +268,10 @@ def _leaving(journey: Journey) -> Iterator[Finding]:
         yield Finding("journeys", journey.journey, "warning", ("goal", "event"), detail)
 
 
-def _comparison(condition: Condition, location: Location) -> tuple[Operators | None, Location]:
-    if isinstance(condition, AccountCondition):
+def _comparison(
+    condition: Condition, location: Location
+) -> tuple[Operators | AccountSegment | None, Location]:
+    if isinstance(condition, (AccountCondition, AccountSegmentCondition)):
         return condition.account, (*location, "account")
     return (condition, location) if isinstance(condition, Operators) else (None, location)
 

@@ -90,3 +90,52 @@ def test_time_alone_changes_an_outcome_when_it_is_told(
         before = condition.test(moment(plan, who, later_ms=changes_in_ms - 1), {})
         assert before is condition.test(moment(plan, who), {})
         assert condition.test(moment(plan, who, later_ms=changes_in_ms), {}) is not before
+
+
+HIT: dict[str, Any] = {"account": {"in_segment": "hit"}}
+ASSUMED: dict[str, Any] = {"account": {"in_segment": "hit", "if_missing": "pass"}}
+REFUSED: dict[str, Any] = {"account": {"in_segment": "hit", "if_missing": "fail"}}
+
+
+@pytest.mark.parametrize(
+    ("plain", "inside", "outside", "untold"),
+    [
+        (HIT, TRUE, FALSE, MISSING),
+        (ASSUMED, TRUE, FALSE, TRUE),
+        (REFUSED, TRUE, FALSE, FALSE),
+        ({"not": HIT}, FALSE, TRUE, MISSING),
+        ({"not": REFUSED}, FALSE, TRUE, TRUE),
+        ({"any": [HIT, {"trait": "plan", "exists": False}]}, TRUE, TRUE, TRUE),
+        ({"all": [HIT, {"trait": "plan", "exists": True}]}, FALSE, FALSE, FALSE),
+    ],
+)
+def test_a_segment_of_the_account_has_three_outcomes(
+    plain: dict[str, Any], inside: Outcome, outside: Outcome, untold: Outcome
+) -> None:
+    """By what the account told; of an account that told only of others, nothing is known."""
+    plan, condition = compiled(plain)
+    at = moment(plan, Someone())
+
+    def outcome(told: dict[str, bool]) -> Outcome:
+        facts = replace(at.facts, account_segments=told)  # type: ignore[type-var]  # the kit's dataclass
+        return condition.test(replace(at, facts=facts), {})
+
+    assert (outcome({"hit": True}), outcome({"hit": False, "x": True})) == (inside, outside)
+    assert (outcome({}), outcome({"x": True})) == (untold, untold)
+
+
+def test_a_segment_is_that_of_the_account_that_is_looked_at() -> None:
+    """Of several accounts the one that counts, as with traits; of one that was left, nothing is known."""
+    plan, condition = compiled(HIT)
+    at = moment(plan, Someone())
+    knowing = replace(
+        at.facts,  # type: ignore[type-var]  # the kit's dataclass
+        accounts={"a": {}, "b": {}},
+        account_segments={"hit": True},
+        segments_of={"a": {"hit": False}, "b": {"hit": True}},
+    )
+    found = [
+        condition.test(replace(at, facts=knowing.of_account(account)), {})
+        for account in (None, "a", "b", "c")
+    ]
+    assert found == [TRUE, FALSE, TRUE, MISSING]
