@@ -40,7 +40,7 @@ class Profile(msgspec.Struct, array_like=True):
     user's, and which one is the present one, says ``Activity.accounts``. ``members`` maps the users of an
     account to their role (``""`` where none is known); empty for a user. ``account_segments``: by account of
     a user, which segments it said to be in or not to be in. ``joined`` maps a user's accounts to the offset,
-    in the user's partition of ``product-events``, of the group call that made each the user's; an account that
+    in the user's partition of ``product-events``, of the call that made each the user's; an account that
     came by another way, as with a merged id, is not in it.
     """
 
