@@ -39,13 +39,16 @@ class Profile(msgspec.Struct, array_like=True):
     partition of each sent them; an account that has not told them yet is not in it. Which accounts are the
     user's, and which one is the present one, says ``Activity.accounts``. ``members`` maps the users of an
     account to their role (``""`` where none is known); empty for a user. ``account_segments``: by account of
-    a user, which segments it said to be in or not to be in.
+    a user, which segments it said to be in or not to be in. ``joined`` maps a user's accounts to the offset,
+    in the user's partition of ``product-events``, of the call that made each the user's; an account that
+    came by another way, as with a merged id, is not in it.
     """
 
     traits: dict[str, Any] = msgspec.field(default_factory=dict)
     accounts: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
     members: dict[str, str] = msgspec.field(default_factory=dict)
     account_segments: dict[str, dict[str, bool]] = msgspec.field(default_factory=dict)
+    joined: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 def _profile_of_one_account(plain: list[Any]) -> list[Any]:

@@ -51,6 +51,9 @@ from schemas.workspace.values import (
 )
 
 DATE_OPERATORS: Final = ("before", "after", "older_than", "younger_than", "in_next", "within")
+RELATIVE_OPERATORS: Final = ("older_than", "younger_than", "in_next", "within")
+"""Those on dates whose outcome changes as time passes."""
+
 NUMBER_OPERATORS: Final = ("eq", "ne", "gt", "gte", "lt", "lte")
 OPERATORS: Final = (
     "eq",
@@ -72,6 +75,9 @@ OPERATORS: Final = (
 NEGATIVE: Final = ("ne", "not_in", "not_contains")
 """Operators that a missing value would seem to satisfy; the linter asks what is meant."""
 
+BY_SEGMENT: Final = "Make it a segment, with gte, and begin the journey on its entry: on: {segment: NAME}"
+"""What crosses a number without one event that does it."""
+
 _ATTRIBUTES: Final = {"in": "in_"}
 
 
@@ -83,6 +89,13 @@ class Operators(Model):
     if_missing: Literal["pass", "fail"] | None = Field(
         None, description="What a missing value means here; without it the outcome is `missing`."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reaches_nothing(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "reaches" in value and "reaches" not in cls.model_fields:
+            refuse("reaches", f"reaches is known of counts and sums of events alone. {BY_SEGMENT}")
+        return value
 
     @model_validator(mode="after")
     def _has_operators(self) -> Self:
@@ -181,8 +194,13 @@ def bare(value: Any) -> Any:
 
 def _of_the_event_alone(where: dict[str, Comparison]) -> dict[str, Comparison]:
     for comparison in where.values():
-        if any(name in DATE_OPERATORS for name in comparison.operators()):
-            refuse("where", "where filters when an event arrives and knows no dates; compare dates elsewhere")
+        relative = [name for name in comparison.operators() if name in RELATIVE_OPERATORS]
+        if relative:
+            refuse(
+                "where",
+                f"where filters once, when an event arrives, and {relative[0]} changes as time passes: "
+                "compare with a date: before, after, also of {property: NAME}",
+            )
         if any(reference.kind != "property" for reference in comparison.references()):
             refuse("where", "where knows the event alone: compare with a constant or {property: NAME}")
     return where
@@ -193,4 +211,7 @@ Where: TypeAlias = Annotated[
     Field(min_length=1, max_length=20),
     AfterValidator(_of_the_event_alone),
 ]
-"""Comparisons of an event's properties, all of which must be true: a missing property does not match."""
+"""Comparisons of an event's properties, all of which must be true: a missing property does not match.
+
+Of dates ``before`` and ``after``; a plain date begins at midnight UTC, as an event has no zone.
+"""

@@ -39,6 +39,7 @@ from schemas.workspace.base import (
     tag_of,
 )
 from schemas.workspace.comparisons import (
+    BY_SEGMENT,
     DATE_OPERATORS,
     Comparison,
     DateComparison,
@@ -48,6 +49,7 @@ from schemas.workspace.comparisons import (
 from schemas.workspace.llm import LlmCondition
 from schemas.workspace.relations import ObjectCondition, RelatedCondition
 from schemas.workspace.spans import BoundedSpan, Span, SpanValue, ends_now, lookback_ms
+from schemas.workspace.values import Number  # noqa: TC001  pydantic reads it at run time
 
 MAX_COUNT: Final = 128
 """Largest threshold up to which a sliding window is exact at every instant, however much happens."""
@@ -136,6 +138,7 @@ class MeasureCondition(NumberComparison):
 
     ``count: EVENT`` and ``members: EVENT`` (distinct members of an account) name the event; the others name
     a property, and the event in ``of``. ``trend`` compares the span with the one before it: their ratio.
+    ``reaches`` is true for the one event that brings a count or a sum from below a number to it or above.
     """
 
     count: EventName | None = None
@@ -149,13 +152,14 @@ class MeasureCondition(NumberComparison):
     within: Span
     where: Where | None = None
     trend: NumberComparison | None = Field(None, description="This span divided by the one before it.")
+    reaches: Number = Field(None, description="The event that is looked at brings a count or sum up to this.")
     each_of_last: int | None = Field(None, ge=2, le=MAX_WINDOWS)
 
     _attributes: ClassVar[dict[str, str]] = {"sum": "sum_", "min": "min_", "max": "max_"}
 
     def needs_operator(self) -> bool:
-        """A trend has operators of its own."""
-        return self.trend is None
+        """A trend has operators of its own, and reaching a number needs none."""
+        return self.trend is None and self.reaches is None
 
     @model_validator(mode="after")
     def _says_what_of_what(self) -> Self:
@@ -173,8 +177,27 @@ class MeasureCondition(NumberComparison):
             refuse(
                 "measure", f"{function} is known for spans that last until now, and for one span at a time"
             )
+        self._may_reach(function)
         _fits(self.within, self.windows)
         return self
+
+    def _may_reach(self, function: str) -> None:
+        if self.reaches is None:
+            return
+        if function not in {"count", "sum"}:
+            why = (
+                "of each value the last time is kept, and not whether the event brought a new one"
+                if function in {"distinct", "members"}
+                else "it does not grow by what an event brings, so that what it was before is not known"
+            )
+            refuse("reaches", f"{function} has no reaches: {why}. {BY_SEGMENT}")
+        others = (self.trend, self.each_of_last, self.divided_by, self.if_missing)
+        if self.operators() or any(one is not None for one in others):
+            refuse("reaches", "reaches stands alone: it is true once, when the number is come up to")
+        if not ends_now(self.within):
+            refuse("reaches", f"a {function} of a span that is over reaches nothing any more")
+        if self.reaches <= 0:
+            refuse("reaches", "a number above 0 is reached; nothing is 0 from the start")
 
     def _of(self, name: str) -> Any:
         return getattr(self, self._attributes.get(name, name))

@@ -111,6 +111,8 @@ class PostgresQuery(Model):
 class ImportMapping(Model):
     """One import. Without ``traits`` every column that is not named otherwise, nor skipped, is a trait.
 
+    Of a CSV file of users or accounts its type is then what all of its values are.
+
     Of objects, what is called a trait here is an attribute.
     """
 

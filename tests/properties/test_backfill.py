@@ -60,7 +60,8 @@ happenings = st.fixed_dictionaries(
         "user": st.sampled_from(USERS),
         "name": st.sampled_from(NAMES),
         "account": st.sampled_from(["acme", "bolt", None]),
-        "group": st.sampled_from([False, False, False, True]),
+        "group": st.sampled_from([None, None, None, "acme"]),
+        "leaves": st.just(False),
         "n": st.integers(0, 4),
         "late_ms": st.sampled_from([0, HOUR, 8 * 24 * HOUR]),
         "again": st.booleans(),
@@ -76,7 +77,7 @@ def plausible(happening: dict[str, Any]) -> dict[str, Any]:
 
     That is so in every engine, and no matter of windows: such an event names its account.
     """
-    late = happening["wrong_key"] and not happening["group"] and happening["account"] is not None
+    late = happening["wrong_key"] and happening["group"] is None and happening["account"] is not None
     return {**happening, "wrong_key": late}
 
 
@@ -92,6 +93,14 @@ class Both:
         self.first, self.later = Changing(NEW), Changing(OLD)
         self.switched: set[int] = set()
         self._count = 0
+
+    def begin(self, accounts: dict[str, str]) -> None:
+        """Users were in these accounts before the topic's first record."""
+        for user, account in accounts.items():
+            for cluster in (self.first, self.later):
+                cluster.group(user, account)
+                cluster.settle()
+        self.later.trim()
 
     def step(self, step: dict[str, Any]) -> None:
         """An event is produced, some records are read, some time passes."""
@@ -111,8 +120,10 @@ class Both:
     def _produce(self, step: dict[str, Any]) -> None:
         self._count += 1
         user = step["user"]
-        plain: dict[str, Any] = {"type": "group", "userId": user, "groupId": "acme"}
-        if not step["group"]:
+        plain: dict[str, Any] = {"type": "group", "userId": user, "groupId": step["group"]}
+        if step["leaves"]:
+            plain["traits"] = {"remove": True}
+        if step["group"] is None:
             plain = {
                 "type": "track",
                 "event": step["name"],
@@ -136,8 +147,16 @@ class Both:
 
 
 @settings(max_examples=80)
-@given(some(4), some(0), some(0), st.integers(0, 1), st.integers(0, 5))
+@given(
+    st.dictionaries(st.sampled_from(USERS), st.just("acme")),
+    some(4),
+    some(0),
+    some(0),
+    st.integers(0, 1),
+    st.integers(0, 5),
+)
 def test_what_was_backfilled_is_what_would_have_been_counted(
+    accounts: dict[str, str],
     before: list[dict[str, Any]],
     meanwhile: list[dict[str, Any]],
     after: list[dict[str, Any]],
@@ -146,9 +165,12 @@ def test_what_was_backfilled_is_what_would_have_been_counted(
 ) -> None:
     """With repeats, late and misplaced events, and partitions that change at different times and lag behind.
 
+    Users join an account, some before the topic begins, and say so again.
+
     The command runs with the engine, is broken off after some records, and is given again, twice.
     """
     both = Both()
+    both.begin(accounts)
     for step in before:
         both.step(step)
     both.switch(first)

@@ -1,7 +1,8 @@
 """``python -m tests.replay EXPORT``: what ``test_account_limits`` compares, over a whole export.
 
 ``EXPORT`` holds ``subscriptions.csv``, ``accounts.csv`` and ``events.parquet`` or ``events.csv``, as
-``deploy/demo/generate.sh`` writes them. 0 where both sides tell the same, 1 where they differ, with how.
+``deploy/demo/generate.sh`` writes them. 0 where both sides tell the same, 1 where they differ, with how; 2
+where there is no such export. A million events take some two minutes.
 """
 
 from __future__ import annotations
@@ -55,5 +56,17 @@ def read(folder: Path) -> History:
     )
 
 
+def lacking(folder: Path) -> list[str]:
+    """The files of an export that a folder does not have."""
+    wanted = [("subscriptions.csv",), ("accounts.csv",), ("events.parquet", "events.csv")]
+    return [" or ".join(names) for names in wanted if not any((folder / name).is_file() for name in names)]
+
+
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        print("usage: python -m tests.replay EXPORT", file=sys.stderr)  # noqa: T201 - a command
+        sys.exit(2)
+    if missing := lacking(Path(sys.argv[1])):
+        print(f"{sys.argv[1]} lacks {', '.join(missing)}", file=sys.stderr)  # noqa: T201 - a command
+        sys.exit(2)
     sys.exit(main(Path(sys.argv[1])))

@@ -19,10 +19,11 @@ from workers.errors import Misconfigured
 from workers.imports.output import KafkaOutput
 from workers.imports.rows import Sent
 from workers.reading.archive import Archive
+from workers.reading.members import Members
 from workers.reading.past import Past
 from workers.reading.topics import begins_of, read_topic
 from workers.settings import from_env
-from workers.state import BOOKS, USERS
+from workers.state import BOOKS
 from workers.stream.admin import partitions_of
 from workers.tracking import TrackingPlanGuard
 from workers.versions.running import in_force
@@ -86,17 +87,17 @@ def backfill(
     running = in_force(settings, workspace)
     plan = running.plan
     options = {"bootstrap.servers": settings.kafka, **settings.librdkafka()}
-    books, accounts = read_books(settings, options)
+    books, members = read_books(settings, options)
     check_runs(plan, books)
     now_ms = SystemClock().now_ms()
     partitions = partitions_of(settings.kafka, settings.topic("product-events"), settings.librdkafka())
-    past = Past(plan, books, partitions, accounts, now_ms, archived=bool(named))
+    past = Past(plan, books, partitions, members, now_ms, archived=bool(named))
     slots = dict.fromkeys(past.wanted, frozenset[int]()) if no_topic else past.wanted
     archive = None
     if named:
         topic = settings.topic("product-events")
         before_ms = check_reach(books, lambda: begins_of(options, topic), before, now_ms)
-        archive = Archive(plan, books, accounts, now_ms, before_ms)
+        archive = Archive(plan, books, members.accounts, now_ms, before_ms)
     if not _told(plan, slots, archive):
         typer.echo("nothing to fill: every window has counted from the start, or was filled")
         return
@@ -114,8 +115,8 @@ def backfill(
     if archive is not None:
         sent += _send(settings, archive.records(now_ms), archive.endings(partitions, now_ms))
     if any(slots.values()):
-        members = archive.last_accounts() if archive is not None else {}
-        sent += _send(settings, past.records(now_ms, members), past.endings(now_ms))
+        of_files = archive.last_accounts() if archive is not None else {}
+        sent += _send(settings, past.records(now_ms, of_files), past.endings(now_ms))
     counted = (0 if no_topic else past.counted) + (archive.counted if archive is not None else 0)
     typer.echo(f"\n{counted} event(s) of the past, {sent} record(s) sent to the engine", err=True)
     _tell_exact(plan, past, slots, archive, now_ms)
@@ -168,29 +169,24 @@ def _read(
             past.take_bundle(found)
 
 
-def read_books(settings: Settings, options: Mapping[str, object]) -> tuple[Books, dict[str, str]]:
-    """The engine's books from its changelog; and the account of each user who is in only one.
+def read_books(settings: Settings, options: Mapping[str, object]) -> tuple[Books, Members]:
+    """The engine's books from its changelog; and what it knows of its users' accounts.
 
     Raises:
         Misconfigured: there is no changelog.
         Retryable: no broker answers.
     """
     books: Books = {"user": {}, "account": {}}
-    accounts: dict[str, str] = {}
+    members = Members()
     changelog = settings.topic(CHANGELOG)
     for found in read_topic(options, changelog, None, _progress("state"), deletions=True):
         key = found.key or b""
         if key in (BOOKS.key(b"user"), BOOKS.key(b"account")) and found.value:
             kind: SubjectType = "user" if key == BOOKS.key(b"user") else "account"
             books[kind][found.partition] = BOOKS.decode(found.value)
-        elif key.startswith(USERS.activity.prefix):
-            user = key[1:].decode()
-            row = USERS.activity.decode(found.value) if found.value else None
-            if row is not None and len(row.accounts) == 1:
-                accounts[user] = row.accounts[0]
-            else:
-                accounts.pop(user, None)
-    return books, accounts
+        else:
+            members.take(key, found.value)
+    return books, members
 
 
 def check_runs(plan: Plan, books: Books) -> None:

@@ -126,6 +126,8 @@ def _compile_subject(
     plans = [_newest(_compile_journey(one, *shared), one, lines) for one in journeys]
     # Journeys come before shadows, whatever the priority of these.
     plans.sort(key=lambda plan: plan.shadow)
+    versions = {plan.name: plan.version for plan in plans}
+    plans = [replace(plan, versions=versions) for plan in plans]
     pinned = {
         (pin.journey.journey, pin.version): replace(
             _compile_journey(pin.journey, *shared),
@@ -133,6 +135,7 @@ def _compile_subject(
             running=lines.running.get(pin.journey.journey, RUNNING),
             takes_entries=pin.takes_entries,
             shadow_since_ms=lines.shadows_since_ms.get(pin.journey.journey),
+            versions=versions,
         )
         for pin in pins
     }

@@ -5,7 +5,7 @@ Their ids are made of what was decided about, so a decision taken again has the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from workers.core.gate.verdict import SendRequest
     from workers.core.journeys.progress import Enrollment, Waiting
     from workers.core.plan import JourneyPlan
+
+UNKNOWN_VERSION: Final = "unknown"
+"""The version in decisions on a journey that the workspace does not have."""
 
 
 def entry_decision(
@@ -120,7 +123,7 @@ def refused_decision(
         subject_type=request.subject_type,
         subject=request.subject,
         journey=request.journey,
-        version=journey.version if journey is not None else "unknown",
+        version=journey.version if journey is not None else UNKNOWN_VERSION,
         outcome="declined",
         reason="journey_gone" if journey is None else "not_on_request",
         values={"request": request.id},

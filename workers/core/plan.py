@@ -156,6 +156,8 @@ class JourneyPlan:
     shadow: bool = False
     takes_entries: bool = True
     shadow_since_ms: int | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """The version in force of each journey of the same subjects, by name: what its steps may enroll in."""
 
     def exits_on(self, event: str, properties: Mapping[str, Any]) -> bool:
         """Whether the event ends an enrollment, of whatever key."""

@@ -6,7 +6,7 @@ All zone tables are read once, when a workspace that needs them is compiled. A s
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import cache
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
@@ -47,7 +47,7 @@ def from_ms(at_ms: int, zone: ZoneInfo) -> datetime:
     return (_EPOCH + at_ms * _MS).astimezone(zone)
 
 
-def day_start_ms(day: date, zone: ZoneInfo) -> int:
+def day_start_ms(day: date, zone: tzinfo) -> int:
     """When a day begins in a zone: at its first midnight; where the clock skips midnight, at the skip."""
     return to_ms(datetime.combine(day, time(), zone))
 
@@ -56,6 +56,15 @@ def local_day(now_ms: int, zone: ZoneInfo) -> date:
     """The day that has begun and not ended; where a clock is set back over midnight, the later one."""
     day = from_ms(now_ms, zone).date()
     return day + _DAY if day_start_ms(day + _DAY, zone) <= now_ms else day
+
+
+def date_in_ms(value: Any, zone: tzinfo) -> int | None:
+    """What a trait or property holds as a date, days beginning in ``zone``; None where it holds none."""
+    if isinstance(value, str):
+        return _text_ms(value, zone)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value):
+        return None
+    return int(value * 1000) if abs(value) < SECONDS_BELOW else int(value)
 
 
 class Zones:
@@ -92,20 +101,19 @@ class Zones:
 
         None where it holds none.
         """
-        if isinstance(value, str):
-            return self._text_ms(value, zone or self.of(moment))
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value):
-            return None
-        return int(value * 1000) if abs(value) < SECONDS_BELOW else int(value)
+        if zone is None and isinstance(value, str):
+            zone = self.of(moment)
+        return date_in_ms(value, zone or UTC)
 
     def _named(self, name: Any) -> ZoneInfo | None:
         return self._table.get(name) if isinstance(name, str) else None
 
-    def _text_ms(self, text: str, zone: ZoneInfo) -> int | None:
-        try:
-            if is_plain_date(text):
-                return day_start_ms(date.fromisoformat(text), zone)
-            parsed = datetime.fromisoformat(text)
-        except (ValueError, OverflowError):
-            return None
-        return to_ms(parsed if parsed.tzinfo is not None else parsed.replace(tzinfo=UTC))
+
+def _text_ms(text: str, zone: tzinfo) -> int | None:
+    try:
+        if is_plain_date(text):
+            return day_start_ms(date.fromisoformat(text), zone)
+        parsed = datetime.fromisoformat(text)
+    except (ValueError, OverflowError):
+        return None
+    return to_ms(parsed if parsed.tzinfo is not None else parsed.replace(tzinfo=UTC))

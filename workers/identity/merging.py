@@ -181,7 +181,7 @@ def _merge_rows(merged: wire.Merged, identity: Identity, view: View, parts: Engi
     profile = _row(rows, USERS.profiles)
     _merge_consents(_row(rows, CONSENTS), profile, key, view)
     if profile is not None:
-        _merge_profile(profile, key, view)
+        _merge_profile(profile, key, view, is_own=merged.source == merged.subject)
     progress = _row(rows, USERS.progress)
     if progress is not None:
         _merge_progress(progress, merged.subject, view, now_ms)
@@ -247,8 +247,11 @@ def _merge_consents(theirs: Consents | None, profile: Profile | None, key: bytes
         table.put(key, one)
 
 
-def _merge_profile(theirs: Profile, key: bytes, view: View) -> None:
-    """Traits of both, and what both know of accounts; of one that both know, as the one who stays has it."""
+def _merge_profile(theirs: Profile, key: bytes, view: View, *, is_own: bool) -> None:
+    """Traits of both, and what both know of accounts; of one that both know, as the one who stays has it.
+
+    The id that stays was not in the accounts of the other before. ``is_own``: its own rows come back to it.
+    """
     mine = view.table(USERS.profiles).get(key) or Profile()
     traits = merge_traits(mine.traits, theirs.traits)
     activity = view.table(USERS.activity).get(key)
@@ -257,7 +260,8 @@ def _merge_profile(theirs: Profile, key: bytes, view: View) -> None:
     accounts = {account: facts for account, facts in known.items() if account in in_accounts}
     told = {**theirs.account_segments, **mine.account_segments}
     told = {account: segments for account, segments in told.items() if account in in_accounts}
-    view.table(USERS.profiles).put(key, Profile(traits, accounts, account_segments=told))
+    joined = {**theirs.joined, **mine.joined} if is_own else mine.joined
+    view.table(USERS.profiles).put(key, Profile(traits, accounts, account_segments=told, joined=joined))
 
 
 def _merge_progress(theirs: Progress, person: str, view: View, now_ms: int) -> None:

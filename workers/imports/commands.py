@@ -18,6 +18,7 @@ from workers.clock import SystemClock
 from workers.errors import Misconfigured
 from workers.imports.checkpoints import TOPIC, KafkaCheckpoints
 from workers.imports.csv_file import CsvFile
+from workers.imports.inference import Inferred, infer, typed, types_text
 from workers.imports.mappings import mapping_of, name_of, read_mapping
 from workers.imports.metrics import ImportMetrics
 from workers.imports.output import KafkaOutput
@@ -25,7 +26,7 @@ from workers.imports.parquet_file import ParquetFile
 from workers.imports.postgres import PostgresSource
 from workers.imports.progress import Bar
 from workers.imports.rejects import Rejects
-from workers.imports.rows import BadColumnsError, Mapped, RowMapper
+from workers.imports.rows import BadColumnsError, Mapped, RowMapper, trait_columns
 from workers.imports.run import ImportRun, TooManyRejected
 from workers.settings import from_env
 
@@ -101,7 +102,10 @@ def import_csv(
     """Import a CSV file with a header line; .gz is unpacked."""
     chosen = _mapping(file, mapping, (kind, object_type), column, name)
     options = Options(dry_run, restart, max_errors, rejects, rate, metrics)
-    _import(chosen, CsvFile(file, chosen.csv or CsvFormat()), options)
+    source = CsvFile(file, chosen.csv or CsvFormat())
+    # What an object's attributes are, the workspace declares.
+    infers = chosen.traits is None and chosen.as_ != "objects"
+    _import(chosen, source, options, infers=infers)
 
 
 @cli.command("parquet")
@@ -167,16 +171,32 @@ def _mapping(
     return mapping_of(name or name_of(file), kind, column, object_type)
 
 
-def _import(mapping: ImportMapping, source: Source, options: Options) -> None:
+def _import(mapping: ImportMapping, source: Source, options: Options, *, infers: bool = False) -> None:
+    """One import; with ``infers`` all rows are looked at first, for the types of columns."""
+    types: dict[str, Inferred] = {}
     try:
         try:
             mapper = RowMapper(mapping, source.columns)
+            if infers:
+                traits = trait_columns(mapping, source.columns)
+                types = infer(
+                    [spec.column for spec in traits.values()], source.rows(mapper.columns, None, None)
+                )
+                mapping = mapping.model_copy(update={"traits": typed(traits, types)})
+                mapper = RowMapper(mapping, source.columns)
         except BadColumnsError as error:
             raise Misconfigured(f"{source.name}: {error}") from error
+        code = None
         if options.dry_run:
             _preview(source, mapper)
         else:
-            raise typer.Exit(_run(mapping, source, mapper, options))
+            code = _run(mapping, source, mapper, options)
+        if types:
+            typer.echo(
+                f"{mapping.name}: types, as no mapping declares them: {types_text(types)}", err=code != 0
+            )
+        if code is not None:
+            raise typer.Exit(code)
     finally:
         source.close()
 

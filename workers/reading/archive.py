@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 from xxhash import xxh3_64_digest
 
 from schemas import wire
-from workers.core.activity import row as activities
 from workers.reading.gathered import KINDS, Gathered
+from workers.reading.members import follow
 from workers.reading.past import decoded, endings, wanted
 
 if TYPE_CHECKING:
@@ -139,10 +139,7 @@ class Archive:
         """The account that the event is for; what it says of the user's accounts is remembered."""
         account = wire.account(event)
         row = self._gathered.row("user", user)
-        if account and event.type == "group":
-            activities.join_account(row, account, at_ms)
-        elif account:
-            activities.act_for(row, account, at_ms)
+        follow(row, event, at_ms)
         return account or (row.accounts[-1] if row.accounts else self._accounts.get(user))
 
     def _count(

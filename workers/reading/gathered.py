@@ -46,6 +46,10 @@ class Gathered:
         """A subject's row; an empty one begins here."""
         return self._rows[kind].setdefault(subject, Activity())
 
+    def known(self, kind: SubjectType, subject: str) -> Activity | None:
+        """A subject's row; None where none has begun."""
+        return self._rows[kind].get(subject)
+
     def count(
         self,
         kind: SubjectType,

@@ -12,7 +12,7 @@ from workers.core.journeys.account_exits import leave
 from workers.shell import Subject
 from workers.signals.account_events import Departed, Described
 from workers.signals.traits import without_role
-from workers.state import USERS
+from workers.state import USERS, Profile
 
 if TYPE_CHECKING:
     from typing import Any
@@ -36,13 +36,26 @@ class Memberships:
         self._view = view
         self._subject = Subject("user", key, view, parts)
 
-    def group(self, account: str, traits: dict[str, Any], at_ms: int, message_id: str, now_ms: int) -> None:
-        """A group call: the user is in the account, or not any more; the account has these traits."""
+    def group(
+        self,
+        account: str,
+        traits: dict[str, Any],
+        at_ms: int,
+        message_id: str,
+        now_ms: int,
+        offset: int | None = None,
+    ) -> None:
+        """A group call: the user is in the account, or not any more; the account has these traits.
+
+        ``offset`` is the call's in ``product-events``; None for one that came by another topic.
+        """
         if traits.get(REMOVE) is True:
             if account in self._row.accounts:
                 self._leave(account, message_id, now_ms)
                 self._follow(at_ms, now_ms)
             return
+        if offset is not None and account not in self._row.accounts:
+            self._joined(account, offset)
         switched = activities.join_account(self._row, account, at_ms)
         role = traits.get("role") or self._subject.profile.traits.get("role")
         described = {name: value for name, value in without_role(traits).items() if name != REMOVE}
@@ -58,13 +71,23 @@ class Memberships:
         if activities.act_for(self._row, account, at_ms):
             self._follow(at_ms, now_ms)
 
+    def _joined(self, account: str, offset: int) -> None:
+        """For ``brimful backfill``, when the call has left the topic."""
+        profiles = self._view.table(USERS.profiles)
+        profile = profiles.get(self._key) or Profile()
+        profile.joined[account] = offset
+        profiles.put(self._key, profile)
+
     def _leave(self, account: str, message_id: str, now_ms: int) -> None:
         self._row.accounts.remove(account)
         profiles = self._view.table(USERS.profiles)
         profile = profiles.get(self._key)
-        if profile is not None and (account in profile.accounts or account in profile.account_segments):
+        if profile is not None and any(
+            account in held for held in (profile.accounts, profile.account_segments, profile.joined)
+        ):
             profile.accounts.pop(account, None)
             profile.account_segments.pop(account, None)
+            profile.joined.pop(account, None)
             profiles.put(self._key, profile)
         self._outbox.described(Departed(account, self._key.decode()))
         subject = self._subject

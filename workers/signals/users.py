@@ -22,7 +22,7 @@ from workers.identity.places import elsewhere, forward_event, link
 from workers.shell import Subject
 from workers.signals.account_events import Described, Outbox
 from workers.signals.devices import note_device
-from workers.signals.intake import Taken, is_misplaced, source_of, take
+from workers.signals.intake import Carried, Taken, is_misplaced, source_of, take
 from workers.signals.membership import Memberships
 from workers.signals.reactions import react, traits_changed
 from workers.signals.traits import CONSENT, merge_traits
@@ -213,7 +213,7 @@ class UserSignals:
 
     def _describe(self, one: Taken, row: Activity, outbox: Outbox, view: View, now_ms: int) -> None:
         """Take in traits (identify), membership (group), and other ids of the person (alias, identify)."""
-        _, event, key, at_ms = one
+        record, event, key, at_ms = one
         if event.type == "alias":
             link(view, self._parts, key.decode(), event.previous_id or "", "alias", at_ms)
             return
@@ -224,14 +224,15 @@ class UserSignals:
         traits = wire.values(event.traits)
         if event.type == "group":
             accounts = Memberships(key, row, outbox, view, self._parts)
-            accounts.group(event.group_id or "", traits, at_ms, event.message_id, now_ms)
+            offset = None if isinstance(record, Carried) else record.offset
+            accounts.group(event.group_id or "", traits, at_ms, event.message_id, now_ms, offset)
             return
         profiles = view.table(USERS.profiles)
         profile = profiles.get(key) or Profile()
         user = key.decode()
         if CONSENT in traits:
             words = of_trait(traits[CONSENT])
-            Subject("user", key, view, self._parts).note_consent(words, at_ms, source_of(one[0]), now_ms)
+            Subject("user", key, view, self._parts).note_consent(words, at_ms, source_of(record), now_ms)
         before = dict(profile.traits)
         changed = merge_traits(profile.traits, traits)
         profiles.put(key, profile)

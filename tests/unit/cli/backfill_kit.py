@@ -11,6 +11,7 @@ from workers.core.compile import compile_workspace
 from workers.engine import EngineLogic
 from workers.reading.archive import Archive
 from workers.reading.events import Events
+from workers.reading.members import Members
 from workers.reading.past import Past
 from workers.reading.topics import Found
 from workers.shell import EngineParts
@@ -52,8 +53,13 @@ class Changing(Cluster):
 
     def __init__(self, workspace: Workspace, partitions: int = 2) -> None:
         super().__init__(plan=compile_workspace(workspace), partitions=partitions)
+        self.begins: dict[int, int] = {}
         for number in range(partitions):
             self.open(number, workspace)
+
+    def trim(self) -> None:
+        """``product-events`` drops what it holds now: its retention has passed."""
+        self.begins = {number: len(self.log["product-events", number]) for number in range(self.partitions)}
 
     def _append(self, topic: str, key: bytes | None, value: bytes | None, partition: int | None) -> None:
         super()._append(topic, key, value, partition)
@@ -91,21 +97,18 @@ class Changing(Cluster):
         """One of them."""
         return self.books()[kind][number]
 
-    def accounts(self) -> dict[str, str]:
-        """The account of each user who is in only one."""
-        accounts: dict[str, str] = {}
+    def members(self) -> Members:
+        """As the command reads them."""
+        members = Members()
         for rows in self.rows:
             for key, stored in rows.items():
-                if key.startswith(USERS.activity.prefix):
-                    row = USERS.activity.decode(stored)
-                    if len(row.accounts) == 1:
-                        accounts[key[1:].decode()] = row.accounts[0]
-        return accounts
+                members.take(key, stored)
+        return members
 
     def archive(self, lines: list[bytes], before_ms: int | None = None) -> Archive:
         """What the command would gather now of files with these lines."""
         before_ms = self.now_ms + 1 if before_ms is None else before_ms
-        archive = Archive(self.plan, self.books(), self.accounts(), self.now_ms, before_ms)
+        archive = Archive(self.plan, self.books(), self.members().accounts, self.now_ms, before_ms)
         for number in range(self.partitions):
             for record in self.log["product-events", number]:
                 archive.know(found(record, number))
@@ -124,13 +127,14 @@ class Changing(Cluster):
 
     def past(self, *, archived: bool = False) -> Past:
         """What the command would gather now."""
-        past = Past(self.plan, self.books(), self.partitions, self.accounts(), self.now_ms, archived=archived)
+        past = Past(self.plan, self.books(), self.partitions, self.members(), self.now_ms, archived=archived)
         for topic, take in (
             ("product-events", lambda one: past.take(one, lambda *_: False)),
             ("account-events", past.take_bundle),
         ):
             for number in range(self.partitions):
-                for record in self.log[topic, number]:
+                begins = self.begins.get(number, 0) if topic == "product-events" else 0
+                for record in self.log[topic, number][begins:]:
                     take(found(record, number))
         return past
 

@@ -395,7 +395,7 @@ def test_others_are_told_who_became_whom() -> None:
 
 ROWS: dict[type[Any], set[str]] = {
     Activity: {"windows", "accounts", "seen_since_ms", "seen", "seen_before", "acted_ms"},
-    Profile: {"traits", "accounts", "members", "account_segments"},
+    Profile: {"traits", "accounts", "members", "account_segments", "joined"},
     Progress: {
         "subject",
         "enrollments",

@@ -208,7 +208,7 @@ def test_a_good_workspace_loads(tmp_path: Path) -> None:
             "  require: [{performed: x, within: 1d, where: {k: {older_than: 1d}}}]\nsteps:",
             (5, 40),
             "entry.require[0].where",
-            "knows no dates",
+            "compare with a date: before, after",
         ),
         (
             "steps:",

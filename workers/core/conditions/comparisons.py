@@ -7,10 +7,12 @@ are evaluated, and the event's own properties where ``where`` filters events.
 from __future__ import annotations
 
 import operator
+from datetime import UTC
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from schemas.workspace import FieldRef
 from workers.core.conditions.outcome import Outcome, all_of, of
+from workers.core.zones import date_in_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -81,13 +83,29 @@ def compile_where(where: Where | None) -> Predicate | None:
     if where is None:
         return None
     parts = tuple(
-        (compile_path(path), compile_comparison(comparison, lambda field: compile_path(field.path)))
+        (compile_path(path), compile_comparison(comparison, _property_of, _dated))
         for path, comparison in where.items()
     )
     if len(parts) == 1:
         ((read, test),) = parts
         return lambda properties: test(read(properties), properties) is Outcome.TRUE
     return lambda properties: all(test(read(properties), properties) is Outcome.TRUE for read, test in parts)
+
+
+def _property_of(field: FieldRef) -> Getter:
+    return compile_path(field.path)
+
+
+def _dated(name: str, expected: Any) -> Test:
+    """``before`` or ``after`` among an event's own properties, days beginning in UTC."""
+    is_before = name == "before"
+    read = _property_of(expected) if isinstance(expected, FieldRef) else lambda _: expected
+
+    def test(value: Any, properties: Any) -> Outcome:
+        at_ms, limit_ms = date_in_ms(value, UTC), date_in_ms(read(properties), UTC)
+        return Outcome.MISSING if at_ms is None or limit_ms is None else of((at_ms < limit_ms) is is_before)
+
+    return test
 
 
 def is_same(one: Any, other: Any) -> bool:

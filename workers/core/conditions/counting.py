@@ -14,6 +14,7 @@ from workers.core.conditions.compiled import COUNT, CompiledCondition, earliest,
 from workers.core.conditions.dates import compile_check
 from workers.core.conditions.labels import bounds_text, operators_text, where_label
 from workers.core.conditions.outcome import Outcome, of
+from workers.core.conditions.reaching import reached
 from workers.core.conditions.spans import compile_span, needs_zones
 
 if TYPE_CHECKING:
@@ -70,6 +71,10 @@ def measured(condition: MeasureCondition, names: Names) -> CompiledCondition:
         bounds = span.bounds(moment, back)
         return None if bounds is None else read(moment.facts.held(slot_id), *bounds)
 
+    changes = _measure_changes(condition, span, slot_id)
+    if condition.reaches is not None:
+        test = reached(condition, span, name, lambda moment: value_of(moment, 0))
+        return CompiledCondition(f"{name} reaches {condition.reaches}", COUNT, test, changes)
     if condition.trend is not None:
         name = f"trend of {name}"
 
@@ -89,8 +94,6 @@ def measured(condition: MeasureCondition, names: Names) -> CompiledCondition:
             outcomes = {check.test(one, moment) for one in found}
             return next(one for one in (Outcome.FALSE, Outcome.MISSING, Outcome.TRUE) if one in outcomes)
 
-    times = distinct.times if condition.function in {"distinct", "members"} else series.times
-    changes = _changes(span, condition.windows, lambda moment: times(moment.facts.held(slot_id)))
     return CompiledCondition(f"{name} {operators_text(compared)}", COUNT, test, changes)
 
 
@@ -252,6 +255,11 @@ def _changes(span: Span, windows: int, times_of: Callable[[Moment], Sequence[int
         return min((times_ms[at] + age_ms for age_ms, at in nexts if at < len(times_ms)), default=None)
 
     return changes_at_ms
+
+
+def _measure_changes(condition: MeasureCondition, span: Span, slot_id: int) -> Changes:
+    times = distinct.times if condition.function in {"distinct", "members"} else series.times
+    return _changes(span, condition.windows, lambda moment: times(moment.facts.held(slot_id)))
 
 
 def _plain_changes(slot_id: int, within_ms: int, least: int, most: int | None) -> Changes:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from schemas import wire
 from workers.core.commands import Enroll, SetTraits, TellAccount
 from workers.core.conditions.comparisons import is_same
-from workers.core.decisions import chain_decision, would_enroll_decision
+from workers.core.decisions import UNKNOWN_VERSION, chain_decision, would_enroll_decision
 from workers.core.gate.plan import CALL
 from workers.core.gate.sending import ask_members, request_of, send_through
 from workers.core.gate.verdict import Defer, Exit
@@ -129,7 +129,7 @@ def enroll_elsewhere(
     record = wire.Eligible(
         id=stable_id("eligible", journey.subject, progress.subject, target, name),
         journey=target,
-        version=journey.version,
+        version=journey.versions.get(target, UNKNOWN_VERSION),
         subject_type=journey.subject,
         subject=progress.subject,
         account=enrollment.account,

@@ -16,6 +16,7 @@ from schemas.workspace import (
     ExitChange,
     ExitEvent,
     ExperimentCondition,
+    MeasureCondition,
     NotCondition,
     Operators,
     PerformedCondition,
@@ -165,8 +166,9 @@ def _reached_in(segment: Segment) -> Iterator[Finding]:
         if isinstance(condition, PropertyCondition):
             detail = "a segment is not about one event: say performed, with where"
             yield finding(segment, "error", location, detail)
-        if isinstance(condition, PerformedCondition) and condition.reaches is not None:
-            detail = "reaches is true for one event, and a segment holds for a while: say at_least"
+        if _reaching(condition) is not None:
+            instead = "at_least" if isinstance(condition, PerformedCondition) else "gte"
+            detail = f"reaches is true for one event, and a segment holds for a while: say {instead}"
             yield finding(segment, "error", (*location, "reaches"), detail)
 
 
@@ -235,19 +237,27 @@ def _crossings(journey: Journey) -> Iterator[Finding]:
     ]
     while tops:
         location, condition = tops.pop()
-        if isinstance(condition, PerformedCondition) and only == (condition.performed,):
+        if only == (_reaching(condition),):
             allowed.add(location)
         elif isinstance(condition, AllCondition):
             tops += [((*location, "all", index), one) for index, one in enumerate(condition.all_)]
     for location, condition in located_conditions(journey):
-        reaches = isinstance(condition, PerformedCondition) and condition.reaches is not None
-        if reaches and location not in allowed:
+        if _reaching(condition) is not None and location not in allowed:
             detail = (
-                f"reaches is true for the one event that makes the count that number: it belongs into "
+                f"reaches is true for the one event that makes the count or sum that number: it belongs into "
                 f"entry.require (or `all` there) of a journey entered on that event alone, not on "
                 f"{', '.join(map(repr, entry.events())) or 'something else'}"
             )
             yield Finding("journeys", journey.journey, "error", (*location, "reaches"), detail)
+
+
+def _reaching(condition: Condition) -> str | None:
+    """The event that has to reach a number; None where a condition asks for no such thing."""
+    if isinstance(condition, PerformedCondition) and condition.reaches is not None:
+        return condition.performed
+    if isinstance(condition, MeasureCondition) and condition.reaches is not None:
+        return condition.event
+    return None
 
 
 def _leaving(journey: Journey) -> Iterator[Finding]:

@@ -246,6 +246,16 @@ def test_a_branch_asks_for_the_event_that_began_the_journey() -> None:
         (
             {
                 "on": {"event": "limit"},
+                "require": [
+                    {"sum": "n", "of": "limit", "reaches": 3, "within": "7d"},
+                    {"sum": "n", "of": "other", "reaches": 3, "within": "7d"},
+                ],
+            },
+            [("entry", "require", 1, "reaches")],
+        ),
+        (
+            {
+                "on": {"event": "limit"},
                 "require": [{"any": [{"performed": "limit", "reaches": 3, "within": "7d"}]}],
             },
             [("entry", "require", 0, "any", 0, "reaches")],
@@ -263,3 +273,35 @@ def test_members_are_counted_in_journeys_of_accounts_alone() -> None:
     """A user has none."""
     with pytest.raises(ValueError, match="members are counted in an account's journey"):
         compiled({"members": "limit", "within": "7d", "gte": 2})
+
+
+@pytest.mark.parametrize(
+    ("operators", "paid", "counts"),
+    [
+        ({"before": "2026-04-01"}, "2026-03-31T23:59:59.999Z", True),
+        ({"before": "2026-04-01"}, "2026-04-01", False),
+        ({"after": "2026-04-01"}, "2026-04-01T00:00:00Z", True),
+        ({"after": "2026-04-01"}, "2026-04-01T01:00:00+02:00", False),
+        ({"after": "2026-04-01"}, 1_775_001_600, True),  # Unix time, in seconds and milliseconds
+        ({"after": "2026-04-01"}, 1_775_001_599_999, False),
+        ({"after": {"property": "due"}}, "2026-04-10", True),
+        ({"after": {"property": "due"}}, "2026-04-09T23:59:59Z", False),
+        ({"before": {"property": "none"}}, "2026-04-01", False),
+        ({"before": {"property": "none"}, "if_missing": "pass"}, "2026-04-01", True),
+        ({"before": "2026-04-01"}, "soon", False),
+        ({"before": "2026-04-01"}, None, False),
+        ({"before": "2026-04-01", "if_missing": "pass"}, None, True),
+        ({"after": "2026-03-01", "before": "2026-04-01"}, "2026-03-15", True),
+        ({"after": "2026-03-01", "before": "2026-04-01"}, "2026-04-15", False),
+    ],
+)
+def test_events_are_filtered_by_dates_among_their_properties(
+    operators: dict[str, Any], paid: Any, counts: bool
+) -> None:
+    """Days begin in UTC, wherever somebody lives: what an event says does not change with that."""
+    condition = {"performed": "paid", "within": "7d", "where": {"at": operators}}
+    plan = plan_of(journey(entry={"on": {"event": "paid"}, "require": [condition]})).user
+    world = World(plan)
+    world.identify(timezone="Pacific/Auckland")
+    _, verdicts = world.signal("paid", at=paid, due="2026-04-10")
+    assert isinstance(verdicts[0], Eligible) is counts

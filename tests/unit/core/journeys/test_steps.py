@@ -268,6 +268,34 @@ def test_a_step_may_enroll_elsewhere(plan: str, sent: list[str]) -> None:
     assert all(message.context.event == {"order_id": "o1"} for message in hello)
 
 
+@pytest.mark.parametrize(("plan", "outcome"), [("free", "enrolled"), ("none", "declined")])
+def test_the_decision_on_an_enrolment_from_elsewhere_is_about_the_version_of_the_journey_entered(
+    plan: str, outcome: str
+) -> None:
+    """Not about that of the journey that asked; so is what an exit asks."""
+    world = two([{"enroll": "welcome"}])
+    (version,) = {one.version for one in world.plan.journeys.values() if one.name == "welcome"}
+    world.identify(plan=plan)
+    world.track("limit")
+    decisions = [one for one in world.decisions if one.journey == "welcome" and one.kind == "entry"]
+    assert [(one.outcome, one.version) for one in decisions] == [(outcome, version)]
+    leaving = two([{"wait": "1d"}], exit=[{"when": {"event": "up"}, "then": {"enroll": "welcome"}}])
+    leaving.track("limit")
+    leaving.signal("up")
+    (asked,) = leaving.asked
+    assert asked.version == leaving.plan.journeys["welcome"].version
+
+
+def test_the_decision_on_an_enrolment_in_a_journey_that_is_gone_names_no_version() -> None:
+    """It says `unknown`, as for a request to enter such a journey."""
+    plan = plan_of(journey("upsell", steps=[{"wait": "1d"}, {"enroll": "welcome"}]))
+    world = World(plan.user)
+    world.track("limit")
+    world.advance(DAY)
+    (decision,) = [one for one in world.decisions if one.journey == "welcome"]
+    assert (decision.reason, decision.version) == ("journey_gone", "unknown")
+
+
 @pytest.mark.parametrize(
     ("when", "leave"),
     [
@@ -296,6 +324,8 @@ def test_journeys_that_enroll_one_another_do_not_go_round_for_ever() -> None:
     world.track("limit")
     assert len(world.outcomes("exit")) == HOPS_MAX + 1
     assert world.outcomes("entry")[-1] == ("declined", "too_many_hops")
+    (refused,) = [one for one in world.decisions if one.reason == "too_many_hops"]
+    assert refused.version == plan.user.journeys[refused.journey].version
 
 
 def test_a_round_of_long_journeys_may_go_on() -> None:
