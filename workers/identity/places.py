@@ -46,6 +46,11 @@ def elsewhere(view: View, parts: EngineParts, key: bytes, at_ms: int, now_ms: in
     return Elsewhere(None) if is_erased(view, parts, key, at_ms, now_ms) else None
 
 
+def places_of(parts: EngineParts, key: bytes) -> tuple[bytes, ...]:
+    """The storage keys of what :func:`elsewhere` reads."""
+    return (IDENTITIES.prefix + key, ERASED.prefix + erasure_hash(parts, key))
+
+
 def is_erased(view: View, parts: EngineParts, key: bytes, at_ms: int, now_ms: int) -> bool:
     """Whether something that happened at ``at_ms`` is of a person who was erased since, or is suppressed."""
     erased = view.table(ERASED).get(erasure_hash(parts, key))

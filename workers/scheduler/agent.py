@@ -21,7 +21,7 @@ from workers.core.segments import due_segments
 from workers.identity.places import elsewhere, forward_record, move_member
 from workers.scheduler import account_facts, holds
 from workers.shell import Subject
-from workers.state import OBJECTS, TABLES, USERS
+from workers.state import OBJECTS, TABLES, USERS, rows_of_gate
 from workers.timers import SCORES, SEGMENTS, TELLING, decode_payload
 
 if TYPE_CHECKING:
@@ -66,7 +66,8 @@ class Scheduler:
                 keys += [OBJECTS.key(object_key(one.object, one.object_id).encode()) for one in asked.objects]
             if isinstance(asked, wire.ObjectsChanged | wire.EnrollSegment | wire.ExitBatch):
                 continue
-            keys += TABLES[_kind(asked)].rows_of(asked.subject.encode())
+            kind, key = _kind(asked), asked.subject.encode()
+            keys += TABLES[kind].rows_of(key) + rows_of_gate(kind, key)
         return taken, keys
 
     def apply(self, tp: TP, items: Sequence[Asked], view: View, now_ms: int) -> None:
@@ -151,7 +152,8 @@ class Scheduler:
         keys: list[bytes] = []
         for timer in timers:
             payload = decode_payload(timer.payload)
-            keys += TABLES[payload.subject_type].rows_of(payload.subject.encode())
+            kind, key = payload.subject_type, payload.subject.encode()
+            keys += TABLES[kind].rows_of(key) + rows_of_gate(kind, key)
         return keys
 
     def fire(self, timers: Sequence[Timer], view: View, now_ms: int) -> None:

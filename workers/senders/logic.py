@@ -153,7 +153,7 @@ class SenderLogic:
             else:
                 items.append((record, taken))
                 if isinstance(taken, Message):
-                    keys.append(SENT.key(taken.id.encode()))
+                    keys += (SENT.key(taken.id.encode()), *self._people.rows_of(taken))
         return items, keys
 
     def _decode(self, record: Any, topic: str) -> Message | Forget | wire.Engagement | wire.IdentityRecord:

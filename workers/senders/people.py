@@ -119,6 +119,14 @@ class People:
         else:
             view.table(WAITING).delete(key)
 
+    @staticmethod
+    def rows_of(message: wire.Message) -> tuple[bytes, ...]:
+        """The storage keys of what taking a message in asks of people and of what waits."""
+        key, person = message.id.encode(), message.person.encode()
+        if message.channel == "in_app":
+            return (PENDING.key(key), FEEDS.key(person), MOVED.key(person))
+        return (PENDING.key(key), WAITING.key(waiting_key(message)))
+
     def home(self, person: str, view: View) -> str:
         """Whose feed an item for ``person`` belongs into: their own, unless the id was merged."""
         key = person.encode()

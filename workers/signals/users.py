@@ -18,7 +18,7 @@ from workers.core.activity.row import Activity, measure
 from workers.core.consent import of_trait
 from workers.core.journeys.inside import Happened
 from workers.core.plan import EventPlan, Slot, SubjectPlan
-from workers.identity.places import elsewhere, forward_event, link
+from workers.identity.places import elsewhere, forward_event, link, places_of
 from workers.shell import Subject
 from workers.signals.account_events import Described, Outbox
 from workers.signals.devices import note_device
@@ -92,6 +92,7 @@ class UserSignals:
         deciding = self._deciding
         for key in {key for _, event, key, _ in taken if event.event in deciding} if deciding else ():
             keys += USERS.rows_of(key)[1:]
+            keys += places_of(self._parts, key)
         return taken, keys
 
     def apply(  # noqa: C901, PLR0912, PLR0915 - the hot loop, without a call per event

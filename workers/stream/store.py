@@ -132,7 +132,8 @@ class DecodedRows:
 
     def absent(self, keys: set[bytes]) -> set[bytes]:
         """Those of some storage keys whose rows are not here."""
-        return keys.difference(self._new, self._old)
+        # One after the other: of several dictionaries all but the first would be gone through, row by row.
+        return keys.difference(self._new).difference(self._old)
 
     def take(self, key: bytes) -> Any:
         """The row of a storage key, which the caller owns from now on; None where it is not here."""
