@@ -186,6 +186,8 @@ ERASED = Table("erased", b"x", Erased)
 def rows_of_gate(kind: SubjectType, key: bytes) -> tuple[bytes, ...]:
     """The storage keys of what the gate asks of a subject, beside its own rows."""
     return (ENGAGEMENT.prefix + key, CONSENTS.prefix + key) if kind == "user" else ()
+
+
 OBJECTS = Table("objects", b"o", ObjectRow)
 FOLLOWERS = Table("object_followers", b"O", Follower)
 

@@ -57,6 +57,16 @@ _BACKOFF_S = (0.1, 0.5, 2.0, 5.0)
 """Waits before a partition begins again after a failure: short at first, never long."""
 
 
+_DECIDE_S = 1.0
+"""How long one transaction may decide: nothing else of the process runs meanwhile, and a rebalance waits."""
+
+_FIRST_RECORDS = 2_000
+"""What a transaction takes before it is known how long a record takes."""
+
+_LEAST_RECORDS = 100
+"""Fewer tell little of how long a record takes, and do not pay for a transaction."""
+
+
 @dataclass(frozen=True)
 class KernelConfig:
     """What the partitions of one application share.
@@ -106,6 +116,17 @@ def cycle_s(linger_ms: int, turn_s: float) -> float:
     return min(max(linger_ms / 1000, 2 * turn_s), max(linger_ms / 1000, _LONGEST_CYCLE_S))
 
 
+def records_in_time(before: int, most: int, records: int, decided_s: float) -> int:
+    """How many records the next transaction takes, at most ``most``, after ``records`` took ``decided_s``.
+
+    So many as are decided within ``_DECIDE_S``, and never fewer than ``_LEAST_RECORDS``; as many as ``before``
+    where there were too few to tell.
+    """
+    if records < _LEAST_RECORDS or decided_s <= 0:
+        return before
+    return max(_LEAST_RECORDS, min(most, int(records * _DECIDE_S / decided_s)))
+
+
 class Partition:
     """One partition that this worker owns."""
 
@@ -130,6 +151,7 @@ class Partition:
         self._now_ms = 0
         self._next_due_ms: int | None = None
         self._last_turn = self._turn_s = 0.0
+        self._most = min(config.batch_records, _FIRST_RECORDS)
 
     @property
     def path(self) -> Path:
@@ -240,7 +262,7 @@ class Partition:
                     await self._take_new_logic()
                 await self._wait_for_work()
                 if not self._stopping:
-                    await self._turn(self._config.batch_records)
+                    await self._turn(self._most)
             await self._finish_effects()
         finally:
             self.running = False
@@ -318,7 +340,12 @@ class Partition:
         turn = Turn(self._logic, self.store, batches, notices, timers, now_ms)
         await self._read(turn)
         self._step(Step.READ)
+        deciding = time.monotonic()
         self._parts.metrics.put_off(turn.decide())
+        if most:
+            records = sum(len(batch.records) for batch in batches)
+            decided_s = time.monotonic() - deciding
+            self._most = records_in_time(self._most, self._config.batch_records, records, decided_s)
         for topic, seen, dead in turn.seen_and_dead():
             self._limits[topic].count(seen, dead)
         changes = turn.changes()
