@@ -119,8 +119,8 @@ def cycle_s(linger_ms: int, turn_s: float) -> float:
 def records_in_time(before: int, most: int, records: int, decided_s: float) -> int:
     """How many records the next transaction takes, at most ``most``, after ``records`` took ``decided_s``.
 
-    So many as are decided within ``_DECIDE_S``, and never fewer than ``_LEAST_RECORDS``; as many as ``before``
-    where there were too few to tell.
+    So many as are decided within ``_DECIDE_S``, and never fewer than ``_LEAST_RECORDS``; as many as
+    ``before`` where there were too few to tell.
     """
     if records < _LEAST_RECORDS or decided_s <= 0:
         return before
