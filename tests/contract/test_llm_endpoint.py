@@ -26,6 +26,7 @@ from workers.senders.channels.base import (
     RetryAfter,
     Unknown,
 )
+from workers.senders.http.answers import RETRY_MS
 from workers.senders.http.client import HttpClient
 from workers.senders.llm.connection import LlmConnection, Model
 from workers.senders.llm.endpoint import Called, Endpoint, Said
@@ -128,8 +129,8 @@ async def test_other_headers_are_sent_and_a_local_endpoint_needs_no_key() -> Non
 
 
 RATE = RetryAfter(7_000, "http_429", "rate")
-FAILS = RetryAfter(1_000, "http_500", "provider")
-MALFORMED = RetryAfter(1_000, "llm_malformed", "provider")
+FAILS = RetryAfter(RETRY_MS, "http_500", "provider")
+MALFORMED = RetryAfter(RETRY_MS, "llm_malformed", "provider")
 
 
 @pytest.mark.parametrize(
@@ -164,7 +165,7 @@ async def test_nobody_is_called_who_does_not_listen() -> None:
         pass
     endpoint = Endpoint("assistant", connection_to(one.server.url), HttpClient(LOOPBACK), FixedClock(NOW))
     called = await endpoint.ask(asked(), 5)
-    assert (called.result, called.charged) == (RetryAfter(1_000, "http_connect", "provider"), "nothing")
+    assert (called.result, called.charged) == (RetryAfter(RETRY_MS, "http_connect", "provider"), "nothing")
 
 
 async def test_addresses_inside_are_not_called_unless_they_are_allowed() -> None:
