@@ -97,7 +97,7 @@ def backfill(
     if named:
         topic = settings.topic("product-events")
         before_ms = check_reach(books, lambda: begins_of(options, topic), before, now_ms)
-        archive = Archive(plan, books, members.accounts, now_ms, before_ms)
+        archive = Archive(plan, books, members, now_ms, before_ms)
     if not _told(plan, slots, archive):
         typer.echo("nothing to fill: every window has counted from the start, or was filled")
         return
