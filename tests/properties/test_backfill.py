@@ -208,3 +208,59 @@ def test_what_was_backfilled_is_what_would_have_been_counted(
     assert both.later.contents() == both.first.contents()
     assert not any(both.later.past().wanted.values())
     assert both.later.dead == []
+
+
+deeds = st.lists(
+    st.tuples(
+        st.sampled_from(["limit", "limit", "limit", "joins", "joins", "leaves", "is"]),
+        st.sampled_from(USERS),
+        st.sampled_from(["acme", "acme", "bolt"]),
+        st.sampled_from(USERS),
+        st.booleans(),
+    ),
+    min_size=5,
+    max_size=16,
+)
+"""What somebody does, with which account, or as whom; whether the event names the account."""
+
+
+@settings(max_examples=120)
+@given(deeds, st.integers(0, 6))
+def test_what_was_done_under_ids_that_became_one_counts_where_it_counted(
+    happened: list[tuple[str, str, str, str, bool]], dropped: int
+) -> None:
+    """Each id acted for its own accounts until it was merged; what brought it somebody's account came then.
+
+    Each id is said to be another once, in circles, too. What a merged id does afterwards names its account.
+    """
+    first, later = Changing(NEW), Changing(OLD)
+    said: set[str] = set()
+    for number, (what, user, account, other, names) in enumerate(happened):
+        if number == dropped:
+            later.trim()
+        if (what == "is" and (user in said or user == other)) or (what == "limit" and number < dropped):
+            continue
+        said |= {user} if what == "is" else set()
+        for cluster in (first, later):
+            _do(cluster, what, user, other if what == "is" else account, names=names)
+    for number in range(2):
+        later.open(number, NEW)
+    later.backfill()
+    first.settle()
+    later.settle()
+    assert later.contents() == first.contents()
+    assert not later.past().untold
+
+
+def _do(cluster: Changing, what: str, user: str, whom: str, *, names: bool) -> None:
+    if what == "is":
+        cluster.alias(user, whom)
+    elif what == "limit":
+        is_merged = cluster.identity(user).merged_into is not None
+        cluster.track("limit", userId=user, context={"groupId": whom if names or is_merged else None})
+    elif what == "leaves":
+        cluster.group(user, whom, remove=True)
+    else:
+        cluster.group(user, whom)
+    cluster.settle()
+    cluster.now_ms += 1_000

@@ -227,7 +227,11 @@ class UserSignals:
 
     def _act(self, account: str, one: Taken, row: Activity, outbox: Outbox, view: View, now_ms: int) -> None:
         """An event names an account: whatever asks for it, for the present one hangs on no definition."""
-        self._accounts(one, row, outbox, view).act(account, one[3], now_ms)
+        at_ms = one[3]
+        if row.accounts[-1] == account:
+            activities.act_for(row, account, at_ms)
+        else:
+            self._accounts(one, row, outbox, view).act(account, at_ms, now_ms)
 
     def _describe(self, one: Taken, row: Activity, outbox: Outbox, view: View, now_ms: int) -> None:
         """Take in traits (identify), membership (group), and other ids of the person (alias, identify)."""
