@@ -65,8 +65,9 @@ class Members:
         return accounts.pop() if len(accounts) == 1 and UNKNOWN not in accounts else None
 
     def has_been_in_none(self, user: str, offset: int) -> bool:
-        """Whether a user was in no account until then, as far as the engine knew."""
-        return user not in self._merged and all(since > offset for since, _ in self._of(user))
+        """Whether an id was in no account until then, as far as the engine knew."""
+        turns = self._before_merge.get(user, NOBODY) if user in self._merged else self._of(user)
+        return all(since > offset for since, _ in turns)
 
     def _of(self, user: str) -> tuple[Turn, ...]:
         turns = self._turns.get(user)
@@ -86,7 +87,7 @@ def _only(profile: Profile) -> tuple[Turn] | None:
         ((account, offset),) = profile.joined.items()
         return ((offset, intern(account)),)
     # Rows that an older version wrote say of accounts, but not since when: unless a row of turns is there.
-    return ((0, UNKNOWN),) if profile.accounts else None
+    return ((0, UNKNOWN),) if profile.joined or profile.accounts else None
 
 
 def _slim(turns: Iterable[Turn]) -> tuple[Turn, ...]:
