@@ -108,7 +108,7 @@ class Changing(Cluster):
     def archive(self, lines: list[bytes], before_ms: int | None = None) -> Archive:
         """What the command would gather now of files with these lines."""
         before_ms = self.now_ms + 1 if before_ms is None else before_ms
-        archive = Archive(self.plan, self.books(), self.members().accounts, self.now_ms, before_ms)
+        archive = Archive(self.plan, self.books(), self.members(), self.now_ms, before_ms)
         for number in range(self.partitions):
             for record in self.log["product-events", number]:
                 archive.know(found(record, number))
