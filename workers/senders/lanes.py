@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from workers.senders.channels.base import DeliveryResult, OutgoingMessage
     from workers.senders.ledger import Pending
 
+WAIT_MIN_MS = 200
+"""Least time between two looks at a lane that must wait: each look is a transaction."""
+
 
 class Gate:
     """One connection's limits in this process, shared by its partitions, which run on one loop."""
@@ -185,6 +188,18 @@ class Turn:
 
     connection: str
     message_id: str | None = None
+
+
+def by_lane(lanes: Mapping[str, Lane], turns: Iterable[Turn]) -> list[tuple[Lane, list[str]]]:
+    """The lanes to look at, each once and in the order of turns, with whose turn has come there.
+
+    Turns of a connection that has no lane any more are passed over.
+    """
+    fresh: dict[str, list[str]] = {}
+    for turn in turns:
+        ids = fresh.setdefault(turn.connection, [])
+        ids += [turn.message_id] if turn.message_id is not None else []
+    return [(lanes[connection], ids) for connection, ids in fresh.items() if connection in lanes]
 
 
 @dataclass(frozen=True, slots=True)

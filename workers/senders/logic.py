@@ -23,7 +23,20 @@ from workers.core.templates.render import RenderedEmail, RenderedInApp, RenderFa
 from workers.errors import Refused
 from workers.senders.channels.base import DeliveryResult, Unknown
 from workers.senders.channels.in_app import add_item, item_of
-from workers.senders.lanes import Begin, Call, Gate, Gone, Lane, Outcome, Place, Ready, Turn, first_in_line
+from workers.senders.lanes import (
+    WAIT_MIN_MS,
+    Begin,
+    Call,
+    Gate,
+    Gone,
+    Lane,
+    Outcome,
+    Place,
+    Ready,
+    Turn,
+    by_lane,
+    first_in_line,
+)
 from workers.senders.ledger import (
     SENT_KEPT_MS,
     End,
@@ -60,9 +73,6 @@ _RETRY, _FORGET, _LANE = b"retry", b"forget", b"lane"
 
 WITHDRAWN = End("skipped", "withdrawn")
 """Of a call whose enrollment was left before its receiver took it."""
-
-LANE_WAIT_MIN_MS = 200
-"""Least time between two looks at a lane that must wait: each look is a transaction."""
 
 
 class TemplateSource(Protocol):
@@ -317,13 +327,8 @@ class SenderLogic:
 
     def _move(self, turns: Sequence[Turn], view: View, now_ms: int) -> None:
         """Begin the calls whose turn has come, lane by lane."""
-        fresh: dict[str, list[str]] = {}
-        for turn in turns:
-            ids = fresh.setdefault(turn.connection, [])
-            ids += [turn.message_id] if turn.message_id is not None else []
-        for connection, ids in fresh.items():
-            if connection in self._lanes:
-                self._begin(self._lanes[connection], ids, view, now_ms)
+        for lane, fresh in by_lane(self._lanes, turns):
+            self._begin(lane, fresh, view, now_ms)
 
     def _begin(self, lane: Lane, fresh: list[str], view: View, now_ms: int) -> None:
         """Begin what the lane's limits allow: who waits there, then ``fresh``, which grows meanwhile."""
@@ -364,7 +369,7 @@ class SenderLogic:
         return ()
 
     def _look_later(self, lane: Lane, wait_ms: int, view: View, now_ms: int) -> None:
-        due_ms = now_ms + max(wait_ms, LANE_WAIT_MIN_MS)
+        due_ms = now_ms + max(wait_ms, WAIT_MIN_MS)
         name = lane.connection
         view.set_timer(bytes.fromhex(stable_id("lane", name)), due_ms, _LANE + b":" + name.encode())
 
