@@ -1,7 +1,7 @@
 """Templates of messages: from their texts to something that renders. ``docs/templates.md`` is the format.
 
 Compiling is slow (some 2 ms a text) and its result depends on the text alone, so compiled texts are kept by
-their content. A template's ``version`` is a hash of all that it says; it stands in decisions and deliveries.
+their content. A template's ``version`` is a hash of all that it says; it stands in deliveries.
 """
 
 from __future__ import annotations

@@ -92,6 +92,7 @@ class RenderedWebhook:
     headers: Mapping[str, str]
     template: str
     version: str
+    locale: str = ""
 
 
 def compile_webhook(work: Work, name: str, version: str, fields: Mapping[str, Any]) -> WebhookTemplate | None:
