@@ -21,6 +21,7 @@ from schemas.wire import Feed, Message
 from workers.core.ids import stable_id
 from workers.core.templates.render import RenderedEmail, RenderedInApp, RenderFailed
 from workers.errors import Refused
+from workers.senders.calls import calls_of
 from workers.senders.channels.base import DeliveryResult, Unknown
 from workers.senders.channels.in_app import add_item, item_of
 from workers.senders.lanes import (
@@ -362,7 +363,7 @@ class SenderLogic:
         outgoing = self._rendering.outgoing(pending, view, now_ms)
         if isinstance(outgoing, End):
             return self._end(pending, outgoing, view, now_ms)
-        lane.gate.admit(now_ms, domain_of(pending.message.to))
+        lane.gate.admit(now_ms, domain_of(pending.message.to), calls_of(outgoing.content))
         lane.chosen[outgoing.id] = now_ms
         pending.attempt += 1
         pending.texts = texts_of(outgoing.content)
