@@ -30,6 +30,7 @@ SHARED = (
         "step_problems",
         "telemetry",
         "telling",
+        "telling_traits",
         "timers",
         "tracking",
     ),
