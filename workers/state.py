@@ -134,6 +134,21 @@ class Telling(msgspec.Struct, array_like=True, frozen=True):
     by_definition: bool = False
 
 
+class TraitRound(msgspec.Struct, array_like=True, frozen=True):
+    """How far an account's members were told that the traits ``changed`` have other values.
+
+    ``message_id`` brought the newest of them, at ``at_ms``. Members are told in the circle of their ids: up
+    to ``after`` they were, and up to ``until`` they are to be once the circle ``has_wrapped``.
+    """
+
+    changed: list[str]
+    message_id: str
+    at_ms: int
+    after: str = ""
+    until: str = ""
+    has_wrapped: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class SubjectTables:
     """The rows of a subject."""
@@ -206,6 +221,9 @@ MEMBER_SCORES = Table("member_scores", b"q", MemberScores)
 
 TELLINGS = Table("account_tellings", b"Q", Telling)
 """Of accounts with many members: how far those have been told of its segments."""
+
+TRAIT_ROUNDS = Table("account_trait_rounds", b"T", TraitRound)
+"""Of accounts with many members: how far those have been told of its traits."""
 
 PERSONAL: tuple[Table[Any], ...] = (
     USERS.activity,

@@ -31,6 +31,7 @@ SHARED = (
         "step_problems",
         "telemetry",
         "telling",
+        "telling_traits",
         "timers",
         "tracking",
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from schemas import wire
-from workers import telling
+from workers import telling, telling_traits
 from workers.core.consent import STATES, Said
 from workers.core.decisions import refused_decision
 from workers.core.gate.held import HELD
@@ -21,7 +21,7 @@ from workers.scheduler import account_facts, holds
 from workers.shell import Subject
 from workers.state import OBJECTS, TABLES, USERS, rows_of_gate
 from workers.stream.decoding import decoded
-from workers.timers import SCORES, SEGMENTS, TELLING, decode_payload
+from workers.timers import SCORES, SEGMENTS, TELLING, TELLING_TRAITS, decode_payload
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -158,6 +158,9 @@ class Scheduler:
                 continue
             if payload.enrollment == TELLING:
                 telling.go_on(subject.key, view, self._parts, now_ms)
+                continue
+            if payload.enrollment == TELLING_TRAITS:
+                telling_traits.go_on(subject.key, view, self._parts, now_ms)
                 continue
             if payload.enrollment == SCORES:
                 subject.scores.look(now_ms)

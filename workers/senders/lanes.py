@@ -55,17 +55,20 @@ class Gate:
         """How long until a call for a recipient's domain may begin; 0: now. Changes nothing."""
         return ask_domain(self._receivers, self.limits.pace, domain, now_ms)[1]
 
-    def admit(self, now_ms: int, domain: str = "") -> None:
-        """Take what a call takes: tokens, and the place of the probe. Only where none is waited for."""
-        self.breaker, self._bucket, _ = self._asked(now_ms)
+    def admit(self, now_ms: int, domain: str = "", calls: int = 1) -> None:
+        """Take what a message takes: tokens for its calls, and the place of the probe.
+
+        Only where none is waited for.
+        """
+        self.breaker, self._bucket, _ = self._asked(now_ms, calls)
         self._receivers, _ = ask_warm_up(self._receivers, self.limits.pace, now_ms)
         self._receivers, _ = ask_domain(self._receivers, self.limits.pace, domain, now_ms)
 
-    def _asked(self, now_ms: int) -> tuple[Breaker, Bucket | None, int]:
+    def _asked(self, now_ms: int, calls: int = 1) -> tuple[Breaker, Bucket | None, int]:
         breaker, wait_ms = ask_breaker(self.breaker, now_ms)
         if wait_ms > 0:
             return self.breaker, self._bucket, wait_ms
-        return breaker, *take_token(self._bucket, self.limits, now_ms)
+        return breaker, *take_token(self._bucket, self.limits, now_ms, calls)
 
     def step_aside(self) -> bool:
         """Whether a slow call may give up its place to another, which it does by this; see :class:`Place`."""
