@@ -198,7 +198,10 @@ class EventPlan:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SegmentPlan:
-    """A segment, compiled. ``uses`` are the segments that its conditions speak of."""
+    """A segment, compiled. ``uses`` are the segments that its conditions speak of.
+
+    ``changing`` are those of its conditions that time alone may change.
+    """
 
     name: str
     version: str
@@ -206,6 +209,7 @@ class SegmentPlan:
     require: tuple[CompiledCondition, ...]
     exclude: tuple[CompiledCondition, ...]
     uses: frozenset[str]
+    changing: tuple[CompiledCondition, ...]
 
     @property
     def conditions(self) -> tuple[CompiledCondition, ...]:
@@ -231,6 +235,8 @@ class SegmentsPlan:
     by_event: Mapping[str, frozenset[str]] = field(default_factory=dict)
     lineages: Mapping[str, str] = field(default_factory=dict)
     told: frozenset[str] = frozenset()
+    by_slot: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    standing: tuple[int, ...] = ()
 
 
 NO_SEGMENTS = SegmentsPlan()
