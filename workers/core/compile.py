@@ -417,6 +417,7 @@ def compile_segments(
                 for event in filled_by(objects, condition):
                     by_event[event].add(name)
     by_slot, standing = at_rest(ordered)
+    used = frozenset[str]().union(*(segment.uses for segment in ordered))
     return SegmentsPlan(
         version=_segments_version(ordered, told),
         ordered=ordered,
@@ -429,6 +430,7 @@ def compile_segments(
         told=told,
         by_slot=by_slot,
         standing=standing,
+        plain=frozenset(one.name for one in ordered if one.slots is not None) - used,
     )
 
 

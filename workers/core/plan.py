@@ -216,6 +216,14 @@ class SegmentPlan:
         """All of them, whatever they decide."""
         return (*self.require, *self.exclude)
 
+    @property
+    def slots(self) -> frozenset[int] | None:
+        """All that its conditions ask about; None: they ask about more than slots, or it is a list."""
+        asked = [one.slots for one in self.conditions if one.slots is not None]
+        if self.static or len(asked) < len(self.conditions):
+            return None
+        return frozenset[int]().union(*asked)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SegmentsPlan:
@@ -237,6 +245,7 @@ class SegmentsPlan:
     told: frozenset[str] = frozenset()
     by_slot: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     standing: tuple[int, ...] = ()
+    plain: frozenset[str] = frozenset()
 
 
 NO_SEGMENTS = SegmentsPlan()

@@ -76,10 +76,13 @@ def settle(
     progress: Progress,
     now_ms: int,
     concerned: Collection[str] | None,
+    *,
+    counted: bool = True,
 ) -> Settled:
     """Look at the segments that are concerned (None: at all), and at those that use one that was crossed.
 
-    Where all are looked at, those that the plan has no more are left.
+    Where all are looked at, those that the plan has no more are left. Without ``counted`` no event came into
+    its windows since they were looked at: those that ask about nothing else are passed over until their time.
     """
     since, due = dict(held.since_ms), dict(held.due_ms)
     crossings: list[Crossing] = []
@@ -87,7 +90,7 @@ def settle(
         crossings += [Crossing(name, "", "left", {}) for name in since if name not in plan.places]
         since = {name: at_ms for name, at_ms in since.items() if name in plan.places}
         due = {name: at_ms for name, at_ms in due.items() if name in plan.places}
-        places = _all_places(plan, held, facts)
+        places = _all_places(plan, held, facts.windows if counted else None, now_ms)
     else:
         places = sorted([plan.places[name] for name in concerned if name in plan.places])
     moment = _moment(facts, since, progress, now_ms)
@@ -115,12 +118,26 @@ def settle(
     return Settled(_row(held, since, due, told), tuple(crossings))
 
 
-def _all_places(plan: SegmentsPlan, held: Memberships, facts: SubjectFacts) -> list[int]:
-    """Where those stand that the subject may be in, or that may let it in as time passes; in order."""
-    found = set(plan.standing)
-    for slot_id in facts.windows:
-        found.update(plan.by_slot.get(slot_id, ()))
-    found.update(plan.places[name] for name in (*held.since_ms, *held.due_ms) if name in plan.places)
+def is_quiet(plan: SegmentsPlan, held: Memberships, now_ms: int) -> bool:
+    """Whether :func:`settle` with all segments and without ``counted`` has nothing to look at."""
+    if plan.standing or plan.told or held.told or not held.since_ms.keys() <= plan.places.keys():
+        return False
+    due_ms = next_due_ms(held)
+    return due_ms is None or due_ms > now_ms
+
+
+def _all_places(
+    plan: SegmentsPlan, held: Memberships, windows: Iterable[int] | None, now_ms: int
+) -> list[int]:
+    """Where those stand that the subject may cross now, in order; ``windows`` None: those did not change."""
+    found, due = set(plan.standing), held.due_ms
+    if windows is None:
+        names: Iterable[str] = (name for name, due_ms in due.items() if due_ms <= now_ms)
+    else:
+        names = (*held.since_ms, *due)
+        for slot_id in windows:
+            found.update(plan.by_slot.get(slot_id, ()))
+    found.update(plan.places[name] for name in names if name in plan.places)
     return sorted(found)
 
 
@@ -142,13 +159,10 @@ def at_rest(ordered: Sequence[SegmentPlan]) -> tuple[dict[int, tuple[int, ...]],
     standing: list[int] = []
     nobody = Moment(SubjectFacts(0), Progress(""), 0)
     for place, segment in enumerate(ordered):
-        slots = [one.slots for one in segment.conditions if one.slots is not None]
-        if segment.static:
+        if segment.slots is None or _belongs(segment, nobody, {}):
+            standing += () if segment.static else (place,)
             continue
-        if len(slots) < len(segment.conditions) or _belongs(segment, nobody, {}):
-            standing.append(place)
-            continue
-        for slot_id in frozenset[int]().union(*slots):
+        for slot_id in segment.slots:
             by_slot[slot_id].append(place)
     return {slot_id: tuple(places) for slot_id, places in by_slot.items()}, tuple(standing)
 
