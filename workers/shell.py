@@ -388,7 +388,7 @@ class Subject:
         held = self.memberships
         if not counted and segments.is_quiet(plan, held, now_ms):
             return
-        if concerned is not None and plan.plain.issuperset(concerned):
+        if not plan.standing if concerned is None else plan.plain.issuperset(concerned):
             facts, progress = self._windows(held, now_ms), Progress(self.id)
         else:
             facts, progress = self.facts(now_ms, {}), self.progress

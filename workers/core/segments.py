@@ -233,8 +233,9 @@ def _belongs(segment: SegmentPlan, moment: Moment, values: Values) -> bool:
     for condition in segment.require:
         if condition.test(moment, values) is not Outcome.TRUE:
             return False
+    exclude = segment.exclude
     # One that is missing excludes nobody.
-    return not any(condition.test(moment, values) is Outcome.TRUE for condition in segment.exclude)
+    return not exclude or not any(condition.test(moment, values) is Outcome.TRUE for condition in exclude)
 
 
 def _changes_ms(segment: SegmentPlan, moment: Moment) -> int | None:

@@ -24,7 +24,7 @@ from workers.signals.account_events import Described, Outbox
 from workers.signals.devices import note_device
 from workers.signals.intake import Carried, Taken, is_misplaced, source_of, take
 from workers.signals.membership import Memberships
-from workers.signals.reactions import react, traits_changed
+from workers.signals.reactions import only_counts, react, traits_changed
 from workers.signals.traits import CONSENT, merge_traits
 from workers.state import USERS, Profile
 
@@ -270,7 +270,6 @@ def _use(name: str, users: SubjectPlan, accounts: SubjectPlan) -> EventUse:
     concerned = users.segments.by_event.get(name, frozenset())
     account_decides = account is not None and _needs_each(account)
     decided = decides or user.scored or user.fills
-    entered = {segment for segment, _ in users.entering.by_segment}
     reads = bool(decided or concerned)
     filtered = any(slot.where is not None for slot in user.slots)
     return EventUse(
@@ -281,7 +280,7 @@ def _use(name: str, users: SubjectPlan, accounts: SubjectPlan) -> EventUse:
         for_accounts=account is not None,
         account_decides=account_decides,
         reads=reads,
-        counts=not decided and concerned <= users.segments.plain - entered,
+        counts=not decided and only_counts(concerned, users),
         opens=bool(decided or filtered or user.measures),
         other=bool(reads or account_decides or name in DESCRIBING or user.measures),
     )
