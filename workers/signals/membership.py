@@ -95,4 +95,4 @@ class Memberships:
         self._subject.follow(at_ms, now_ms)
         if self._subject.plan.told_scores:
             self._subject.scores.look(now_ms)
-        self._subject.settle_all(now_ms)
+        self._subject.settle_all(now_ms, counted=False)
