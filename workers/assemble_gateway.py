@@ -15,14 +15,18 @@ from workers.gateway_settings import (
 from workers.intake.app import create_gateway
 from workers.intake.kafka_feed import KafkaFeed
 from workers.intake.kafka_publisher import KafkaPublisher
+from workers.intake.listing import BoundedPages
 from workers.intake.metrics import GatewayMetrics
 from workers.intake.settings import StripeWebhooks
 from workers.intake.standing import BoundedReader
 from workers.parts import GatewayPart
+from workers.reading.enrollments import Pages, subject_plan
 from workers.reading.subjects import read_standing
 from workers.versions.running import in_force_if_any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from prometheus_client import CollectorRegistry
 
     from schemas.fields import SubjectType
@@ -55,6 +59,8 @@ def gateway_part(
         metrics=metrics,
         config=config,
     )
+    plan = fresh_plan(settings, clock)
+    bounded = BoundedReader(standing_of(settings, clock, plan))
     app = create_gateway(
         publisher=publisher,
         write_keys={key.get_secret_value(): source for source, key in settings.write_keys.items()},
@@ -70,23 +76,33 @@ def gateway_part(
         api=api_settings(settings, workspace),
         callbacks=callback_settings(settings),
         rates=rates(settings),
-        standing=BoundedReader(standing_of(settings, clock)),
+        standing=bounded,
+        pages=BoundedPages(bounded, Pages(settings, plan, clock.now_ms).page),
     )
     return GatewayPart(app, publisher, feed, settings.gateway_host, settings.gateway_port)
 
 
-def standing_of(settings: Settings, clock: Clock) -> Look:
-    """Reads where a subject stands. The workspace that says what steps wait for is a minute old at most."""
+def fresh_plan(settings: Settings, clock: Clock) -> Callable[[], Plan | None]:
+    """Tells the workspace that says what steps wait for: a minute old at most. Several threads may ask."""
     known: list[tuple[int, Plan | None]] = []
 
-    def look(kind: SubjectType, subject: str, progress: Progress) -> dict[str, Any] | None:
+    def plan() -> Plan | None:
         now_ms = clock.now_ms()
         if not known or now_ms - known[0][0] > PLAN_FRESH_MS:
             running = in_force_if_any(settings)
             known[:] = [(now_ms, running.plan if running is not None else None)]
-        plan = known[0][1]
-        of_kind = None if plan is None else plan.user if kind == "user" else plan.account
-        return read_standing(settings, kind, subject, of_kind, now_ms, progress)
+        return known[0][1]
+
+    return plan
+
+
+def standing_of(settings: Settings, clock: Clock, plan: Callable[[], Plan | None] | None = None) -> Look:
+    """Reads where a subject stands."""
+    plan = plan or fresh_plan(settings, clock)
+
+    def look(kind: SubjectType, subject: str, progress: Progress) -> dict[str, Any] | None:
+        of_kind = subject_plan(plan(), kind)
+        return read_standing(settings, kind, subject, of_kind, clock.now_ms(), progress)
 
     return look
 

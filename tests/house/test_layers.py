@@ -20,6 +20,7 @@ SHARED = (
         "engine_metrics",
         "errors",
         "identity",
+        "listed",
         "mail",
         "relations",
         "settings",

@@ -24,6 +24,7 @@ from workers.intake.in_app import InApp
 from workers.intake.journeys import Journeys
 from workers.intake.keys import ApiKeys
 from workers.intake.limits import Limits
+from workers.intake.listing import Listing
 from workers.intake.parts import Parts
 from workers.intake.people import People
 from workers.intake.preferences import PreferencePages
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
     from workers.clock import Clock
     from workers.intake.feed import FeedReader
+    from workers.intake.listing import PageReader
     from workers.intake.metrics import GatewayMetrics
     from workers.intake.publisher import Publisher
     from workers.intake.settings import ApiSettings, CallbackSettings, StripeWebhooks, Unsubscribe
@@ -63,6 +65,7 @@ _WAITING = frozenset(
         "/v1/in-app/stream",
         "/v1/people/{person:path}/enrollments",
         "/v1/accounts/{account:path}/enrollments",
+        "/v1/journeys/{name}/enrollments",
     }
 )
 """Routes that wait for something to happen or read a topic: their time says nothing about the gateway's."""
@@ -94,6 +97,7 @@ def create_gateway(
     callbacks: CallbackSettings | None = None,
     rates: Rates | None = None,
     standing: StandingReader | None = None,
+    pages: PageReader | None = None,
 ) -> Starlette:
     """The app with its event routes and, where configured, feed, links, pages, API and callbacks.
 
@@ -109,12 +113,13 @@ def create_gateway(
         unsubscribe: None leaves the links of messages out: ``/u``, ``/p``, ``/l`` and ``/o``.
         stripe: None leaves ``/v1/webhooks/stripe`` out.
         cors_origins: origins of pages that may call ``/v1`` from a browser; ``("*",)`` for all.
-        demo: serve ``/demo``, a page that shows every in-app form and sends events; for one's own machine.
+        demo: serve ``/demo``, which shows every in-app form and sends events; for one's own machine.
         routes: more routes, such as health and metrics.
         api: None leaves the API out.
         callbacks: None leaves ``/v1/callbacks`` out.
         rates: how much a caller may send; without, as much as there is room for.
         standing: None leaves the routes out that tell where a subject stands.
+        pages: None leaves the route out that lists who is in a journey.
 
     Raises:
         Misconfigured: a key is missing or too short.
@@ -134,9 +139,9 @@ def create_gateway(
     ]
     if feed is not None:
         paths += _feed_routes(parts, feed, feed_key, closing)
-    if api is not None and standing is not None:
-        paths += Standing(parts, standing).routes()
-    paths += _optional_routes(parts, unsubscribe, stripe, api, callbacks, feed)
+    if api is not None:
+        paths += _api_routes(parts, api, feed, standing, pages)
+    paths += _optional_routes(parts, unsubscribe, stripe, callbacks)
     app = Starlette(
         routes=paths,
         middleware=_middleware(metrics, cors_origins),
@@ -165,13 +170,28 @@ def _feed_routes(
     return in_app.routes()
 
 
+def _api_routes(
+    parts: Parts,
+    api: ApiSettings,
+    feed: FeedReader | None,
+    standing: StandingReader | None,
+    pages: PageReader | None,
+) -> list[BaseRoute]:
+    """The routes of the API; those that read the engine's state are there where there is a reader."""
+    return [
+        *(Standing(parts, standing).routes() if standing is not None else ()),
+        *(Listing(parts, pages).routes() if pages is not None else ()),
+        *People(parts, api.definitions, feed).routes(),
+        *Catalog(parts, api.definitions).routes(),
+        *Journeys(parts).routes(),
+    ]
+
+
 def _optional_routes(
     parts: Parts,
     unsubscribe: Unsubscribe | None,
     stripe: StripeWebhooks | None,
-    api: ApiSettings | None,
     callbacks: CallbackSettings | None,
-    feed: FeedReader | None,
 ) -> list[BaseRoute]:
     """The routes of what is configured."""
     paths: list[BaseRoute] = []
@@ -183,12 +203,6 @@ def _optional_routes(
         paths += Clicks(unsubscribe.keys, parts).routes()
     if stripe is not None:
         paths += StripeRoute(stripe, parts).routes()
-    if api is not None:
-        paths += [
-            *People(parts, api.definitions, feed).routes(),
-            *Catalog(parts, api.definitions).routes(),
-            *Journeys(parts).routes(),
-        ]
     if callbacks is not None:
         paths += Callbacks(registry(callbacks.providers), callbacks.public_url, parts).routes()
     return paths
