@@ -137,8 +137,7 @@ def create_gateway(
         *tracking.routes(),
         *CloudEvents(parts, tracking).routes(),
     ]
-    if feed is not None:
-        paths += _feed_routes(parts, feed, feed_key, closing)
+    paths += _feed_routes(parts, feed, feed_key, closing)
     if api is not None:
         paths += _api_routes(parts, api, feed, standing, pages)
     paths += _optional_routes(parts, unsubscribe, stripe, callbacks)
@@ -152,9 +151,11 @@ def create_gateway(
 
 
 def _feed_routes(
-    parts: Parts, feed: FeedReader, feed_key: bytes | None, closing: asyncio.Event
+    parts: Parts, feed: FeedReader | None, feed_key: bytes | None, closing: asyncio.Event
 ) -> list[Route]:
-    """The routes of the in-app feed."""
+    """The routes of the in-app feed; none without a feed."""
+    if feed is None:
+        return []
     if feed_key is None:
         raise Misconfigured("the in-app feed needs a feed key to sign its tokens")
     in_app = InApp(
