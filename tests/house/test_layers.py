@@ -28,6 +28,7 @@ SHARED = (
         "slot_books",
         "state",
         "subject_scores",
+        "tallies",
         "step_problems",
         "telemetry",
         "telling",
