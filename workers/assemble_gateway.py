@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
+from workers.clock import SystemClock
 from workers.core.stripe.mapping import StripeOptions
+from workers.errors import Misconfigured
 from workers.gateway_settings import (
     api_settings,
     callback_settings,
@@ -13,15 +17,20 @@ from workers.gateway_settings import (
     rates,
 )
 from workers.intake.app import create_gateway
+from workers.intake.console.session import SCOPE
+from workers.intake.console.sources import Defined, Sources
 from workers.intake.kafka_feed import KafkaFeed
 from workers.intake.kafka_publisher import KafkaPublisher
 from workers.intake.listing import BoundedPages
 from workers.intake.metrics import GatewayMetrics
-from workers.intake.settings import StripeWebhooks
+from workers.intake.settings import ConsoleSettings, StripeWebhooks
 from workers.intake.standing import BoundedReader
 from workers.parts import GatewayPart
+from workers.reading.decided import read_decisions
 from workers.reading.enrollments import Pages, subject_plan
 from workers.reading.subjects import read_standing
+from workers.reading.tallies import TallyFollower
+from workers.reading.timers import read_timers
 from workers.versions.running import in_force_if_any
 
 if TYPE_CHECKING:
@@ -33,11 +42,16 @@ if TYPE_CHECKING:
     from schemas.workspace import Workspace
     from workers.clock import Clock
     from workers.core.plan import Plan
+    from workers.intake.settings import ApiSettings
     from workers.intake.standing import Look, Progress
     from workers.settings import Settings
+    from workers.versions.active import Active
 
 PLAN_FRESH_MS: Final = 60_000
 """How old the workspace may be by which a gateway says what steps wait for."""
+
+TIMERS_MOST: Final = 10_000
+"""Overdue timers that the console counts."""
 
 
 def gateway_part(
@@ -59,8 +73,15 @@ def gateway_part(
         metrics=metrics,
         config=config,
     )
-    plan = fresh_plan(settings, clock)
+    active = fresh_active(settings, clock)
+    plan = plan_of(active)
     bounded = BoundedReader(standing_of(settings, clock, plan))
+    pages = BoundedPages(bounded, Pages(settings, plan, clock.now_ms).page)
+    tallies = TallyFollower(settings) if settings.console else None
+    api = api_settings(settings, workspace)
+    if tallies is not None:
+        sources = console_sources(settings, clock, tallies, active, bounded, pages)
+        api = with_console(api, settings, sources)
     app = create_gateway(
         publisher=publisher,
         write_keys={key.get_secret_value(): source for source, key in settings.write_keys.items()},
@@ -73,38 +94,92 @@ def gateway_part(
         stripe=stripe_webhooks(settings),
         cors_origins=settings.cors_origins,
         demo=settings.demo,
-        api=api_settings(settings, workspace),
+        api=api,
         callbacks=callback_settings(settings),
         rates=rates(settings),
         standing=bounded,
-        pages=BoundedPages(bounded, Pages(settings, plan, clock.now_ms).page),
+        pages=pages,
     )
-    return GatewayPart(app, publisher, feed, settings.gateway_host, settings.gateway_port)
+    return GatewayPart(app, publisher, feed, settings.gateway_host, settings.gateway_port, tallies=tallies)
 
 
-def fresh_plan(settings: Settings, clock: Clock) -> Callable[[], Plan | None]:
-    """Tells the workspace that says what steps wait for: a minute old at most. Several threads may ask."""
-    known: list[tuple[int, Plan | None]] = []
+def fresh_active(settings: Settings, clock: Clock) -> Callable[[], Active | None]:
+    """Tells the workspace in force: a minute old at most. Several threads may ask."""
+    known: list[tuple[int, Active | None]] = []
 
-    def plan() -> Plan | None:
+    def active() -> Active | None:
         now_ms = clock.now_ms()
         if not known or now_ms - known[0][0] > PLAN_FRESH_MS:
-            running = in_force_if_any(settings)
-            known[:] = [(now_ms, running.plan if running is not None else None)]
+            known[:] = [(now_ms, in_force_if_any(settings))]
         return known[0][1]
+
+    return active
+
+
+def plan_of(active: Callable[[], Active | None]) -> Callable[[], Plan | None]:
+    """Tells what the workspace in force is compiled to: it says what steps wait for."""
+
+    def plan() -> Plan | None:
+        found = active()
+        return None if found is None else found.plan
 
     return plan
 
 
 def standing_of(settings: Settings, clock: Clock, plan: Callable[[], Plan | None] | None = None) -> Look:
     """Reads where a subject stands."""
-    plan = plan or fresh_plan(settings, clock)
+    plan = plan or plan_of(fresh_active(settings, clock))
 
     def look(kind: SubjectType, subject: str, progress: Progress) -> dict[str, Any] | None:
         of_kind = subject_plan(plan(), kind)
         return read_standing(settings, kind, subject, of_kind, clock.now_ms(), progress)
 
     return look
+
+
+def console_sources(
+    settings: Settings,
+    clock: Clock,
+    tallies: TallyFollower,
+    active: Callable[[], Active | None],
+    bounded: BoundedReader,
+    pages: BoundedPages,
+) -> Sources:
+    """What the console shows. What is read of topics is read within the bounds of the API."""
+
+    def defined() -> Defined | None:
+        found = active()
+        if found is None:
+            return None
+        return Defined(found.name, found.version, found.published_at_ms, found.workspace, found.plan)
+
+    async def decisions(kind: SubjectType, subject: str, since_ms: int) -> list[dict[str, Any]]:
+        return await bounded.run(lambda progress: read_decisions(settings, kind, subject, since_ms, progress))
+
+    async def timers() -> list[dict[str, Any]]:
+        def look(progress: Progress) -> list[dict[str, Any]]:
+            now_ms = clock.now_ms()
+            return list(islice(read_timers(settings, now_ms, now_ms, None, progress), TIMERS_MOST))
+
+        return await bounded.run(look)
+
+    return Sources(clock, tallies.rows, tallies.ready, defined, bounded, pages, decisions, timers)
+
+
+def with_console(api: ApiSettings | None, settings: Settings, sources: Sources) -> ApiSettings:
+    """The API with the console.
+
+    Raises:
+        Misconfigured: nobody could sign in.
+    """
+    if api is None or not any(SCOPE in key.scopes for key in api.keys):
+        raise Misconfigured(
+            f"BRIMFUL_CONSOLE needs an API key that may sign in: `brimful keys new NAME --scopes {SCOPE}` "
+            "makes one for BRIMFUL_API_KEYS"
+        )
+    secure = settings.public_url.startswith("https://")
+    console = ConsoleSettings(sources, settings.signing_keys(), secure, SystemClock())
+    return replace(api, console=console)
 
 
 def stripe_webhooks(settings: Settings) -> StripeWebhooks | None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections import deque
 from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import msgspec
 import typer
 
-from schemas import wire
 from schemas.fields import SubjectType
 from schemas.workspace.base import parse_duration_ms
 from workers.cli.in_force import Folder  # noqa: TC001  typer reads it at run time
@@ -17,14 +15,12 @@ from workers.clock import SystemClock
 from workers.core.journeys.progress import Progress
 from workers.listed import STATES, Wanted
 from workers.reading import enrollments
-from workers.reading.changelogs import options_of, table_of, time_text
+from workers.reading.changelogs import table_of, time_text
+from workers.reading.decided import read_decisions
 from workers.reading.enrollments import subject_plan
 from workers.reading.subjects import read_standing
-from workers.reading.topics import read_topic
 from workers.settings import from_env
 from workers.standing import subject_item
-from workers.stream.admin import partitions_of
-from workers.stream.partitioner import partition_of
 from workers.versions.running import in_force_if_any
 
 if TYPE_CHECKING:
@@ -36,8 +32,6 @@ if TYPE_CHECKING:
     from workers.settings import Settings
 
 LIMIT = 50
-DECISIONS = 50
-"""Decisions that are shown of a subject: the latest."""
 
 cli: typer.Typer = typer.Typer(no_args_is_help=True, help="Enrollments: who is inside a journey, and where.")
 
@@ -166,20 +160,6 @@ def read_subject(
     """
     plan = subject_plan(plan_of(settings, folder), kind)
     return read_standing(settings, kind, subject, plan, SystemClock().now_ms())
-
-
-def read_decisions(settings: Settings, kind: SubjectType, subject: str, since: int) -> list[dict[str, Any]]:
-    """The latest decisions on a subject that were recorded at ``since`` (UTC milliseconds) or later."""
-    topic = settings.topic("decisions")
-    partitions = partitions_of(settings.kafka, topic, settings.librdkafka())
-    only = (partition_of(subject.encode(), partitions),)
-    found: deque[dict[str, Any]] = deque(maxlen=DECISIONS)
-    for record in read_topic(options_of(settings), topic, since, lambda *_: None, only=only):
-        if record.key == subject.encode():
-            decision = wire.decode_decision(record.value)
-            if decision.subject_type == kind:
-                found.append(msgspec.to_builtins(decision))
-    return list(found)
 
 
 def plan_of(settings: Settings, folder: Path | None = None) -> Plan | None:

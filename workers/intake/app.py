@@ -18,6 +18,8 @@ from workers.intake.callers import Callers, Rates
 from workers.intake.catalog import Catalog
 from workers.intake.clicks import Clicks
 from workers.intake.cloudevents import CloudEvents
+from workers.intake.console.pages import Console
+from workers.intake.console.session import Sessions
 from workers.intake.cors import BrowserCors
 from workers.intake.demo_page import demo_routes
 from workers.intake.in_app import InApp
@@ -54,7 +56,13 @@ if TYPE_CHECKING:
     from workers.intake.listing import PageReader
     from workers.intake.metrics import GatewayMetrics
     from workers.intake.publisher import Publisher
-    from workers.intake.settings import ApiSettings, CallbackSettings, StripeWebhooks, Unsubscribe
+    from workers.intake.settings import (
+        ApiSettings,
+        CallbackSettings,
+        ConsoleSettings,
+        StripeWebhooks,
+        Unsubscribe,
+    )
     from workers.intake.standing import StandingReader
 
 log = structlog.get_logger(__name__)
@@ -66,6 +74,10 @@ _WAITING = frozenset(
         "/v1/people/{person:path}/enrollments",
         "/v1/accounts/{account:path}/enrollments",
         "/v1/journeys/{name}/enrollments",
+        "/console/journeys/{name}/enrollments",
+        "/console/people/{person:path}",
+        "/console/accounts/{account:path}",
+        "/console/timers",
     }
 )
 """Routes that wait for something to happen or read a topic: their time says nothing about the gateway's."""
@@ -180,12 +192,18 @@ def _api_routes(
 ) -> list[BaseRoute]:
     """The routes of the API; those that read the engine's state are there where there is a reader."""
     return [
+        *(_console(parts, api, api.console) if api.console is not None else ()),
         *(Standing(parts, standing).routes() if standing is not None else ()),
         *(Listing(parts, pages).routes() if pages is not None else ()),
         *People(parts, api.definitions, feed).routes(),
         *Catalog(parts, api.definitions).routes(),
         *Journeys(parts).routes(),
     ]
+
+
+def _console(parts: Parts, api: ApiSettings, config: ConsoleSettings) -> list[Route]:
+    sessions = Sessions(ApiKeys(api.keys), config.secrets, config.secure)
+    return Console(sessions, config.sources, parts, config.wall).routes()
 
 
 def _optional_routes(

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from schemas.fields import Channel, SubjectType
+    from workers.clock import Clock
     from workers.core.objects.plan import TypesPlan
     from workers.intake.callbacks import Provider
+    from workers.intake.console.sources import Sources
     from workers.intake.keys import ApiKey
 
 
@@ -86,11 +88,27 @@ class Definitions:
 
 
 @dataclass(frozen=True, slots=True)
+class ConsoleSettings:
+    """Switches ``/console`` on.
+
+    ``secrets`` sign its cookies, the first, or did; they go over TLS alone where ``secure``. ``wall`` is the
+    clock by which they end.
+    """
+
+    sources: Sources
+    secrets: tuple[bytes, ...] = field(repr=False)
+    secure: bool
+    wall: Clock
+
+
+@dataclass(frozen=True, slots=True)
 class ApiSettings:
     """Switches the API on. ``definitions`` None: topics are not checked; objects and lists answer 501."""
 
     keys: tuple[ApiKey, ...] = field(default=(), repr=False)
     definitions: Definitions | None = None
+    console: ConsoleSettings | None = None
+    """None leaves ``/console`` out."""
 
 
 @dataclass(frozen=True, slots=True)
