@@ -9,7 +9,6 @@ import pytest
 
 from tests.unit.intake.console_kit import (
     KEY,
-    NOW_MS,
     OTHER,
     OTHER_KEY,
     READER,
@@ -19,6 +18,7 @@ from tests.unit.intake.console_kit import (
     enrollment,
     step,
 )
+from tests.unit.intake.kit import NOW_MS
 from workers.errors import BrimfulError, Retryable
 from workers.intake.console.session import COOKIE, LIVES_MS, Sessions, safe_target
 from workers.intake.keys import ApiKeys

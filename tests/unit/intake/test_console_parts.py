@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tests.house.code import ROOT
-from tests.unit.intake.console_kit import DEFINED, HOUR, NOW_MS, UPSELL, Counted, defined_of, step, tally
+from tests.unit.intake.console_kit import DEFINED, HOUR, UPSELL, Counted, defined_of, step, tally
+from tests.unit.intake.kit import NOW_MS
 from workers.core.compile import compile_workspace
 from workers.core.journeys.step_plans import AgainStepPlan, JoinStepPlan
 from workers.intake.console import views
