@@ -7,6 +7,7 @@ goes to the topic ``step-counts``.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import msgspec
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from workers.stream.view import View
 
 
-class StepCount(msgspec.Struct, array_like=True, frozen=True):
+class StepCount(msgspec.Struct, array_like=True):
     """How many stand at a step; the key names it (:func:`key_of`)."""
 
     number: int
@@ -47,32 +48,37 @@ class Counting(NamedTuple):
     """A notice: what is there is to be counted."""
 
 
+@lru_cache(maxsize=8_192)
 def key_of(kind: SubjectType, journey: str, version: str, step: str) -> bytes:
     """The key of a step's row."""
     return f"{kind}\0{journey}\0{version}\0{step}".encode()
 
 
 def moves(kind: SubjectType) -> Callable[[View, Progress | None, Progress | None], None]:
-    """What watches the rows of subjects of a kind and counts who comes to a step and who leaves it."""
+    """What watches the rows of subjects of a kind and counts who comes to a step and who leaves it.
+
+    It is called for each row that is stored, so most of it is about doing nothing where nobody moved.
+    """
 
     def watch(view: View, before: Progress | None, after: Progress | None) -> None:
         was = before.enrollments if before is not None else ()
         now = after.enrollments if after is not None else ()
         if was is now:
             return
-        as_they_were = {id(held) for held in was}
-        as_they_were.intersection_update(map(id, now))
-        changes: dict[tuple[str, str, str], int] = {}
-        for held, by in (*((one, -1) for one in was), *((one, 1) for one in now)):
-            if held.state == "active" and id(held) not in as_they_were:
-                for step in _steps(held):
-                    at = (held.journey, held.version, step)
-                    changes[at] = changes.get(at, 0) + by
-        for at, by in changes.items():
-            if by:
-                _add(view, key_of(kind, *at), by)
+        known, stay = set(map(id, was)), set(map(id, now))
+        gone = [held for held in was if held.state == "active" and id(held) not in stay]
+        came = [held for held in now if held.state == "active" and id(held) not in known]
+        if len(gone) == len(came) == 1 and _place(gone[0]) == _place(came[0]):
+            return
+        for held, by in (*((one, -1) for one in gone), *((one, 1) for one in came)):
+            for step in _steps(held):
+                _add(view, key_of(kind, held.journey, held.version, step), by)
 
     return watch
+
+
+def _place(held: Enrollment) -> tuple[str, str, tuple[str, ...]]:
+    return held.journey, held.version, _steps(held)
 
 
 def count(rows: Iterable[Progress], kind: SubjectType) -> dict[bytes, int]:
@@ -88,17 +94,20 @@ def count(rows: Iterable[Progress], kind: SubjectType) -> dict[bytes, int]:
 
 def _steps(held: Enrollment) -> tuple[str, ...]:
     places = held.places
+    if len(places) == 1:
+        return (places[0].step,)
     return tuple(one.step for one in places) if places else (held.step,)
 
 
 def _add(view: View, key: bytes, by: int) -> None:
     table = view.table(STEP_COUNTS)
     row = table.get(key)
-    number = by if row is None else row.number + by
-    if number:
-        table.put(key, StepCount(number))
+    if row is None:
+        table.put(key, StepCount(by))
     else:
-        table.delete(key)
+        row.number += by
+        table.dirty.add(key)
+    view.marks.add(key)
 
 
 class StepCounts:
@@ -122,11 +131,13 @@ class StepCounts:
         if self._begun or self._store is None:
             return
         table = view.table(STEP_COUNTS)
-        for key, _ in self._store.scan(STEP_COUNTS.prefix):
-            table.delete(key[1:])
+        for stored_key, _ in self._store.scan(STEP_COUNTS.prefix):
+            table.put(stored_key[1:], StepCount(0))
+            view.marks.add(stored_key[1:])
         for kind, prefix in _PREFIXES.items():
             for key, number in count(self._people(prefix), kind).items():
                 table.put(key, StepCount(number))
+                view.marks.add(key)
         table.put(_BEGUN, StepCount(0))
 
     def _people(self, prefix: bytes) -> Iterator[Progress]:
@@ -138,20 +149,24 @@ class StepCounts:
 
     def tell(self, view: View, now_ms: int) -> None:
         """A record of each number that the transaction changed."""
-        mark = STEP_COUNTS.key(_BEGUN)
-        changed = [key for key in view.changed(STEP_COUNTS.prefix) if key != mark]
-        if changed and view.stored(mark) is None:
-            view.table(STEP_COUNTS).put(_BEGUN, StepCount(0))
-        for stored_key in changed:
-            kind, journey, version, step = stored_key[1:].decode().split("\0")
-            row = view.stored(stored_key)
+        if not view.marks:
+            return
+        table = view.table(STEP_COUNTS)
+        if table.get(_BEGUN) is None:
+            table.put(_BEGUN, StepCount(0))
+        for key in sorted(view.marks):
+            row = table.get(key)
+            number = 0 if row is None else row.number
+            if not number:
+                table.delete(key)
+            kind, journey, version, step = key.decode().split("\0")
             told = wire.StepCount(
                 partition=self._partition,
                 subject_type=cast("SubjectType", kind),
                 journey=journey,
                 version=version,
                 step=step,
-                number=0 if row is None else STEP_COUNTS.decode(row).number,
+                number=number,
                 at_ms=now_ms,
             )
-            view.send(self._topic, f"{self._partition}/{stored_key[1:].decode()}".encode(), wire.encode(told))
+            view.send(self._topic, b"%d/%s" % (self._partition, key), wire.encode(told))

@@ -152,6 +152,8 @@ class View:
         self.outputs: list[Output] = []
         self.dead: list[DeadLetter] = []
         self.effects: list[Any] = []
+        self.marks: set[bytes] = set()
+        """Rows that whoever finishes the transaction is to look at, as those who changed them mark them."""
 
     def fill(self, rows: dict[bytes, bytes | None]) -> None:
         """Rows read ahead by storage key, so that ``get`` finds them without touching the disk."""
@@ -215,10 +217,6 @@ class View:
             view.settle(self._changes)
         return self._changes
 
-    def changed(self, prefix: bytes) -> list[bytes]:
-        """The storage keys of a table's rows that were put or deleted."""
-        return [key for key in self.changes() if key.startswith(prefix)]
-
     def close(self) -> None:
         """Let go of the rows.
 
@@ -245,4 +243,5 @@ class View:
         self.outputs.extend(child.outputs)
         self.dead.extend(child.dead)
         self.effects.extend(child.effects)
+        self.marks |= child.marks
         child.close()
