@@ -123,7 +123,7 @@ class StepCounts:
         """A notice where people are inside and were never counted."""
         self._store = store
         self._begun = store.get(STEP_COUNTS.key(_BEGUN)) is not None
-        people = any(store.scan(prefix, most=1) for prefix in _PREFIXES.values())
+        people = any(store.scan(prefix, prefix, 1) for prefix in _PREFIXES.values())
         return () if self._begun or not people else (Counting(),)
 
     def begin(self, view: View) -> None:

@@ -80,7 +80,7 @@ class JourneyMetrics:
     def _people(self) -> GaugeMetricFamily:
         """How many stand at each step, versions and kinds of subjects together."""
         people = GaugeMetricFamily(
-            "brimful_journey_standing", "Subjects that stand at a step now.", labels=("journey", "step")
+            "brimful_journey_step_members", "Subjects that stand at a step now.", labels=("journey", "step")
         )
         numbers: Counter[tuple[str, str]] = Counter()
         for partition in list(self._standing.values()):

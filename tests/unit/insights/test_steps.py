@@ -152,7 +152,7 @@ async def test_who_stands_where_is_what_the_engine_said_last(insights: Insights)
 
     def shown() -> float | None:
         labels = {"journey": "upsell", "step": "pause"}
-        return insights.registry.get_sample_value("brimful_journey_standing", labels)
+        return insights.registry.get_sample_value("brimful_journey_step_members", labels)
 
     await insights.take("step-counts", told(0, 3), told(1, 4), told(0, 5))
     assert shown() == 9

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from workers.intake.tokens import Keys
 
 SCOPE: Final[Scope] = "console:read"
-COOKIE: Final = "brimful_console"
+COOKIE: Final = "brimful-console"
 PATH: Final = "/console"
 LIVES_MS: Final = 8 * 3_600_000
 """A working day: after that one signs in again."""
