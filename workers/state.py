@@ -26,6 +26,7 @@ from workers.core.journeys.recipients import MemberScores
 from workers.core.objects.row import Relations
 from workers.core.scoring.row import Scores
 from workers.core.segments import Memberships
+from workers.step_counts import moves
 from workers.stream.tables import Table
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ class SubjectTables:
 USERS = SubjectTables(
     Table("user_activity", b"a", Activity),
     Table("user_profiles", b"p", Profile, 2, {1: _profile_of_one_account}),
-    Table("user_progress", b"e", Progress),
+    Table("user_progress", b"e", Progress, watch=moves("user")),
     Table("user_memberships", b"s", Memberships),
     Table("user_scores", b"c", Scores),
     Table("user_relations", b"r", Relations),
@@ -183,7 +184,7 @@ USERS = SubjectTables(
 ACCOUNTS = SubjectTables(
     Table("account_activity", b"A", Activity),
     Table("account_profiles", b"P", Profile, 2, {1: _profile_of_one_account}),
-    Table("account_progress", b"E", Progress),
+    Table("account_progress", b"E", Progress, watch=moves("account")),
     Table("account_memberships", b"S", Memberships),
     Table("account_scores", b"C", Scores),
     Table("account_relations", b"R", Relations),
