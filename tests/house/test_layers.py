@@ -16,6 +16,7 @@ AGENTS = ("intake", "signals", "scheduler", "senders", "insights")
 
 SHARED = (
     *(
+        "acted_for",
         "clock",
         "engine_metrics",
         "errors",
