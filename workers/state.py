@@ -66,12 +66,14 @@ class Identity(msgspec.Struct, array_like=True):
     stands for itself). ``sources`` are the ids that came into this one; ``asked`` are those that were asked
     to, with the id of this person that they were asked into. An id with ``merged_into`` has no other rows:
     ``acted_for`` keeps which account it acted for until then, and ends with where it went (``UNKNOWN``).
+    ``since``: what came of the id before this offset of ``product-events`` stayed with another person.
     """
 
     merged_into: str | None = None
     sources: list[str] = msgspec.field(default_factory=list)
     asked: dict[str, str] = msgspec.field(default_factory=dict)
     acted_for: list[Turn] = msgspec.field(default_factory=list)
+    since: int = 0
 
 
 class Erased(msgspec.Struct, array_like=True):
