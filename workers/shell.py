@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from schemas import wire
 from schemas.fields import SubjectType  # noqa: TC001  msgspec reads it at run time
-from workers import telling
+from workers import telling, telling_traits
 from workers.core import consent, segments
 from workers.core.activity.row import Activity
 from workers.core.activity.slots import follow
@@ -309,19 +309,9 @@ class Subject:
         for journey, came in triggers.changed(self.plan.entering, before, after, message_id, at_ms):
             self.propose(self.named((journey,)), came, now_ms)
 
-    def tell(self, members: Iterable[str], message_id: str, now_ms: int, changed: Iterable[str] = ()) -> None:
-        """Send an account's traits to these members' partitions; ``changed`` names those of another value."""
-        topic, traits = self._parts.topics("scheduler"), self.profile.traits
-        for user in members:
-            facts = wire.AccountFacts(
-                id=stable_id("facts", self.id, user, message_id),
-                subject=user,
-                account=self.id,
-                facts=traits,
-                changed=sorted(changed) or None,
-                at_ms=now_ms,
-            )
-            self._view.send(topic, user.encode(), wire.encode(facts))
+    def tell_members(self, changed: Iterable[str], message_id: str, now_ms: int) -> bool:
+        """An account's traits ``changed`` have other values: tell its members. Whether all were at once."""
+        return telling_traits.changed(self.key, changed, message_id, self._view, self._parts, now_ms)
 
     def _update(self, now_ms: int) -> None:
         """Set the traits that steps set, one step after the other, and let their journeys go on."""
@@ -351,7 +341,7 @@ class Subject:
         self.traits_changed(before, update.message_id, now_ms, now_ms)
         if self.kind == "account":
             changed = [name for name, value in update.traits.items() if before.get(name) != value]
-            self.tell(self.profile.members, update.message_id, now_ms, changed)
+            self.tell_members(changed, update.message_id, now_ms)
 
     def relate(self, fills: Sequence[FillPlan], properties: Mapping[str, Any], at_ms: int) -> None:
         """Take in what an event does to its relationships with objects."""

@@ -21,6 +21,7 @@ from workers.signals.reactions import only_counts, react, traits_changed
 from workers.signals.traits import merge_traits
 from workers.state import ACCOUNTS, BOOKS
 from workers.telling import greet
+from workers.telling_traits import introduce
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -168,9 +169,10 @@ class AccountSignals:
         subject = Subject("account", key, view, self._parts, item.at_ms)
         profile = subject.profile
         known = profile.members.get(item.user)
-        if known is None and len(profile.members) >= MEMBERS_MAX:
+        is_new = known is None and len(profile.members) < MEMBERS_MAX
+        if known is None and not is_new:
             self._parts.metrics.members_refused()
-        elif known is None or (item.role and item.role != known):
+        elif is_new or (item.role and item.role != known):
             profile.members[item.user] = item.role
         before, told = dict(profile.traits), subject.memberships.told
         changed = merge_traits(profile.traits, item.traits)
@@ -178,12 +180,11 @@ class AccountSignals:
         message_id = stable_id("described", item.account, item.user, str(item.at_ms))
         if changed:
             traits_changed(before, message_id, item.at_ms, subject, now_ms)
-        if changed:
-            subject.tell(profile.members, message_id, now_ms, changed)
-        elif known is None:
-            subject.tell((item.user,), message_id, now_ms)
+        all_told = subject.tell_members(changed, message_id, now_ms) if changed else False
+        if is_new and not all_told:
+            introduce(key, (item.user,), message_id, view, self._parts, now_ms)
         # Where the segments are others by now, all members were told of them, the new one too.
-        if known is None and item.user in profile.members and subject.memberships.told == told:
+        if is_new and subject.memberships.told == told:
             greet(key, (item.user,), view, self._parts, now_ms)
 
 

@@ -77,11 +77,12 @@ UNUSED = EventUse(
 
 
 class UserSignals:
-    """What one partition does with its product events."""
+    """What one partition does with its product events; ``position`` is the offset of the next one."""
 
     def __init__(self, partition: int, parts: EngineParts) -> None:
         self._partition = partition
         self._parts = parts
+        self.position = 0
         user, account = parts.plan.user.events, parts.plan.account.events
         names = user.keys() | account.keys()
         plan = parts.plan
@@ -118,10 +119,15 @@ class UserSignals:
         for source, event, key, at_ms in items:
             kind = event.type
             name = event.event if kind == "track" else kind
+            context = event.context
+            account = context.group_id if context is not None else None
             use = use_of(name)  # type: ignore[arg-type]  # take() saw to it that a track call has an event
             if use is None:
                 if kind not in DESCRIBING:
                     untracked += 1
+                    if account and (row := rows.get(key) or load(key)) is not None and len(row.accounts) > 1:
+                        dirty.add(key)
+                        self._act(account, (source, event, key, at_ms), row, outbox, view, now_ms)
                     continue
                 use = UNUSED
             row = rows.get(key) or load(key)
@@ -131,14 +137,14 @@ class UserSignals:
                     continue
                 row = rows[key] = Activity()
                 fresh.append(key)
+            if account and len(row.accounts) > 1:
+                # Before repeats are dropped, as of what nobody asks about, of which no ids are kept.
+                dirty.add(key)
+                self._act(account, (source, event, key, at_ms), row, outbox, view, now_ms)
             if is_duplicate(row, event.message_id, now_ms):
                 duplicates += 1
                 continue
             dirty.add(key)
-            context = event.context
-            account = context.group_id if context is not None else None
-            if account and len(row.accounts) > 1:
-                Memberships(key, row, outbox, view, self._parts).act(account, at_ms, now_ms)
             held = row.windows
             properties = values(event.properties) if use.opens else {}
             for slot in use.slots:
@@ -159,6 +165,8 @@ class UserSignals:
                         times[account].append(at_ms)
                     else:
                         times[account] = [at_ms]
+        if items and not isinstance(items[-1][0], Carried):
+            self.position = items[-1][0].offset + 1
         self._meet(fresh, view, now_ms)
         outbox.send(self._parts.topics("account-events"), view)
         metrics = self._parts.metrics
@@ -232,6 +240,19 @@ class UserSignals:
         if use.reads:
             subject.look(now_ms)
 
+    def _accounts(self, one: Taken, row: Activity, outbox: Outbox, view: View) -> Memberships:
+        record, _, key, _ = one
+        offset = self.position if isinstance(record, Carried) else record.offset
+        return Memberships(key, row, outbox, view, self._parts, offset)
+
+    def _act(self, account: str, one: Taken, row: Activity, outbox: Outbox, view: View, now_ms: int) -> None:
+        """An event names an account: whatever asks for it, for the present one hangs on no definition."""
+        at_ms = one[3]
+        if row.accounts[-1] == account:
+            activities.act_for(row, account, at_ms)
+        else:
+            self._accounts(one, row, outbox, view).act(account, at_ms, now_ms)
+
     def _describe(self, one: Taken, row: Activity, outbox: Outbox, view: View, now_ms: int) -> None:
         """Take in traits (identify), membership (group), and other ids of the person (alias, identify)."""
         record, event, key, at_ms = one
@@ -244,9 +265,8 @@ class UserSignals:
             note_device(event.context.device, key, view, at_ms)
         traits = wire.values(event.traits)
         if event.type == "group":
-            accounts = Memberships(key, row, outbox, view, self._parts)
-            offset = None if isinstance(record, Carried) else record.offset
-            accounts.group(event.group_id or "", traits, at_ms, event.message_id, now_ms, offset)
+            accounts = self._accounts(one, row, outbox, view)
+            accounts.group(event.group_id or "", traits, at_ms, event.message_id, now_ms)
             return
         profiles = view.table(USERS.profiles)
         profile = profiles.get(key) or Profile()
