@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+from msgspec import field
+from msgspec.structs import replace
 
 from workers.core.activity import windows
 from workers.core.consent import TRAIT, consents, known
@@ -96,8 +99,7 @@ class Facts(Protocol):
         """Where push notifications to the person go (:func:`workers.core.devices.address_of`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class SubjectFacts:
+class SubjectFacts(msgspec.Struct, frozen=True):
     """The :class:`Facts` made of a subject's state rows.
 
     ``windows`` are those of its :class:`workers.core.activity.row.Activity`; ``retentions_ms`` is
@@ -207,8 +209,7 @@ class SubjectFacts:
         return {} if self.objects is None else self.objects.shown()
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(msgspec.Struct, frozen=True):
     """All that a condition looks at: the facts, and how far the subject is in its journeys.
 
     ``rechecking``: an enrolment looks again at what made the subject eligible. A count that the trigger made

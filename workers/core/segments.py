@@ -8,10 +8,11 @@ instant is a timer of the subject: one, for the earliest of its segments.
 from __future__ import annotations
 
 from bisect import insort
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from schemas import wire
 from workers.core.conditions.compile import evaluate, evaluate_none

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 from msgspec.structs import replace
 
 from schemas import wire
@@ -53,8 +53,7 @@ if TYPE_CHECKING:
 _OUTCOMES: Final = {Skip: "skip", Drop: "drop", Exit: "exit"}
 
 
-@dataclass(frozen=True, slots=True)
-class Gated:
+class Gated(msgspec.Struct, frozen=True):
     """What became of one message: the gate's verdict, the person's row after it, and what to do."""
 
     verdict: Verdict

@@ -6,9 +6,9 @@ enrolment every rule is looked at again with the newest state.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+import msgspec
 from msgspec.structs import replace
 
 from schemas import wire
@@ -54,15 +54,13 @@ _ACCOUNT_TRAIT: Final = "account trait "
 """The same of a trait of the user's account."""
 
 
-@dataclass(frozen=True, slots=True)
-class Eligible:
+class Eligible(msgspec.Struct, frozen=True):
     """The subject may enter; ``evidence`` are the values that say so."""
 
     evidence: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Declined:
+class Declined(msgspec.Struct, frozen=True):
     """The subject may not enter.
 
     ``reason`` is paused, draining, stopped, already_enrolled, exclusive, again, too_many_enrollments,

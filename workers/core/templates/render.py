@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, assert_never
 
+import msgspec
 from jinja2 import Template, UndefinedError
 
 from workers.core.templates.compile import EmailTemplate, InAppTemplate
@@ -66,8 +67,7 @@ class RenderedEmail:
     tracking: LinkTracking | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RenderedStep:
+class RenderedStep(msgspec.Struct, frozen=True):
     """A step of a checklist or a tour: plain texts. ``done``: it was done before."""
 
     title: str
@@ -79,8 +79,7 @@ class RenderedStep:
     event: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class RenderedInApp:
+class RenderedInApp(msgspec.Struct, frozen=True):
     """An in-app item ready to be shown: plain texts. URLs are https or paths; None with no label.
 
     ``body`` is empty where the form has only steps.
