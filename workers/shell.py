@@ -85,6 +85,11 @@ class EngineParts:
     serial: int = 0
     published_at_ms: int = 0
 
+    def read_of(self, kind: SubjectType) -> tuple[bytes, ...]:
+        """The prefixes of the rows of a subject that decisions read, its activity's first."""
+        plan = self.plan.user if kind == "user" else self.plan.account
+        return TABLES[kind].read_by(plan, objects=bool(self.plan.types.attributes))
+
 
 class Subject:
     """One user or account inside one transaction: its rows, read on demand."""
@@ -150,12 +155,14 @@ class Subject:
         self, now_ms: int, properties: Mapping[str, Any], event: tuple[str, int] | None = None
     ) -> SubjectFacts:
         """The newest state as the core reads it; with an event, its properties, name and time."""
-        profile = self.profile
+        profile, of_user = self.profile, self.kind == "user"
         row = self._view.table(self._tables.activity).get(self.key)
+        named = self.accounts
+        account = named[-1] if named else ""
         accounts, told = None, profile.account_segments
-        if self.kind == "user":
-            accounts = {account: profile.accounts.get(account, {}) for account in self.accounts}
-            present = accounts.get(self.account or "", {})
+        if of_user:
+            accounts = {one: profile.accounts.get(one, {}) for one in named}
+            present = accounts.get(account, {})
         else:
             present = profile.traits
         return SubjectFacts(
@@ -163,7 +170,7 @@ class Subject:
             traits=profile.traits,
             account_traits=present,
             accounts=accounts,
-            consented=self._consents if self.kind == "user" else None,
+            consented=self._consents if of_user else None,
             event_properties=properties,
             windows=row.windows if row is not None else {},
             retentions_ms=self.plan.retentions_ms,
@@ -173,8 +180,8 @@ class Subject:
             scored=self.scores.known(profile) if self.plan.scores.scores else None,
             objects=facts_of(self.kind, self.key, self._view, self._parts),
             engaged=self._engaged,
-            devices=self._devices if self.kind == "user" else None,
-            account_segments=told.get(self.account or "", {}) if told else {},
+            devices=self._devices if of_user else None,
+            account_segments=told.get(account, {}) if told else {},
             segments_of=told,
         )
 
@@ -448,6 +455,9 @@ class Subject:
         """The one place where a command becomes an effect."""
         view, topics = self._view, self._parts.topics
         match command:
+            case RecordDecision(decision):
+                self._parts.metrics.decided(decision)
+                view.send(topics("decisions"), self.key, wire.encode(decision))
             case SetTimer(timer_id, due_ms, enrollment_id):
                 payload = encode_payload(TimerPayload(self.kind, self.id, enrollment_id))
                 view.set_timer(bytes.fromhex(timer_id), due_ms, payload)
@@ -461,9 +471,6 @@ class Subject:
                 self._request(command)
             case Tell(record):
                 view.send(topics("scheduler"), record.subject.encode(), wire.encode(record))
-            case RecordDecision(decision):
-                self._parts.metrics.decided(decision)
-                view.send(topics("decisions"), self.key, wire.encode(decision))
             case RecordConversion(conversion):
                 view.send(topics("conversions"), self.key, wire.encode(conversion))
             case SetTraits():

@@ -52,6 +52,7 @@ class AccountSignals:
         self._plans = parts.plan.account.events
         self._segments = parts.plan.account.segments.by_event
         self._stamp = stamp_of(parts.plan.account).encode()
+        self._read = parts.read_of("account")[1:]
 
     def prepare(self, batch: Batch, view: View, now_ms: int) -> tuple[list[Bundle], list[bytes]]:
         """The bundles, and their accounts' rows."""
@@ -73,7 +74,7 @@ class AccountSignals:
         keys = [prefix + account.encode() for account in counting | deciding]
         for account in deciding:
             key = account.encode()
-            keys += ACCOUNTS.rows_of(key)[1:]
+            keys += [one + key for one in self._read]
         return taken, keys
 
     def apply(self, tp: TP, items: Sequence[Bundle], view: View, now_ms: int) -> None:

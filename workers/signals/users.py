@@ -82,6 +82,7 @@ class UserSignals:
         plan = parts.plan
         self._uses = {name: _use(name, plan.user, plan.account) for name in names}
         self._stamp = stamp_of(plan.account).encode()
+        self._read = parts.read_of("user")[1:]
         self._deciding = frozenset(name for name, use in self._uses.items() if use.reads)
 
     def prepare(self, batch: Batch, view: View, now_ms: int) -> tuple[list[Taken], list[bytes]]:
@@ -91,7 +92,7 @@ class UserSignals:
         keys = [prefix + key for key in {key for _, _, key, _ in taken}]
         deciding = self._deciding
         for key in {key for _, event, key, _ in taken if event.event in deciding} if deciding else ():
-            keys += USERS.rows_of(key)[1:]
+            keys += [one + key for one in self._read]
             keys += places_of(self._parts, key)
         return taken, keys
 
