@@ -20,6 +20,7 @@ SHARED = (
         "engine_metrics",
         "errors",
         "identity",
+        "labelled",
         "mail",
         "relations",
         "settings",

@@ -118,7 +118,7 @@ def send_through(
         now, commands = _hold(request, verdict, progress, now_ms, gate)
         return Gated(verdict, Transition(now, (*told, *commands)))
     progress = without_waiting(progress, request.key)
-    if isinstance(verdict, Skip | Drop | Exit):
+    if isinstance(verdict, (Skip, Drop, Exit)):
         if isinstance(verdict, Drop):
             progress = _had(request, progress)
         decision = send_decision(request, _OUTCOMES[type(verdict)], verdict.reason, verdict.values, now_ms)
@@ -153,7 +153,7 @@ def _shadowed(
 
     What it would have sent it remembers, as of when the gate would have looked at it again.
     """
-    if isinstance(verdict, Send | Defer):
+    if isinstance(verdict, (Send, Defer)):
         held = isinstance(verdict, Defer) and verdict.waiting.reason != OF_ACCOUNT
         at_ms = verdict.waiting.until_ms if isinstance(verdict, Defer) and held else now_ms
         progress = _shadow_had(request, progress, _remember(request, at_ms, gate))

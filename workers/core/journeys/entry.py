@@ -197,6 +197,8 @@ def enroll(
 
 def is_held_out(journey: JourneyPlan, subject: str) -> bool:
     """Whether the subject is of the journey's holdout: the same for every version, shadow and entry."""
+    if not journey.holdout_bp:
+        return False
     return bucket(f"holdout:{journey.name.removesuffix(SHADOW_MARK)}", subject) < journey.holdout_bp
 
 
