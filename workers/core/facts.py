@@ -181,8 +181,10 @@ class SubjectFacts(msgspec.Struct, frozen=True):
 
     def consent(self, channel: str, topic: str | None) -> bool | None:
         """See :meth:`Facts.consent`."""
-        row = self.consented() if self.consented is not None else None
-        return consents(known(row, self.traits.get(TRAIT)), channel, topic)
+        row, trait = self.consented() if self.consented is not None else None, self.traits.get(TRAIT)
+        if row is None and trait is None:
+            return None
+        return consents(known(row, trait), channel, topic)
 
     def converted_at_ms(self, journeys: frozenset[str]) -> int | None:
         """See :meth:`Facts.converted_at_ms`."""

@@ -277,11 +277,14 @@ class _Run:
     # -- who else wants the person
 
     def _exclusive(self) -> Verdict | None:
-        lost = collisions.occupied(self._rules(), self._request.counted_as, self._progress, self._now_ms)
+        rules = self._rules()
+        if not rules:
+            return None
+        lost = collisions.occupied(rules, self._request.counted_as, self._progress, self._now_ms)
         return self._lost(lost) if lost is not None else None
 
     def _rules(self) -> tuple[Any, ...]:
-        if "exclusive" in self._exempt:
+        if not self._gate.exclusive or "exclusive" in self._exempt:
             return ()
         return tuple(rule for rule in self._gate.exclusive if rule.tag in self._request.tags)
 
