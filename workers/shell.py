@@ -103,6 +103,9 @@ class Subject:
         self.id = key.decode()
         self.plan: SubjectPlan = parts.plan.user if kind == "user" else parts.plan.account
         self._tables: SubjectTables = TABLES[kind]
+        self._activity = view.table(self._tables.activity)
+        self._profiles = view.table(self._tables.profiles)
+        self._progress = view.table(self._tables.progress)
         self._view = view
         self._parts = parts
         self._updates: list[SetTraits] = []
@@ -111,28 +114,32 @@ class Subject:
         self._at_ms = at_ms
         self.is_silent = False
         """What happens brings nobody into a journey: two ids turn out to be one, or definitions changed."""
-        self.scores = SubjectScores(self, view, parts)
+
+    @property
+    def scores(self) -> SubjectScores:
+        """Its scores."""
+        return SubjectScores(self, self._view, self._parts)
 
     @property
     def profile(self) -> Profile:
         """What is known of it; change it only through :meth:`put_profile`."""
-        return self._view.table(self._tables.profiles).get(self.key) or Profile()
+        return self._profiles.get(self.key) or Profile()
 
     def put_profile(self, profile: Profile) -> None:
         """Store the profile."""
-        self._view.table(self._tables.profiles).put(self.key, profile)
+        self._profiles.put(self.key, profile)
 
     @property
     def progress(self) -> Progress:
         """Its journeys."""
-        return self._view.table(self._tables.progress).get(self.key) or Progress(self.id)
+        return self._progress.get(self.key) or Progress(self.id)
 
     @property
     def accounts(self) -> Sequence[str]:
         """The accounts of a user, the present one last; an account itself."""
         if self.kind == "account":
             return (self.id,)
-        row = self._view.table(self._tables.activity).get(self.key)
+        row = self._activity.get(self.key)
         return row.accounts if row is not None else ()
 
     @property
@@ -156,7 +163,7 @@ class Subject:
     ) -> SubjectFacts:
         """The newest state as the core reads it; with an event, its properties, name and time."""
         profile, of_user = self.profile, self.kind == "user"
-        row = self._view.table(self._tables.activity).get(self.key)
+        row, progress = self._activity.get(self.key), self._progress.get(self.key)
         named = self.accounts
         account = named[-1] if named else ""
         accounts, told = None, profile.account_segments
@@ -176,7 +183,7 @@ class Subject:
             retentions_ms=self.plan.retentions_ms,
             event=event,
             segments=frozenset(self.memberships.since_ms if self.plan.segments.ordered else ()),
-            conversions_ms=self.progress.converted,
+            conversions_ms=progress.converted if progress is not None else {},
             scored=self.scores.known(profile) if self.plan.scores.scores else None,
             objects=facts_of(self.kind, self.key, self._view, self._parts),
             engaged=self._engaged,
@@ -193,7 +200,7 @@ class Subject:
 
     def put_progress(self, progress: Progress) -> None:
         """Store its journeys, where nothing else is to be done."""
-        self._view.table(self._tables.progress).put(self.key, progress)
+        self._progress.put(self.key, progress)
 
     def _consents(self) -> Consents | None:
         return self._view.table(CONSENTS).get(self.key)
@@ -254,16 +261,13 @@ class Subject:
 
     def take(self, transition: Transition, now_ms: int) -> None:
         """Store the new progress and turn the commands into what the transaction commits."""
-        table = self._view.table(self._tables.progress)
-        known = table.get(self.key)
-        as_before = transition.progress is known or (
-            known is None and transition.progress == Progress(self.id)
-        )
-        if as_before and not transition.commands:
-            return
-        table.put(self.key, transition.progress)
+        known = self._progress.get(self.key)
         if not transition.commands:
+            nothing = known is None and transition.progress == Progress(self.id)
+            if transition.progress is not known and not nothing:
+                self._progress.put(self.key, transition.progress)
             return
+        self._progress.put(self.key, transition.progress)
         for command in transition.commands:
             self.execute(command)
         # Messages, enrollments and goals are things that segments ask about.
@@ -354,8 +358,7 @@ class Subject:
         """Note since when conditions on traits are true, after traits of it or of its account changed."""
         if not self.plan.truths:
             return
-        activities = self._view.table(self._tables.activity)
-        row = activities.get(self.key) or Activity()
+        row = self._activity.get(self.key) or Activity()
         moment = Moment(self.facts(now_ms, {}), self.progress, now_ms)
         changes = follow(self.plan.truths, row.windows, moment, at_ms)
         for slot_id, since in changes.items():
@@ -364,7 +367,7 @@ class Subject:
             else:
                 row.windows[slot_id] = since
         if changes:
-            activities.put(self.key, row)
+            self._activity.put(self.key, row)
 
     def sweep(self, now_ms: int) -> None:
         """Look at all its segments because definitions may be others: nobody enters a journey by that."""
@@ -393,7 +396,7 @@ class Subject:
         memberships, crossing = segments.enlist(plan, held, segment, now_ms, member=member)
         if crossing is not None:
             self._cross(held, memberships, (crossing,), now_ms)
-            known = self._view.table(self._tables.activity).get(self.key) is not None
+            known = self._activity.get(self.key) is not None
             self.settle(now_ms, segments.using(plan, segment) if known else None)
             self.look(now_ms)
 

@@ -47,9 +47,10 @@ def language_of(locale: str) -> str:
 def locale_of(context: Mapping[str, Any]) -> str | None:
     """The person's locale by their traits, else their account's; None where neither is known."""
     for holder in (context.get("user"), context.get("account")):
-        for trait in TRAITS if type(holder) is dict else ():
-            if trait in holder and (locale := canonical(holder[trait])) is not None:
-                return locale
+        if type(holder) is dict:
+            for trait in TRAITS:
+                if trait in holder and (locale := canonical(holder[trait])) is not None:
+                    return locale
     return None
 
 
