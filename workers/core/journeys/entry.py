@@ -238,7 +238,7 @@ def _recheck(journey: JourneyPlan, record: wire.Eligible, enrollment_id: str, mo
     if looked_ms > 0 and any(moment.facts.count(slot_id, looked_ms) for slot_id in journey.exit_slots):
         return Declined("exited", {"events since": record.trigger.at_ms})
     left_ms = moment.progress.left.get(journey.name, {}) if journey.key is not None else {}
-    key = _key(journey, record.trigger.properties)
+    key = _key(journey, record.trigger.properties) if left_ms else None
     if key is not None and left_ms.get(key_hash(key), record.trigger.at_ms - 1) >= record.trigger.at_ms:
         return Declined("exited", {"events since": record.trigger.at_ms})
     return _changed_since(journey, record, moment) or _decide(journey, record.trigger.properties, moment)
