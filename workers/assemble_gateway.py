@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from workers.core.stripe.mapping import StripeOptions
 from workers.gateway_settings import (
+    Known,
     api_settings,
     callback_settings,
     gateway_topics,
@@ -20,31 +21,37 @@ from workers.intake.settings import StripeWebhooks
 from workers.intake.standing import BoundedReader
 from workers.parts import GatewayPart
 from workers.reading.subjects import read_standing
-from workers.versions.running import in_force_if_any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from prometheus_client import CollectorRegistry
 
     from schemas.fields import SubjectType
     from schemas.workspace import Workspace
     from workers.clock import Clock
-    from workers.core.plan import Plan
     from workers.intake.standing import Look, Progress
     from workers.settings import Settings
-
-PLAN_FRESH_MS: Final = 60_000
-"""How old the workspace may be by which a gateway says what steps wait for."""
+    from workers.versions.active import Active
 
 
 def gateway_part(
-    settings: Settings, registry: CollectorRegistry, clock: Clock, workspace: Workspace | None
+    settings: Settings, registry: CollectorRegistry, clock: Clock, in_force: Callable[[], Active | None]
 ) -> GatewayPart:
-    """The gateway; ``workspace`` says what its pages and its API know by name (None: nothing).
+    """The gateway. ``in_force`` gives the workspace that runs at the moment: what pages and API know by name.
+
+    Where it gives None, they know nothing by name.
 
     Raises:
         Misconfigured: a setting is missing or wrong.
     """
     metrics = GatewayMetrics(registry)
+
+    def workspace() -> Workspace | None:
+        running = in_force()
+        return running.workspace if running is not None else None
+
+    known = Known(workspace)
     topics = gateway_topics(settings.topic)
     config = settings.librdkafka()
     publisher = KafkaPublisher(settings.kafka, probe_topic=topics.product_events, config=config)
@@ -63,30 +70,25 @@ def gateway_part(
         topics=topics,
         feed=feed,
         feed_key=settings.secret_bytes(),
-        unsubscribe=message_links(settings, workspace),
+        unsubscribe=message_links(settings, known),
         stripe=stripe_webhooks(settings),
         cors_origins=settings.cors_origins,
         demo=settings.demo,
-        api=api_settings(settings, workspace),
+        api=api_settings(settings, known),
         callbacks=callback_settings(settings),
         rates=rates(settings),
-        standing=BoundedReader(standing_of(settings, clock)),
+        standing=BoundedReader(standing_of(settings, clock, in_force)),
     )
     return GatewayPart(app, publisher, feed, settings.gateway_host, settings.gateway_port)
 
 
-def standing_of(settings: Settings, clock: Clock) -> Look:
-    """Reads where a subject stands. The workspace that says what steps wait for is a minute old at most."""
-    known: list[tuple[int, Plan | None]] = []
+def standing_of(settings: Settings, clock: Clock, in_force: Callable[[], Active | None]) -> Look:
+    """Reads where a subject stands; what its steps wait for is said by the workspace in force."""
 
     def look(kind: SubjectType, subject: str, progress: Progress) -> dict[str, Any] | None:
-        now_ms = clock.now_ms()
-        if not known or now_ms - known[0][0] > PLAN_FRESH_MS:
-            running = in_force_if_any(settings)
-            known[:] = [(now_ms, running.plan if running is not None else None)]
-        plan = known[0][1]
-        of_kind = None if plan is None else plan.user if kind == "user" else plan.account
-        return read_standing(settings, kind, subject, of_kind, now_ms, progress)
+        running = in_force()
+        plan = None if running is None else running.plan.user if kind == "user" else running.plan.account
+        return read_standing(settings, kind, subject, plan, clock.now_ms(), progress)
 
     return look
 

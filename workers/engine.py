@@ -80,9 +80,9 @@ class Asks:
                 case wire.Eligible():  # most of them: first, though the last case would take it
                     self._scheduler.apply(tp, (item,), view, now_ms)
                 case wire.MergeRequest():
-                    merging.give(item.asked, view, self._parts, now_ms)
+                    merging.give(item.asked, view, self._parts, now_ms, self._users.position)
                 case wire.Merged():
-                    merging.take(item.asked, view, self._parts, now_ms)
+                    merging.take(item.asked, view, self._parts, now_ms, self._users.position)
                 case wire.Released():
                     merging.release(item.asked, view, self._parts)
                 case wire.Forwarded():
@@ -126,7 +126,7 @@ class EngineLogic(Quiet):
         self._object_sweep = ObjectSweep(parts, self._objects)
         self._books = SlotBooks(parts)
         self._batches = Batches(parts)
-        users = UserSignals(partition, parts)
+        self._users = users = UserSignals(partition, parts)
         self._handlers: dict[str, Handler] = {
             topics("scheduler"): Asks(partition, parts, self._scheduler, users, self._objects, self._batches),
             topics("account-events"): AccountSignals(parts),
@@ -182,6 +182,7 @@ class EngineLogic(Quiet):
     def opened(self, store: PartitionStore) -> Sequence[Any]:
         """What a new workspace leaves to do."""
         self._store = self._objects.store = store
+        self._users.position = store.positions().get(self._parts.topics("product-events"), 0)
         return [
             *self._books.opened(store),
             *self._realigning.opened(store),

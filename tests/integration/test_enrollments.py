@@ -107,7 +107,7 @@ async def test_the_api_tells_what_is_committed_of_one_subject(kafka: str, topic_
 
     key, configured = make_key("ops", ["journeys:read"], b"r" * 32)
     settings = from_env({"BRIMFUL_KAFKA": kafka, "BRIMFUL_TOPIC_PREFIX": topic_prefix})
-    reader = BoundedReader(standing_of(settings, FixedClock(now_ms)))
+    reader = BoundedReader(standing_of(settings, FixedClock(now_ms), lambda: None))
     gateway = Gateway(more={"api": ApiSettings((configured,)), "standing": reader})
     answers = {
         person: await gateway.client.get(
@@ -119,6 +119,6 @@ async def test_the_api_tells_what_is_committed_of_one_subject(kafka: str, topic_
     item = answers["user-0000000"].json()
     assert {one["journey"] for one in item["enrollments"]} == {"w0", "w1"}
     assert answers["anonymous"].json() == {"merged_from": "anonymous"} | item
-    slow = BoundedReader(standing_of(settings, FixedClock(now_ms)), limit_s=-1)
+    slow = BoundedReader(standing_of(settings, FixedClock(now_ms), lambda: None), limit_s=-1)
     with pytest.raises(NotNow, match="takes longer"):
         await slow.read("user", "user-0000000")

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
-from msgspec import field
 from msgspec.structs import replace
 
 from workers.core.activity import windows
+from workers.core.activity.windows import Inside
 from workers.core.consent import TRAIT, consents, known
 from workers.core.devices import address_of
 from workers.core.engaged import NOTHING, EngagementRow
 from workers.core.journeys.progress import last_received_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
     from workers.core.consent import Consents
     from workers.core.devices import Devices
@@ -56,8 +57,8 @@ class Facts(Protocol):
     def count(self, slot_id: int, within_ms: int) -> int:
         """How many occurrences the subject's plain slot holds in ``(now - within_ms, now]``."""
 
-    def occurrences(self, slot_id: int) -> Sequence[tuple[int, int]]:
-        """What a plain slot holds, as (time, how many), in order of time: folded ones first, then singly."""
+    def inside(self, slot_id: int, within_ms: int) -> Inside | None:
+        """The same, with how it goes on by time alone; None where the slot holds nothing."""
 
     def held(self, slot_id: int) -> bytes | None:
         """What a slot that is not plain holds (:mod:`workers.core.activity.slots`); None for nothing."""
@@ -111,16 +112,16 @@ class SubjectFacts(msgspec.Struct, frozen=True):
     """
 
     now_ms: int
-    traits: Mapping[str, Any] = field(default_factory=dict)
-    account_traits: Mapping[str, Any] = field(default_factory=dict)
-    event_properties: Mapping[str, Any] = field(default_factory=dict)
-    windows: Mapping[int, bytes] = field(default_factory=dict)
-    retentions_ms: Mapping[int, int] = field(default_factory=dict)
+    traits: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    account_traits: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    event_properties: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    windows: Mapping[int, bytes] = msgspec.field(default_factory=dict)
+    retentions_ms: Mapping[int, int] = msgspec.field(default_factory=dict)
     event: tuple[str, int] | None = None
     segments: frozenset[str] = frozenset()
     scored: Scored | None = None
     consented: Callable[[], Consents | None] | None = None
-    conversions_ms: Mapping[str, int] = field(default_factory=dict)
+    conversions_ms: Mapping[str, int] = msgspec.field(default_factory=dict)
     objects: ObjectFacts | None = None
     accounts: Mapping[str, Mapping[str, Any]] | None = None
     engaged: Callable[[], EngagementRow] | None = None
@@ -129,10 +130,10 @@ class SubjectFacts(msgspec.Struct, frozen=True):
     devices: Callable[[], Devices | None] | None = None
     """Reads the row of devices, likewise."""
 
-    account_segments: Mapping[str, bool] = field(default_factory=dict)
+    account_segments: Mapping[str, bool] = msgspec.field(default_factory=dict)
     """What the account that is looked at told of its segments."""
 
-    segments_of: Mapping[str, Mapping[str, bool]] = field(default_factory=dict)
+    segments_of: Mapping[str, Mapping[str, bool]] = msgspec.field(default_factory=dict)
     """The same of each account of a user that told something."""
 
     def of_account(self, account: str | None) -> SubjectFacts:
@@ -154,10 +155,10 @@ class SubjectFacts(msgspec.Struct, frozen=True):
         held = self.windows.get(slot_id)
         return windows.count(held, self.now_ms, within_ms, self.retentions_ms[slot_id]) if held else 0
 
-    def occurrences(self, slot_id: int) -> Sequence[tuple[int, int]]:
-        """See :meth:`Facts.occurrences`."""
+    def inside(self, slot_id: int, within_ms: int) -> Inside | None:
+        """See :meth:`Facts.inside`."""
         held = self.windows.get(slot_id)
-        return () if held is None else windows.occurrences(held, self.retentions_ms[slot_id])
+        return Inside(held, self.now_ms, within_ms, self.retentions_ms[slot_id]) if held else None
 
     def held(self, slot_id: int) -> bytes | None:
         """See :meth:`Facts.held`."""
@@ -211,9 +212,11 @@ class SubjectFacts(msgspec.Struct, frozen=True):
         return {} if self.objects is None else self.objects.shown()
 
 
-class Moment(msgspec.Struct, frozen=True):
+@dataclass(slots=True)
+class Moment:
     """All that a condition looks at: the facts, and how far the subject is in its journeys.
 
+    Nobody changes one; frozen, it would take four times as long to make.
     ``rechecking``: an enrolment looks again at what made the subject eligible. A count that the trigger made
     reach its number has been reached for good. ``properties`` are those of the trigger, where the event that
     is looked at is another one, or none; None: the event is the trigger. ``variants`` are the enrollment's,
@@ -227,6 +230,8 @@ class Moment(msgspec.Struct, frozen=True):
     properties: Mapping[str, Any] | None = None
     variants: Mapping[str, str] | None = None
     llm: Mapping[str, str] | None = None
+    readings: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What conditions read of windows at this moment, so that those that ask for the same read it once."""
 
     @property
     def event_properties(self) -> Mapping[str, Any]:

@@ -23,7 +23,7 @@ def everything() -> Gateway:
     """A gateway with everything configured."""
     return Gateway(
         more={
-            "api": ApiSettings((), Definitions(frozenset(), NO_TYPES, {})),
+            "api": ApiSettings((), lambda: Definitions(frozenset(), NO_TYPES, {})),
             "standing": BoundedReader(lambda *_: None),
             "stripe": StripeWebhooks((b"s",), StripeOptions()),
             "callbacks": CallbackSettings((EngagementCallback((b"s" * 24,)),), "https://go.example.com"),
