@@ -382,7 +382,7 @@ def read_ahead(topic: str, value: Rec, *segments: dict[str, Any], journeys: Sequ
 
 
 def test_an_event_that_only_counts_reads_two_rows() -> None:
-    """Windows and memberships; as soon as a segment asks about more, or lets somebody in, all that there are."""
+    """Windows and memberships; as soon as a segment asks about more, or lets somebody in, all."""
     limit = record(event("limit", userId="u1"))
     assert read_ahead("product-events", limit, LIMITED) == {"user_activity", "user_memberships"}
     everything = {"user_activity", "user_profiles", "user_progress", "user_memberships"}

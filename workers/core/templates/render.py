@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, assert_never
 
-import msgspec
 from jinja2 import Template, UndefinedError
 
 from workers.core.templates.compile import EmailTemplate, InAppTemplate
@@ -68,7 +67,8 @@ class RenderedEmail:
     locale: str = ""
 
 
-class RenderedStep(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class RenderedStep:
     """A step of a checklist or a tour: plain texts. ``done``: it was done before."""
 
     title: str
@@ -80,7 +80,8 @@ class RenderedStep(msgspec.Struct, frozen=True):
     event: str | None
 
 
-class RenderedInApp(msgspec.Struct, frozen=True):
+@dataclass(slots=True)
+class RenderedInApp:
     """An in-app item ready to be shown: plain texts. URLs are https or paths; None with no label.
 
     ``body`` is empty where the form has only steps.
