@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -183,7 +184,7 @@ class Assembly:
             tracking = TrackingPlanGuard(active.tracking_plan, self._tracking)
         published_at_ms = active.published_at_ms or 0
         return EngineParts(
-            active.plan, partitions, self.topic, metrics, tracking, key, active.serial, published_at_ms
+            active.plan, partitions, cache(self.topic), metrics, tracking, key, active.serial, published_at_ms
         )
 
     def _partitions(self) -> int:

@@ -81,6 +81,8 @@ class Asks:
         """Decide each record, in order: what follows a merge finds the person merged."""
         for item in items:
             match item.asked:
+                case wire.Eligible():  # most of them: first, though the last case would take it
+                    self._scheduler.apply(tp, (item,), view, now_ms)
                 case wire.MergeRequest():
                     merging.give(item.asked, view, self._parts, now_ms, self._users.position)
                 case wire.Merged():

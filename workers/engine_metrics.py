@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import Counter
 
+from workers.labelled import Labelled
 from workers.step_problems import Bounded, problem_of
 
 if TYPE_CHECKING:
@@ -27,11 +28,13 @@ class SignalMetrics:
             ("cause",),
             registry=registry,
         )
-        self._decisions = Counter(
-            "brimful_entries",
-            "Candidate entries, by journey and outcome.",
-            ("journey", "outcome"),
-            registry=registry,
+        self._entries = Labelled(
+            Counter(
+                "brimful_entries",
+                "Candidate entries, by journey and outcome.",
+                ("journey", "outcome"),
+                registry=registry,
+            )
         )
         self._crossings = Counter(
             "brimful_segment_changes",
@@ -45,17 +48,17 @@ class SignalMetrics:
             ("score", "threshold", "direction"),
             registry=registry,
         )
-        # Looking a label up costs as much as deciding an entry; journeys and outcomes are few.
-        self._entries: dict[tuple[str, str], Counter] = {}
         self._refused = Counter(
             "brimful_members_refused", "Members beyond what is kept of one account.", registry=registry
         )
 
-        self._gate = Counter(
-            "brimful_gate_decisions",
-            "Messages at the gate, by outcome and reason.",
-            ("outcome", "reason"),
-            registry=registry,
+        self._gate = Labelled(
+            Counter(
+                "brimful_gate_decisions",
+                "Messages at the gate, by outcome and reason.",
+                ("outcome", "reason"),
+                registry=registry,
+            )
         )
         self._merges = Counter(
             "brimful_merges",
@@ -124,7 +127,7 @@ class SignalMetrics:
 
     def gate(self, outcome: str, reason: str | None) -> None:
         """Count a decision on a message; both are words of the gate, no names of a workspace."""
-        self._gate.labels(outcome, reason or "").inc()
+        self._gate.of(outcome, reason or "").inc()
 
     def erased(self) -> None:
         """Count an id that was erased."""
@@ -154,10 +157,7 @@ class SignalMetrics:
 
     def entry(self, journey: str, outcome: str) -> None:
         """Count a candidate entry: ``eligible``, or why not."""
-        counter = self._entries.get((journey, outcome))
-        if counter is None:
-            counter = self._entries[journey, outcome] = self._decisions.labels(journey, outcome)
-        counter.inc()
+        self._entries.of(journey, outcome).inc()
 
 
 def _of_objects(registry: CollectorRegistry) -> tuple[Counter, Counter, Counter]:

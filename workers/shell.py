@@ -86,6 +86,11 @@ class EngineParts:
     serial: int = 0
     published_at_ms: int = 0
 
+    def read_of(self, kind: SubjectType) -> tuple[bytes, ...]:
+        """The prefixes of the rows of a subject that decisions read, its activity's first."""
+        plan = self.plan.user if kind == "user" else self.plan.account
+        return TABLES[kind].read_by(plan, objects=bool(self.plan.types.attributes))
+
 
 class Subject:
     """One user or account inside one transaction: its rows, read on demand."""
@@ -99,6 +104,9 @@ class Subject:
         self.id = key.decode()
         self.plan: SubjectPlan = parts.plan.user if kind == "user" else parts.plan.account
         self._tables: SubjectTables = TABLES[kind]
+        self._activity = view.table(self._tables.activity)
+        self._profiles = view.table(self._tables.profiles)
+        self._progress = view.table(self._tables.progress)
         self._view = view
         self._parts = parts
         self._updates: list[SetTraits] = []
@@ -116,23 +124,23 @@ class Subject:
     @property
     def profile(self) -> Profile:
         """What is known of it; change it only through :meth:`put_profile`."""
-        return self._view.table(self._tables.profiles).get(self.key) or Profile()
+        return self._profiles.get(self.key) or Profile()
 
     def put_profile(self, profile: Profile) -> None:
         """Store the profile."""
-        self._view.table(self._tables.profiles).put(self.key, profile)
+        self._profiles.put(self.key, profile)
 
     @property
     def progress(self) -> Progress:
         """Its journeys."""
-        return self._view.table(self._tables.progress).get(self.key) or Progress(self.id)
+        return self._progress.get(self.key) or Progress(self.id)
 
     @property
     def accounts(self) -> Sequence[str]:
         """The accounts of a user, the present one last; an account itself."""
         if self.kind == "account":
             return (self.id,)
-        row = self._view.table(self._tables.activity).get(self.key)
+        row = self._activity.get(self.key)
         return row.accounts if row is not None else ()
 
     @property
@@ -155,12 +163,14 @@ class Subject:
         self, now_ms: int, properties: Mapping[str, Any], event: tuple[str, int] | None = None
     ) -> SubjectFacts:
         """The newest state as the core reads it; with an event, its properties, name and time."""
-        profile = self.profile
-        row = self._view.table(self._tables.activity).get(self.key)
+        profile, of_user = self.profile, self.kind == "user"
+        row, progress = self._activity.get(self.key), self._progress.get(self.key)
+        named = self.accounts
+        account = named[-1] if named else ""
         accounts, told = None, profile.account_segments
-        if self.kind == "user":
-            accounts = {account: profile.accounts.get(account, {}) for account in self.accounts}
-            present = accounts.get(self.account or "", {})
+        if of_user:
+            accounts = {one: profile.accounts.get(one, {}) for one in named}
+            present = accounts.get(account, {})
         else:
             present = profile.traits
         return SubjectFacts(
@@ -168,18 +178,18 @@ class Subject:
             traits=profile.traits,
             account_traits=present,
             accounts=accounts,
-            consented=self._consents if self.kind == "user" else None,
+            consented=self._consents if of_user else None,
             event_properties=properties,
             windows=row.windows if row is not None else {},
             retentions_ms=self.plan.retentions_ms,
             event=event,
             segments=frozenset(self.memberships.since_ms if self.plan.segments.ordered else ()),
-            conversions_ms=self.progress.converted,
+            conversions_ms=progress.converted if progress is not None else {},
             scored=self.scores.known(profile) if self.plan.scores.scores else None,
             objects=facts_of(self.kind, self.key, self._view, self._parts),
             engaged=self._engaged,
-            devices=self._devices if self.kind == "user" else None,
-            account_segments=told.get(self.account or "", {}) if told else {},
+            devices=self._devices if of_user else None,
+            account_segments=told.get(account, {}) if told else {},
             segments_of=told,
         )
 
@@ -201,7 +211,7 @@ class Subject:
 
     def put_progress(self, progress: Progress) -> None:
         """Store its journeys, where nothing else is to be done."""
-        self._view.table(self._tables.progress).put(self.key, progress)
+        self._progress.put(self.key, progress)
 
     def _consents(self) -> Consents | None:
         return self._view.table(CONSENTS).get(self.key)
@@ -262,16 +272,13 @@ class Subject:
 
     def take(self, transition: Transition, now_ms: int) -> None:
         """Store the new progress and turn the commands into what the transaction commits."""
-        table = self._view.table(self._tables.progress)
-        known = table.get(self.key)
-        as_before = transition.progress is known or (
-            known is None and transition.progress == Progress(self.id)
-        )
-        if as_before and not transition.commands:
-            return
-        table.put(self.key, transition.progress)
+        known = self._progress.get(self.key)
         if not transition.commands:
+            nothing = known is None and transition.progress == Progress(self.id)
+            if transition.progress is not known and not nothing:
+                self._progress.put(self.key, transition.progress)
             return
+        self._progress.put(self.key, transition.progress)
         for command in transition.commands:
             self.execute(command)
         # Messages, enrollments and goals are things that segments ask about.
@@ -352,8 +359,7 @@ class Subject:
         """Note since when conditions on traits are true, after traits of it or of its account changed."""
         if not self.plan.truths:
             return
-        activities = self._view.table(self._tables.activity)
-        row = activities.get(self.key) or Activity()
+        row = self._activity.get(self.key) or Activity()
         moment = Moment(self.facts(now_ms, {}), self.progress, now_ms)
         changes = follow(self.plan.truths, row.windows, moment, at_ms)
         for slot_id, since in changes.items():
@@ -362,7 +368,7 @@ class Subject:
             else:
                 row.windows[slot_id] = since
         if changes:
-            activities.put(self.key, row)
+            self._activity.put(self.key, row)
 
     def sweep(self, now_ms: int) -> None:
         """Look at all its segments because definitions may be others: nobody enters a journey by that."""
@@ -401,7 +407,7 @@ class Subject:
         memberships, crossing = segments.enlist(plan, held, segment, now_ms, member=member)
         if crossing is not None:
             self._cross(held, memberships, (crossing,), now_ms)
-            known = self._view.table(self._tables.activity).get(self.key) is not None
+            known = self._activity.get(self.key) is not None
             self.settle(now_ms, segments.using(plan, segment) if known else None)
             self.look(now_ms)
 
@@ -463,6 +469,9 @@ class Subject:
         """The one place where a command becomes an effect."""
         view, topics = self._view, self._parts.topics
         match command:
+            case RecordDecision(decision):
+                self._parts.metrics.decided(decision)
+                view.send(topics("decisions"), self.key, wire.encode(decision))
             case SetTimer(timer_id, due_ms, enrollment_id):
                 payload = encode_payload(TimerPayload(self.kind, self.id, enrollment_id))
                 view.set_timer(bytes.fromhex(timer_id), due_ms, payload)
@@ -476,9 +485,6 @@ class Subject:
                 self._request(command)
             case Tell(record):
                 view.send(topics("scheduler"), record.subject.encode(), wire.encode(record))
-            case RecordDecision(decision):
-                self._parts.metrics.decided(decision)
-                view.send(topics("decisions"), self.key, wire.encode(decision))
             case RecordConversion(conversion):
                 view.send(topics("conversions"), self.key, wire.encode(conversion))
             case SetTraits():

@@ -163,16 +163,16 @@ class SubjectTables:
     scores: Table[Scores]
     relations: Table[Relations]
 
-    def rows_of(self, key: bytes) -> tuple[bytes, ...]:
-        """The storage keys of all of a subject's rows: what a decision on it reads."""
-        return (
-            self.activity.prefix + key,
-            self.profiles.prefix + key,
-            self.progress.prefix + key,
-            self.memberships.prefix + key,
-            self.scores.prefix + key,
-            self.relations.prefix + key,
-        )
+    def read_by(self, plan: SubjectPlan, *, objects: bool) -> tuple[bytes, ...]:
+        """The prefixes of the rows that a decision on a subject reads, its activity's first.
+
+        A workspace without segments, scores or ``objects`` asks for no rows of those.
+        """
+        tables: list[Table[Any]] = [self.activity, self.profiles, self.progress]
+        tables += [self.memberships] if plan.segments.ordered else []
+        tables += [self.scores] if plan.scores.scores else []
+        tables += [self.relations] if objects else []
+        return tuple(table.prefix for table in tables)
 
 
 USERS = SubjectTables(
@@ -205,9 +205,11 @@ ACTED_FOR = Table("user_acted_for", b"j", ActedFor)
 ERASED = Table("erased", b"x", Erased)
 
 
-def rows_of_gate(kind: SubjectType, key: bytes) -> tuple[bytes, ...]:
-    """The storage keys of what the gate asks of a subject, beside its own rows."""
-    return (ENGAGEMENT.prefix + key, CONSENTS.prefix + key) if kind == "user" else ()
+READ_BY_GATE: dict[SubjectType, tuple[bytes, ...]] = {
+    "user": (ENGAGEMENT.prefix, CONSENTS.prefix),
+    "account": (),
+}
+"""The prefixes of what the gate reads of a subject, beside its own rows."""
 
 
 OBJECTS = Table("objects", b"o", ObjectRow)

@@ -22,6 +22,7 @@ SHARED = (
         "errors",
         "identity",
         "listed",
+        "labelled",
         "mail",
         "relations",
         "settings",

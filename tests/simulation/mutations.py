@@ -5,7 +5,6 @@ Each is a function that is given pytest's ``MonkeyPatch``; its docstring says wh
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace as with_fields
@@ -129,7 +128,7 @@ def the_holdout_is_messaged(patch: pytest.MonkeyPatch) -> None:
     """The gate does not ask who is of the holdout."""
     send = sending.send_through
     patch.setattr(
-        actions, "send_through", lambda request, *rest: send(replace(request, holdout=False), *rest)
+        actions, "send_through", lambda request, *rest: send(with_fields(request, holdout=False), *rest)
     )
 
 

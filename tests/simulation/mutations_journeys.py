@@ -165,7 +165,9 @@ def what_drains_takes_people(patch: pytest.MonkeyPatch) -> None:
 def shadows_are_delivered(patch: pytest.MonkeyPatch) -> None:
     """The gate takes a shadow's message for a real one."""
     send = sending.send_through
-    patch.setattr(actions, "send_through", lambda request, *rest: send(replace(request, shadow=False), *rest))
+    patch.setattr(
+        actions, "send_through", lambda request, *rest: send(with_fields(request, shadow=False), *rest)
+    )
 
 
 def nobody_is_ejected(patch: pytest.MonkeyPatch) -> None:

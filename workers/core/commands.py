@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,8 +13,7 @@ if TYPE_CHECKING:
     from workers.core.journeys.progress import Progress
 
 
-@dataclass(frozen=True, slots=True)
-class SetTimer:
+class SetTimer(msgspec.Struct, frozen=True):
     """Wake the enrollment at ``due_ms``; it replaces one of the same id. ``timer_id`` is 32 hex digits."""
 
     timer_id: str
@@ -21,22 +21,19 @@ class SetTimer:
     enrollment_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class CancelTimer:
+class CancelTimer(msgspec.Struct, frozen=True):
     """Forget a timer; one that is not there any more is no error."""
 
     timer_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class SendMessage:
+class SendMessage(msgspec.Struct, frozen=True):
     """Write a message to ``messages.<channel>``, keyed by its person. The gate has let it pass."""
 
     message: wire.Message
 
 
-@dataclass(frozen=True, slots=True)
-class RequestMessage:
+class RequestMessage(msgspec.Struct, frozen=True):
     """Ask members of the account for whom the message is meant; each one's own gate decides.
 
     The shell writes to each the record that :func:`workers.core.journeys.recipients.route` makes of this and
@@ -60,29 +57,25 @@ class RequestMessage:
     shadow: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Tell:
+class Tell(msgspec.Struct, frozen=True):
     """Write a record of the gate to ``scheduler``, keyed by its subject."""
 
     record: wire.SendAsk | wire.SendAnswer | wire.SendSettled
 
 
-@dataclass(frozen=True, slots=True)
-class RecordDecision:
+class RecordDecision(msgspec.Struct, frozen=True):
     """Write to ``decisions``, keyed by the decision's subject."""
 
     decision: wire.Decision
 
 
-@dataclass(frozen=True, slots=True)
-class RecordConversion:
+class RecordConversion(msgspec.Struct, frozen=True):
     """Write to ``conversions``, keyed by the conversion's subject."""
 
     conversion: wire.Conversion
 
 
-@dataclass(frozen=True, slots=True)
-class SetTraits:
+class SetTraits(msgspec.Struct, frozen=True):
     """Set traits of the subject (None takes one away), with all that an identify call would bring.
 
     ``message_id`` names it in decisions. The enrollment is due now, and goes on after that.
@@ -93,22 +86,19 @@ class SetTraits:
     enrollment_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class TellAccount:
+class TellAccount(msgspec.Struct, frozen=True):
     """Write to ``account-traits``, keyed by the account: traits of a user's account, set by a step."""
 
     record: wire.AccountTraits
 
 
-@dataclass(frozen=True, slots=True)
-class Enroll:
+class Enroll(msgspec.Struct, frozen=True):
     """Write to ``scheduler``, keyed by its subject: the subject is to enter another journey."""
 
     record: wire.Eligible
 
 
-@dataclass(frozen=True, slots=True)
-class AskModel:
+class AskModel(msgspec.Struct, frozen=True):
     """Write to ``llm-requests``, keyed by its connection: a question, or that nobody waits for its answer."""
 
     record: wire.LlmAsked | wire.LlmWithdrawn
@@ -129,8 +119,7 @@ Command: TypeAlias = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Transition:
+class Transition(msgspec.Struct, frozen=True):
     """The row of the subject as it is now, and what to do, in this order.
 
     Where nothing was decided, ``commands`` is empty and ``progress`` is the very row that went in. With

@@ -33,7 +33,7 @@ from workers.core.journeys.evidence import evidence_plans
 from workers.core.journeys.experiments import compile_experiments, compile_holdout
 from workers.core.journeys.lineage import RUNNING, SHADOW_MARK, Lines
 from workers.core.journeys.reasons import exit_reason
-from workers.core.journeys.step_plans import WaitForStepPlan, WaitStepPlan, WaitUntilStepPlan
+from workers.core.journeys.step_plans import LlmStepPlan, WaitForStepPlan, WaitStepPlan, WaitUntilStepPlan
 from workers.core.journeys.triggers import compile_entries, compile_events
 from workers.core.objects.plan import NO_OBJECTS, compile_objects, compile_types, filled_by
 from workers.core.plan import (
@@ -310,6 +310,7 @@ def _compile_journey(
         rank=compile_rank(journey),
         rivals=names.journeys((), gate.lone_tags.intersection(journey.tags)) - {journey.journey},
         evidence=evidence_plans(journey, names, templates),
+        fallbacks={path: step.fallback for path, step in steps.items() if isinstance(step, LlmStepPlan)},
     )
 
 

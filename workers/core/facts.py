@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+from msgspec.structs import replace
 
 from workers.core.activity import windows
 from workers.core.activity.windows import Inside
@@ -97,8 +100,7 @@ class Facts(Protocol):
         """Where push notifications to the person go (:func:`workers.core.devices.address_of`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class SubjectFacts:
+class SubjectFacts(msgspec.Struct, frozen=True):
     """The :class:`Facts` made of a subject's state rows.
 
     ``windows`` are those of its :class:`workers.core.activity.row.Activity`; ``retentions_ms`` is
@@ -110,16 +112,16 @@ class SubjectFacts:
     """
 
     now_ms: int
-    traits: Mapping[str, Any] = field(default_factory=dict)
-    account_traits: Mapping[str, Any] = field(default_factory=dict)
-    event_properties: Mapping[str, Any] = field(default_factory=dict)
-    windows: Mapping[int, bytes] = field(default_factory=dict)
-    retentions_ms: Mapping[int, int] = field(default_factory=dict)
+    traits: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    account_traits: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    event_properties: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    windows: Mapping[int, bytes] = msgspec.field(default_factory=dict)
+    retentions_ms: Mapping[int, int] = msgspec.field(default_factory=dict)
     event: tuple[str, int] | None = None
     segments: frozenset[str] = frozenset()
     scored: Scored | None = None
     consented: Callable[[], Consents | None] | None = None
-    conversions_ms: Mapping[str, int] = field(default_factory=dict)
+    conversions_ms: Mapping[str, int] = msgspec.field(default_factory=dict)
     objects: ObjectFacts | None = None
     accounts: Mapping[str, Mapping[str, Any]] | None = None
     engaged: Callable[[], EngagementRow] | None = None
@@ -128,10 +130,10 @@ class SubjectFacts:
     devices: Callable[[], Devices | None] | None = None
     """Reads the row of devices, likewise."""
 
-    account_segments: Mapping[str, bool] = field(default_factory=dict)
+    account_segments: Mapping[str, bool] = msgspec.field(default_factory=dict)
     """What the account that is looked at told of its segments."""
 
-    segments_of: Mapping[str, Mapping[str, bool]] = field(default_factory=dict)
+    segments_of: Mapping[str, Mapping[str, bool]] = msgspec.field(default_factory=dict)
     """The same of each account of a user that told something."""
 
     def of_account(self, account: str | None) -> SubjectFacts:
@@ -180,8 +182,10 @@ class SubjectFacts:
 
     def consent(self, channel: str, topic: str | None) -> bool | None:
         """See :meth:`Facts.consent`."""
-        row = self.consented() if self.consented is not None else None
-        return consents(known(row, self.traits.get(TRAIT)), channel, topic)
+        row, trait = self.consented() if self.consented is not None else None, self.traits.get(TRAIT)
+        if row is None and trait is None:
+            return None
+        return consents(known(row, trait), channel, topic)
 
     def converted_at_ms(self, journeys: frozenset[str]) -> int | None:
         """See :meth:`Facts.converted_at_ms`."""
@@ -208,10 +212,11 @@ class SubjectFacts:
         return {} if self.objects is None else self.objects.shown()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Moment:
     """All that a condition looks at: the facts, and how far the subject is in its journeys.
 
+    Nobody changes one; frozen, it would take four times as long to make.
     ``rechecking``: an enrolment looks again at what made the subject eligible. A count that the trigger made
     reach its number has been reached for good. ``properties`` are those of the trigger, where the event that
     is looked at is another one, or none; None: the event is the trigger. ``variants`` are the enrollment's,

@@ -152,6 +152,8 @@ class JourneyPlan:
     """Journeys that nobody is in at the same time."""
     evidence: tuple[EvidencePlan, ...] = ()
     """Conditions of the entry whose values templates show; empty where none does."""
+    fallbacks: Mapping[str, str] = field(default_factory=dict)
+    """By the path of each LLM step: what is taken where no model answers."""
     running: Running = RUNNING
     shadow: bool = False
     takes_entries: bool = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from schemas import wire
 from workers import telling, telling_traits
@@ -19,7 +19,7 @@ from workers.core.segments import due_segments
 from workers.identity.places import elsewhere, forward_record, move_member
 from workers.scheduler import account_facts, holds
 from workers.shell import Subject
-from workers.state import OBJECTS, TABLES, USERS, rows_of_gate
+from workers.state import OBJECTS, READ_BY_GATE, USERS
 from workers.stream.decoding import decoded
 from workers.timers import SCORES, SEGMENTS, TELLING, TELLING_TRAITS, decode_payload
 
@@ -31,6 +31,22 @@ if TYPE_CHECKING:
     from workers.stream.batch import TP, Batch
     from workers.stream.store import Timer
     from workers.stream.view import View
+
+
+_OF_NOBODY: Final = (wire.ObjectsChanged, wire.EnrollSegment, wire.ExitBatch)
+"""Records that are not about one subject."""
+
+_OF_EITHER: Final = (
+    wire.Eligible,
+    wire.ListEntry,
+    wire.Backfilled,
+    wire.EnrollRequest,
+    wire.ExitRequest,
+    wire.LlmAnswered,
+)
+"""Records that name the kind of their subject."""
+
+_OF_ACCOUNTS: Final = (wire.MemberMoved, wire.MemberScore, wire.SendAsk, wire.SendSettled)
 
 
 class Asked(NamedTuple):
@@ -45,6 +61,8 @@ class Scheduler:
 
     def __init__(self, parts: EngineParts) -> None:
         self._parts = parts
+        kinds: tuple[SubjectType, SubjectType] = ("user", "account")
+        self._read = {kind: parts.read_of(kind) + READ_BY_GATE[kind] for kind in kinds}
 
     def prepare(self, batch: Batch, view: View, now_ms: int) -> tuple[list[Asked], list[bytes]]:
         """Decode the records; their subjects' rows are worth reading ahead."""
@@ -54,10 +72,10 @@ class Scheduler:
         for _, asked in taken:
             if isinstance(asked, wire.ObjectsChanged):
                 keys += [OBJECTS.key(object_key(one.object, one.object_id).encode()) for one in asked.objects]
-            if isinstance(asked, wire.ObjectsChanged | wire.EnrollSegment | wire.ExitBatch):
+            if isinstance(asked, _OF_NOBODY):
                 continue
-            kind, key = _kind(asked), asked.subject.encode()
-            keys += TABLES[kind].rows_of(key) + rows_of_gate(kind, key)
+            key = asked.subject.encode()
+            keys += [one + key for one in self._read[_kind(asked)]]
         return taken, keys
 
     def apply(self, tp: TP, items: Sequence[Asked], view: View, now_ms: int) -> None:
@@ -142,8 +160,8 @@ class Scheduler:
         keys: list[bytes] = []
         for timer in timers:
             payload = decode_payload(timer.payload)
-            kind, key = payload.subject_type, payload.subject.encode()
-            keys += TABLES[kind].rows_of(key) + rows_of_gate(kind, key)
+            key = payload.subject.encode()
+            keys += [one + key for one in self._read[payload.subject_type]]
         return keys
 
     def fire(self, timers: Sequence[Timer], view: View, now_ms: int) -> None:
@@ -176,15 +194,6 @@ class Scheduler:
 
 def _kind(asked: wire.SchedulerRecord) -> SubjectType:
     """Whose partition a record is for."""
-    if isinstance(
-        asked,
-        wire.Eligible
-        | wire.ListEntry
-        | wire.Backfilled
-        | wire.EnrollRequest
-        | wire.ExitRequest
-        | wire.LlmAnswered,
-    ):
+    if isinstance(asked, _OF_EITHER):
         return asked.subject_type
-    of_accounts = wire.MemberMoved | wire.MemberScore | wire.SendAsk | wire.SendSettled
-    return "account" if isinstance(asked, of_accounts) else "user"
+    return "account" if isinstance(asked, _OF_ACCOUNTS) else "user"

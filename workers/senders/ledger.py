@@ -84,8 +84,7 @@ class Sent(msgspec.Struct, array_like=True):
     ended_at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(msgspec.Struct, frozen=True):
     """The message ended with this outcome."""
 
     outcome: DeliveryOutcome

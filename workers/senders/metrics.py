@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import Counter, Histogram
 
+from workers.labelled import Labelled
 from workers.senders.limits import verdict
 from workers.step_problems import Bounded
 
@@ -20,18 +21,22 @@ class SenderMetrics:
     """What became of messages, by channel and journey."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._ended = Counter(
-            "brimful_deliveries",
-            "Messages that ended, by outcome.",
-            ("channel", "journey", "outcome"),
-            registry=registry,
+        self._ended = Labelled(
+            Counter(
+                "brimful_deliveries",
+                "Messages that ended, by outcome.",
+                ("channel", "journey", "outcome"),
+                registry=registry,
+            )
         )
-        self._seconds = Histogram(
-            "brimful_delivery_seconds",
-            "From the request of a message to its end.",
-            ("channel",),
-            buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 600, 3600, 86400),
-            registry=registry,
+        self._seconds = Labelled(
+            Histogram(
+                "brimful_delivery_seconds",
+                "From the request of a message to its end.",
+                ("channel",),
+                buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 600, 3600, 86400),
+                registry=registry,
+            )
         )
         self._retries = Counter(
             "brimful_delivery_retries",
@@ -53,12 +58,14 @@ class SenderMetrics:
             registry,
         )
 
-        self._handoff = Histogram(
-            "brimful_handoff_seconds",
-            "From the request of a message to the provider's word that it has it.",
-            ("provider",),
-            buckets=(0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 30, 60, 600, 3600),
-            registry=registry,
+        self._handoff = Labelled(
+            Histogram(
+                "brimful_handoff_seconds",
+                "From the request of a message to the provider's word that it has it.",
+                ("provider",),
+                buckets=(0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 30, 60, 600, 3600),
+                registry=registry,
+            )
         )
         self._calls = Counter(
             "brimful_provider_calls",
@@ -92,13 +99,13 @@ class SenderMetrics:
 
     def ended(self, delivery: Delivery) -> None:
         """Count a message that ended."""
-        self._ended.labels(delivery.channel, delivery.journey, delivery.outcome).inc()
-        self._seconds.labels(delivery.channel).observe(delivery.latency_ms / 1000)
+        self._ended.of(delivery.channel, delivery.journey, delivery.outcome).inc()
+        self._seconds.of(delivery.channel).observe(delivery.latency_ms / 1000)
         if delivery.outcome in ("failed", "unknown"):
             word = (delivery.reason or delivery.outcome).partition(":")[0]
             self._failed.count(delivery.journey, delivery.step, delivery.channel, word)
         if delivery.outcome == "sent":
-            self._handoff.labels(delivery.provider).observe(delivery.latency_ms / 1000)
+            self._handoff.of(delivery.provider).observe(delivery.latency_ms / 1000)
 
     def retried(self, message: Message, reason: str) -> None:
         """Count a delivery that will be tried again."""

@@ -53,6 +53,7 @@ class AccountSignals:
         self._plans = parts.plan.account.events
         self._segments = parts.plan.account.segments.by_event
         self._stamp = stamp_of(parts.plan.account).encode()
+        self._read = parts.read_of("account")[1:]
         self._counting = frozenset(name for name in self._plans if self._only_counts(name))
 
     def _only_counts(self, event: str) -> bool:
@@ -88,7 +89,7 @@ class AccountSignals:
         keys += [memberships + account.encode() for account in settling]
         for account in deciding:
             key = account.encode()
-            keys += ACCOUNTS.rows_of(key)[1:]
+            keys += [one + key for one in self._read]
         return taken, keys
 
     def apply(self, tp: TP, items: Sequence[Bundle], view: View, now_ms: int) -> None:

@@ -88,6 +88,7 @@ class UserSignals:
         plan = parts.plan
         self._uses = {name: _use(name, plan.user, plan.account) for name in names}
         self._stamp = stamp_of(plan.account).encode()
+        self._read = parts.read_of("user")[1:]
         reading = {name: use for name, use in self._uses.items() if use.reads}
         self._deciding = frozenset(name for name, use in reading.items() if not use.counts)
         self._settling = frozenset(name for name, use in reading.items() if use.counts)
@@ -99,7 +100,7 @@ class UserSignals:
         keys = [prefix + key for key in {key for _, _, key, _ in taken}]
         deciding, settling = self._deciding, self._settling
         for key in {key for _, event, key, _ in taken if event.event in deciding} if deciding else ():
-            keys += USERS.rows_of(key)[1:]
+            keys += [one + key for one in self._read]
             keys += places_of(self._parts, key)
         for key in {key for _, event, key, _ in taken if event.event in settling} if settling else ():
             keys.append(USERS.memberships.prefix + key)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+import msgspec
+
 from workers.stream.store import TIMER, timer_row
 
 if TYPE_CHECKING:
@@ -19,8 +21,7 @@ _ABSENT: Any = object()
 """Tells a row known to be missing (None) from one not looked up yet; a ``KeyError`` costs ten times that."""
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(msgspec.Struct, frozen=True):
     """A record to produce. ``partition`` None lets the key decide."""
 
     topic: str

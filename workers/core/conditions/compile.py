@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, assert_never
+
+import msgspec
 
 from schemas.workspace import (
     AccountCondition,
@@ -49,8 +51,7 @@ if TYPE_CHECKING:
 __all__ = ["CompiledCondition", "Names", "Verdict", "compile_condition", "compile_conditions", "evaluate"]
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """Whether conditions let a subject pass; else which did not (``failed``) and with what outcome.
 
     ``values`` are those looked at until it was clear, by the name of the condition; None: missing.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from schemas.workspace.gate import format_time
 from workers.core.engaged import best_hour
@@ -23,13 +24,12 @@ _TURNS_MAX: Final = 32
 _MINUTES: Final = 60
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(msgspec.Struct, frozen=True):
     """When it may go out (None: never), why not before, and the values that were looked at."""
 
     at_ms: int | None
     reason: str = ""
-    values: dict[str, Any] = field(default_factory=dict)
+    values: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 def next_time(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 from msgspec.structs import replace
 
 from schemas import wire
@@ -53,8 +53,7 @@ if TYPE_CHECKING:
 _OUTCOMES: Final = {Skip: "skip", Drop: "drop", Exit: "exit"}
 
 
-@dataclass(frozen=True, slots=True)
-class Gated:
+class Gated(msgspec.Struct, frozen=True):
     """What became of one message: the gate's verdict, the person's row after it, and what to do."""
 
     verdict: Verdict
@@ -119,7 +118,7 @@ def send_through(
         now, commands = _hold(request, verdict, progress, now_ms, gate)
         return Gated(verdict, Transition(now, (*told, *commands)))
     progress = without_waiting(progress, request.key)
-    if isinstance(verdict, Skip | Drop | Exit):
+    if isinstance(verdict, (Skip, Drop, Exit)):
         if isinstance(verdict, Drop):
             progress = _had(request, progress)
         decision = send_decision(request, _OUTCOMES[type(verdict)], verdict.reason, verdict.values, now_ms)
@@ -154,7 +153,7 @@ def _shadowed(
 
     What it would have sent it remembers, as of when the gate would have looked at it again.
     """
-    if isinstance(verdict, Send | Defer):
+    if isinstance(verdict, (Send, Defer)):
         held = isinstance(verdict, Defer) and verdict.waiting.reason != OF_ACCOUNT
         at_ms = verdict.waiting.until_ms if isinstance(verdict, Defer) and held else now_ms
         progress = _shadow_had(request, progress, _remember(request, at_ms, gate))

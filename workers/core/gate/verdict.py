@@ -6,8 +6,9 @@ is decided by what holds when it is released.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import msgspec
 
 from workers.core.addresses import address_of, has_digits
 from workers.core.consent import allows
@@ -45,8 +46,7 @@ OF_ACCOUNT: Final = "account"
 """Why a message waits for the word of an account: for milliseconds, so that no decision tells of it."""
 
 
-@dataclass(frozen=True, slots=True)
-class SendRequest:
+class SendRequest(msgspec.Struct, frozen=True):
     """A message that a step wants to send. ``id`` is its idempotency key.
 
     ``subject`` is the person, or for the request of an account's journey before it is routed the account.
@@ -94,8 +94,7 @@ class SendRequest:
         return self.asked or self.id
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(msgspec.Struct, frozen=True):
     """The message may go out, ``to`` this address (not in-app); ``values`` are what was looked at.
 
     ``granted_at_ms`` is when the account let it pass, where the account was asked.
@@ -106,8 +105,7 @@ class Send:
     granted_at_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Defer:
+class Defer(msgspec.Struct, frozen=True):
     """The message is held as ``waiting`` says, and decided anew when it is released.
 
     ``ask``: the account is to be asked meanwhile.
@@ -118,8 +116,7 @@ class Defer:
     ask: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Skip:
+class Skip(msgspec.Struct, frozen=True):
     """The message is not sent, and the journey goes on. No failure: ``reason`` says why.
 
     already_sent, stale, journey_gone, step_gone, suppressed, no_consent, no_address, once,
@@ -130,16 +127,14 @@ class Skip:
     values: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Drop:
+class Drop(msgspec.Struct, frozen=True):
     """As :class:`Skip`, and what may come once counts as had: exclusive, cap, account_cap or withdrawn."""
 
     reason: str
     values: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Exit:
+class Exit(msgspec.Struct, frozen=True):
     """The message is not sent, and the enrollment ends: exclusive, cap or account_cap."""
 
     reason: str
@@ -282,11 +277,14 @@ class _Run:
     # -- who else wants the person
 
     def _exclusive(self) -> Verdict | None:
-        lost = collisions.occupied(self._rules(), self._request.counted_as, self._progress, self._now_ms)
+        rules = self._rules()
+        if not rules:
+            return None
+        lost = collisions.occupied(rules, self._request.counted_as, self._progress, self._now_ms)
         return self._lost(lost) if lost is not None else None
 
     def _rules(self) -> tuple[Any, ...]:
-        if "exclusive" in self._exempt:
+        if not self._gate.exclusive or "exclusive" in self._exempt:
             return ()
         return tuple(rule for rule in self._gate.exclusive if rule.tag in self._request.tags)
 

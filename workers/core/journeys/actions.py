@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
@@ -51,14 +50,14 @@ def send(run: Run, step: SendStepPlan, position: Position) -> Outcome:
     request = request_of(journey, enrollment, step, progress.subject, run.now_ms, facts)
     if step.variants is not None:
         variant, template = choose(step.variants, enrollment, progress.subject)
-        request = dataclasses.replace(request, variant=variant, template=template)
+        request = replace(request, variant=variant, template=template)
     elif step.chosen_by is not None:
         variant = chosen_variant(journey, enrollment, step.chosen_by, step.chosen)
-        request = dataclasses.replace(request, variant=variant, template=step.chosen[variant])
+        request = replace(request, variant=variant, template=step.chosen[variant])
     held = held_at(progress, enrollment.id, step.path)
     if held is not None and held.template == request.template:
         # In another version the step may have another path; what is held is one message all the same.
-        request = dataclasses.replace(request, id=held.id)
+        request = replace(request, id=held.id)
     context = wire.MessageContext(
         user=dict(facts.traits) if journey.subject == "user" else {},
         account=dict(facts.account_traits if journey.subject == "user" else facts.traits),

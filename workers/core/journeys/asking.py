@@ -19,13 +19,13 @@ from workers.core.decisions import llm_decision
 from workers.core.ids import stable_id
 from workers.core.journeys.progress import LlmSaid, asked_of
 from workers.core.journeys.run import Go, Stay
-from workers.core.journeys.step_plans import LlmStepPlan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from workers.core.journeys.progress import Enrollment, Position
     from workers.core.journeys.run import Outcome, Run
+    from workers.core.journeys.step_plans import LlmStepPlan
     from workers.core.plan import JourneyPlan
 
 TEXT_MAX_CHARS: Final = 8_000
@@ -163,8 +163,9 @@ def exchange_values(answer: wire.LlmAnswered) -> dict[str, Any]:
 
 def shown_answers(journey: JourneyPlan, enrollment: Enrollment) -> dict[str, str]:
     """What templates see of the LLM steps, by their ids: of one that was not come by, its fallback."""
-    fallbacks = {path: step.fallback for path, step in journey.steps.items() if isinstance(step, LlmStepPlan)}
-    return fallbacks | {path: said.value for path, said in enrollment.said.items() if path in fallbacks}
+    fallbacks = journey.fallbacks
+    said = {path: one.value for path, one in enrollment.said.items() if path in fallbacks}
+    return {**fallbacks, **said}
 
 
 def chosen_variant(
@@ -174,8 +175,7 @@ def chosen_variant(
     value = shown_answers(journey, enrollment).get(chosen_by, "")
     if value in variants:
         return value
-    step = journey.steps.get(chosen_by)
-    fallback = step.fallback if isinstance(step, LlmStepPlan) else ""
+    fallback = journey.fallbacks.get(chosen_by, "")
     return fallback if fallback in variants else next(iter(variants))
 
 

@@ -6,9 +6,9 @@ enrolment every rule is looked at again with the newest state.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+import msgspec
 from msgspec.structs import replace
 
 from schemas import wire
@@ -54,15 +54,13 @@ _ACCOUNT_TRAIT: Final = "account trait "
 """The same of a trait of the user's account."""
 
 
-@dataclass(frozen=True, slots=True)
-class Eligible:
+class Eligible(msgspec.Struct, frozen=True):
     """The subject may enter; ``evidence`` are the values that say so."""
 
     evidence: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Declined:
+class Declined(msgspec.Struct, frozen=True):
     """The subject may not enter.
 
     ``reason`` is paused, draining, stopped, already_enrolled, exclusive, again, too_many_enrollments,
@@ -199,6 +197,8 @@ def enroll(
 
 def is_held_out(journey: JourneyPlan, subject: str) -> bool:
     """Whether the subject is of the journey's holdout: the same for every version, shadow and entry."""
+    if not journey.holdout_bp:
+        return False
     return bucket(f"holdout:{journey.name.removesuffix(SHADOW_MARK)}", subject) < journey.holdout_bp
 
 
@@ -238,7 +238,7 @@ def _recheck(journey: JourneyPlan, record: wire.Eligible, enrollment_id: str, mo
     if looked_ms > 0 and any(moment.facts.count(slot_id, looked_ms) for slot_id in journey.exit_slots):
         return Declined("exited", {"events since": record.trigger.at_ms})
     left_ms = moment.progress.left.get(journey.name, {}) if journey.key is not None else {}
-    key = _key(journey, record.trigger.properties)
+    key = _key(journey, record.trigger.properties) if left_ms else None
     if key is not None and left_ms.get(key_hash(key), record.trigger.at_ms - 1) >= record.trigger.at_ms:
         return Declined("exited", {"events since": record.trigger.at_ms})
     return _changed_since(journey, record, moment) or _decide(journey, record.trigger.properties, moment)

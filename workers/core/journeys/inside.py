@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from msgspec.structs import replace
 
 from schemas import wire
@@ -31,8 +31,7 @@ if TYPE_CHECKING:
     from workers.core.plan import JourneyPlan, SubjectPlan
 
 
-@dataclass(frozen=True, slots=True)
-class Happened:
+class Happened(msgspec.Struct, frozen=True):
     """A product event of the subject; of any member, where the subject is an account.
 
     ``account`` is the one that the event names, None where it names none.
@@ -45,8 +44,7 @@ class Happened:
     account: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Changed:
+class Changed(msgspec.Struct, frozen=True):
     """Traits of the subject that have another value now (see :func:`changed_traits`)."""
 
     traits: tuple[str, ...]

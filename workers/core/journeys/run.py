@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+import msgspec
 from msgspec.structs import replace
 
 from schemas import wire
@@ -30,30 +31,26 @@ COMPLETED: Final = "completed"
 """The reason of an end that is none: there are no more steps."""
 
 
-@dataclass(frozen=True, slots=True)
-class Go:
+class Go(msgspec.Struct, frozen=True):
     """Go on with the step at ``path``; None: the journey is over."""
 
     path: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Stay:
+class Stay(msgspec.Struct, frozen=True):
     """Stand there until ``position.due_ms``, or until something else takes it on; then ask the step again."""
 
     position: Position
 
 
-@dataclass(frozen=True, slots=True)
-class Leave:
+class Leave(msgspec.Struct, frozen=True):
     """The enrollment ends, with a reason; ``values`` are what was looked at."""
 
     reason: str
-    values: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, Any] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Fork:
+class Fork(msgspec.Struct, frozen=True):
     """Other positions go on in the place of this one; none where it has joined others."""
 
     paths: tuple[str, ...] = ()

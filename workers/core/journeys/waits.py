@@ -87,6 +87,8 @@ def _begun_ms(run: Run, position: Position) -> int:
 
 def begin_early(journey: JourneyPlan, enrollment: Enrollment, facts: Facts) -> Enrollment:
     """A new enrollment, with what its steps wait for noted that came between its trigger and now."""
+    if not journey.listening:
+        return enrollment
     trigger, early = enrollment.trigger, dict(enrollment.early)
     since_ms = enrollment.entered_at_ms - trigger.at_ms
     for path, step in journey.steps.items():

@@ -167,10 +167,14 @@ class _TextWriter(HTMLParser):
             self.out.append("\n")
 
 
+_SPACES = re.compile(r"[ \xa0]{2,}")
+_EMPTY_LINES = re.compile(r"\n{3,}")
+
+
 def tidy(text: str) -> str:
     """``text`` without spaces around line ends and without more than one empty line in a row."""
     lines = "\n".join(line.strip(" \t\r\xa0") for line in text.split("\n"))
-    return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \xa0]{2,}", " ", lines)).strip()
+    return _EMPTY_LINES.sub("\n\n", _SPACES.sub(" ", lines)).strip()
 
 
 def text_source(tokens: Iterable[tuple[int, str, str]]) -> str:

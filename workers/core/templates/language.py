@@ -30,6 +30,7 @@ from workers.core.templates.parts import (
     BadTemplate,
     CompiledPart,
     Mode,
+    PlainText,
     Variable,
 )
 from workers.core.templates.tags import TAGS, AbortTag, FallbackTag
@@ -37,6 +38,10 @@ from workers.core.templates.trees import check_size, is_lone, walk, weight_of, w
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    from jinja2 import Template
+
+    from workers.core.templates.parts import Program
 
 _BUDGET = "_budget"
 _NEEDS_ELSE: Final = "`a if b` needs an `else`, to say what is shown otherwise"
@@ -88,8 +93,9 @@ def compile_part(source: str, mode: Mode) -> CompiledPart:
         rewriter = _Rewriter(environment, mode, lone=mode in ("json", "slack") and is_lone(tree))
         tree.body = rewriter.statements(tree.body)
         tree.set_environment(environment)
-        code = environment.compile(tree)
-        template = environment.template_class.from_code(environment, code, {})
+        template: Template | Program | None = _plain_text(tree)
+        if template is None:
+            template = environment.template_class.from_code(environment, environment.compile(tree), {})
     except TemplateSyntaxError as error:
         raise BadTemplate(error.lineno, error.message or "this is not readable") from error
     except (RecursionError, MemoryError, SyntaxError, ValueError) as error:
@@ -97,6 +103,14 @@ def compile_part(source: str, mode: Mode) -> CompiledPart:
             raise
         raise BadTemplate(1, f"the text cannot be compiled: {error}") from error
     return CompiledPart(template, tuple(rewriter.variables), rewriter.lone)
+
+
+def _plain_text(tree: nodes.Template) -> PlainText | None:
+    """A text that has no expressions and no statements; None of any other."""
+    shown = [child for node in tree.body if isinstance(node, nodes.Output) for child in node.nodes]
+    texts = [child.data for child in shown if isinstance(child, nodes.TemplateData)]
+    is_plain = len(texts) == len(shown) and all(isinstance(node, nodes.Output) for node in tree.body)
+    return PlainText("".join(texts)) if is_plain else None
 
 
 def lex(source: str) -> Iterator[tuple[int, str, str]]:

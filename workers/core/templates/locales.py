@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Mapping
 
 DEFAULT: Final = "en"
 """The language of templates whose files name none, where ``workspace.yaml`` says no other."""
@@ -46,19 +46,17 @@ def language_of(locale: str) -> str:
 
 def locale_of(context: Mapping[str, Any]) -> str | None:
     """The person's locale by their traits, else their account's; None where neither is known."""
-    return next(_named(context), None)
-
-
-def _named(context: Mapping[str, Any]) -> Iterator[str]:
     for holder in (context.get("user"), context.get("account")):
         if type(holder) is dict:
-            named = (canonical(holder.get(trait)) for trait in TRAITS)
-            yield from (locale for locale in named if locale is not None)
+            for trait in TRAITS:
+                if trait in holder and (locale := canonical(holder[trait])) is not None:
+                    return locale
+    return None
 
 
 def pick(wanted: str | None, known: Collection[str]) -> str | None:
     """Of ``known``, the locale nearest to the wanted one; None: the default is."""
-    return next((one for one in chain(wanted or "") if one in known), None)
+    return next((one for one in chain(wanted) if one in known), None) if wanted and known else None
 
 
 def customs(of_text: str, of_person: str | None) -> str:

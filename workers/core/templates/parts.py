@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
+from workers.core.templates.values import Unrenderable
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -55,6 +57,20 @@ class Program(Protocol):
     def run(self, data: Mapping[str, Any], max_chars: int) -> str:
         """The text, of at most ``max_chars``; raises ``Unrenderable``. ``data["_budget"]`` pays for it."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class PlainText:
+    """The :class:`Program` of a text in which nothing is to be filled in."""
+
+    text: str
+
+    def run(self, data: Mapping[str, Any], max_chars: int) -> str:
+        """The text itself."""
+        del data
+        if len(self.text) > max_chars:
+            raise Unrenderable("too_long", None, f"a part is longer than {max_chars} characters")
+        return self.text
 
 
 @dataclass(frozen=True, slots=True)

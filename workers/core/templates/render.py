@@ -80,7 +80,7 @@ class RenderedStep:
     event: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RenderedInApp:
     """An in-app item ready to be shown: plain texts. URLs are https or paths; None with no label.
 
@@ -284,7 +284,8 @@ def _run(part: CompiledPart, data: dict[str, Any], max_chars: int) -> str:
     if not isinstance(template, Template):
         return template.run(data, max_chars)
     try:
-        for piece in template.root_render_func(template.new_context(data)):
+        # Shared: the data are not copied for each part; no part writes into them.
+        for piece in template.root_render_func(template.new_context(data, shared=True)):
             pieces.append(piece)
             left -= len(piece)
             if left < 0:

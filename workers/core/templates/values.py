@@ -125,7 +125,7 @@ def check_plain(context: Mapping[str, Any]) -> None:
             if kind is str:
                 chars += len(value)
             elif kind is dict:
-                chars += sum(map(len, map(_key, value)))
+                chars += _chars_of_keys(value)
                 below.extend(value.values())
             elif kind is list or kind is tuple:
                 below.extend(value)
@@ -146,10 +146,11 @@ def check_plain(context: Mapping[str, Any]) -> None:
 _PLAIN = frozenset({float, bool, type(None)})
 
 
-def _key(key: object) -> str:
-    if type(key) is not str:
-        raise Unrenderable("bad_context", None, "the data has a key that is no text")
-    return key
+def _chars_of_keys(value: dict[Any, Any]) -> int:
+    try:
+        return len("".join(value))
+    except TypeError as error:
+        raise Unrenderable("bad_context", None, "the data has a key that is no text") from error
 
 
 def _not_plain(value: object) -> Unrenderable:

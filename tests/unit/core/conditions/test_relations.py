@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace as with_facts
 
 from schemas.workspace import Score
 from tests.unit.core.condition_kit import Someone, compiled, moment
@@ -55,7 +56,7 @@ def test_what_is_known_is_asked(plain: dict[str, Any], expected: Outcome) -> Non
     """Of facts that know something, and of facts that know nothing: then it is so of nobody."""
     plan, condition = compiled(plain)
     at = moment(plan, Someone())
-    knowing = replace(at, facts=replace(at.facts, **KNOWN))  # type: ignore[type-var]  # the kit's dataclass
+    knowing = replace(at, facts=with_facts(at.facts, **KNOWN))  # type: ignore[type-var]  # the kit's dataclass
     assert condition.test(knowing, {}) is expected
     assert condition.test(at, {}) in (FALSE, MISSING)
 
@@ -117,7 +118,7 @@ def test_a_segment_of_the_account_has_three_outcomes(
     at = moment(plan, Someone())
 
     def outcome(told: dict[str, bool]) -> Outcome:
-        facts = replace(at.facts, account_segments=told)  # type: ignore[type-var]  # the kit's dataclass
+        facts = with_facts(at.facts, account_segments=told)  # type: ignore[type-var]  # the kit's dataclass
         return condition.test(replace(at, facts=facts), {})
 
     assert (outcome({"hit": True}), outcome({"hit": False, "x": True})) == (inside, outside)
@@ -128,7 +129,7 @@ def test_a_segment_is_that_of_the_account_that_is_looked_at() -> None:
     """Of several accounts the one that counts, as with traits; of one that was left, nothing is known."""
     plan, condition = compiled(HIT)
     at = moment(plan, Someone())
-    knowing = replace(
+    knowing = with_facts(
         at.facts,  # type: ignore[type-var]  # the kit's dataclass
         accounts={"a": {}, "b": {}},
         account_segments={"hit": True},

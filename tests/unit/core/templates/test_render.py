@@ -392,6 +392,21 @@ def test_the_linter_learns_what_a_template_reads_and_where_nothing_helps_if_it_i
     }
 
 
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        ("x" * 4_000, "x" * 4_000),
+        ("x" * 4_001, "too_long:None"),
+        ("x" * 4_001 + "{{ user.name }}", "too_long:None"),
+        ("a{# nobody sees this #} b", "a b"),
+        ("a <b> & c", "a <b> & c"),
+    ],
+)
+def test_a_text_with_nothing_to_fill_in_is_what_it_says(source: str, shown: str) -> None:
+    """Up to the length of any other."""
+    assert body(source, user={"name": "Ada"}) == shown
+
+
 _values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**62), 2**62) | st.floats() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
