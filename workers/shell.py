@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from schemas import wire
 from schemas.fields import SubjectType  # noqa: TC001  msgspec reads it at run time
-from workers import telling, telling_traits
-from workers.core import consent, segments
+from workers import telling_traits
+from workers.core import consent
 from workers.core.activity.row import Activity
 from workers.core.activity.slots import follow
 from workers.core.commands import (
@@ -38,16 +38,16 @@ from workers.core.journeys.entry import Declined, Eligible, decide_entry, declin
 from workers.core.journeys.inside import Changed, changed_traits, observe, resume
 from workers.core.journeys.progress import Progress
 from workers.core.journeys.recipients import Member, route
-from workers.core.journeys.triggers import segment_trigger
 from workers.core.journeys.watching import look
 from workers.core.segments import Memberships
 from workers.relations import facts_of, relate
-from workers.state import CONSENTS, DEVICES, ENGAGEMENT, TABLES, Profile, is_by_definition, is_swept
+from workers.state import CONSENTS, DEVICES, ENGAGEMENT, TABLES, Profile
 from workers.subject_scores import SubjectScores
+from workers.subject_segments import SubjectSegments
 from workers.timers import SCORES, SEGMENTS, TimerPayload, encode_payload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from workers.core.commands import Command
     from workers.core.consent import Consents, Said
@@ -56,7 +56,6 @@ if TYPE_CHECKING:
     from workers.core.objects.row import FillPlan
     from workers.core.plan import JourneyPlan, Plan, SubjectPlan
     from workers.core.scoring.row import Scores
-    from workers.core.segments import Crossing
     from workers.engine_metrics import SignalMetrics
     from workers.state import SubjectTables
     from workers.stream.view import View
@@ -120,6 +119,11 @@ class Subject:
     def scores(self) -> SubjectScores:
         """Its scores."""
         return SubjectScores(self, self._view, self._parts)
+
+    @cached_property
+    def segments(self) -> SubjectSegments:
+        """Its segments."""
+        return SubjectSegments(self, self._view, self._parts)
 
     @property
     def profile(self) -> Profile:
@@ -191,16 +195,6 @@ class Subject:
             devices=self._devices if of_user else None,
             account_segments=told.get(account, {}) if told else {},
             segments_of=told,
-        )
-
-    def _windows(self, held: Memberships, now_ms: int) -> SubjectFacts:
-        """What segments see that ask about slots alone (``SegmentsPlan.plain``): no other row is read."""
-        row = self._view.table(self._tables.activity).get(self.key)
-        return SubjectFacts(
-            now_ms=now_ms,
-            windows=row.windows if row is not None else {},
-            retentions_ms=self.plan.retentions_ms,
-            segments=frozenset(held.since_ms),
         )
 
     def _engaged(self) -> EngagementRow:
@@ -370,51 +364,18 @@ class Subject:
         if changes:
             self._activity.put(self.key, row)
 
-    def sweep(self, now_ms: int) -> None:
-        """Look at all its segments because definitions may be others: nobody enters a journey by that."""
-        self.is_silent = True
-        self.settle(now_ms, None)
-        self.is_silent = False
-
-    def settle(self, now_ms: int, concerned: Collection[str] | None, *, counted: bool = True) -> None:
-        """Look at its segments: those that are concerned, or at all (None); see ``core.segments.settle``."""
-        plan = self.plan.segments
-        if concerned is not None and not concerned:
-            return
-        held = self.memberships
-        if not counted and segments.is_quiet(plan, held, now_ms):
-            return
-        if not plan.standing if concerned is None else plan.plain.issuperset(concerned):
-            facts, progress = self._windows(held, now_ms), Progress(self.id)
-        else:
-            facts, progress = self.facts(now_ms, {}), self.progress
-        settled = segments.settle(plan, held, facts, progress, now_ms, concerned, counted=counted)
-        self._cross(held, settled.memberships, settled.crossings, now_ms)
-
     def settle_all(self, now_ms: int, *, counted: bool = True) -> None:
         """Look at all its segments, and at who waits; free where the plan has none.
 
         Without ``counted`` something else happened than that events came into its windows.
         """
         if self.plan.segments.ordered:
-            swept = not counted and is_swept(self._view, self.kind, self.key, self.plan)
-            self.settle(now_ms, None, counted=not swept)
+            self.segments.settle_all(now_ms, counted=counted)
         self.look(now_ms)
-
-    def enlist(self, segment: str, now_ms: int, *, member: bool) -> None:
-        """Put it on a static segment's list, or take it off; what uses the segment follows."""
-        plan, held = self.plan.segments, self.memberships
-        memberships, crossing = segments.enlist(plan, held, segment, now_ms, member=member)
-        if crossing is not None:
-            self._cross(held, memberships, (crossing,), now_ms)
-            known = self._activity.get(self.key) is not None
-            self.settle(now_ms, segments.using(plan, segment) if known else None)
-            self.look(now_ms)
 
     def forget(self, held: Memberships, now_ms: int) -> None:
         """After its rows were deleted: who follows its segments learns that it left, and its timers go."""
-        for name in held.since_ms:
-            self._tell(segments.Crossing(name, "", "left", {}), now_ms)
+        self.segments.tell_left(held, now_ms)
         for what in (SEGMENTS, SCORES):
             self.execute(CancelTimer(stable_id(what, self.kind, self.id)))
 
@@ -427,43 +388,9 @@ class Subject:
         if theirs is not None:
             self.scores.take_over(theirs, now_ms)
         for name in lists.since_ms if lists is not None else ():
-            self.enlist(name, now_ms, member=True)
+            self.segments.enlist(name, now_ms, member=True)
         self.settle_all(now_ms)
         self.is_silent = False
-
-    def _cross(self, held: Memberships, now: Memberships, crossings: Sequence[Crossing], now_ms: int) -> None:
-        """Store what became of the memberships: row, one timer for all, a record of each crossing."""
-        if now is held:
-            return
-        table = self._view.table(self._tables.memberships)
-        if now.is_empty:
-            table.delete(self.key)
-        else:
-            table.put(self.key, now)
-        telling.crossed(self.key, held, now, self.is_silent, self._view, self._parts, now_ms)
-        due_ms = segments.next_due_ms(now)
-        if due_ms != segments.next_due_ms(held):
-            timer_id = stable_id("segments", self.kind, self.id)
-            self.execute(CancelTimer(timer_id) if due_ms is None else SetTimer(timer_id, due_ms, SEGMENTS))
-        for crossing in crossings:
-            self._tell(crossing, now_ms)
-        for crossing in crossings if not self.is_silent else ():
-            since_ms = (now if crossing.change == "entered" else held).since_ms[crossing.segment]
-            self._segment_entered(crossing, since_ms, now_ms)
-
-    def _segment_entered(self, crossing: Crossing, since_ms: int, now_ms: int) -> None:
-        journeys = self.plan.entering.by_segment.get((crossing.segment, crossing.change))
-        if not journeys or is_by_definition(self._view, self.kind, self.key, self.plan, crossing.segment):
-            return
-        came = segment_trigger(
-            self.kind, self.id, crossing.segment, crossing.change, since_ms, self.since_ms(now_ms)
-        )
-        self.propose(self.named(journeys), came, now_ms)
-
-    def _tell(self, crossing: Crossing, now_ms: int) -> None:
-        record = segments.change_record(crossing, self.kind, self.id, now_ms)
-        self._parts.metrics.crossed(record.segment, record.change)
-        self._view.send(self._parts.topics("segments"), self.key, wire.encode(record))
 
     def execute(self, command: Command) -> None:  # noqa: C901  one per kind
         """The one place where a command becomes an effect."""

@@ -30,6 +30,7 @@ SHARED = (
         "slot_books",
         "state",
         "subject_scores",
+        "subject_segments",
         "tallies",
         "step_problems",
         "telemetry",

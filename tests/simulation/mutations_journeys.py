@@ -15,9 +15,9 @@ from workers.core.journeys import actions, entry, releases, steps, waits, watchi
 from workers.core.journeys import recipients as members
 from workers.core.journeys.run import Go
 from workers.scheduler import account_facts, agent, realigning
-from workers.shell import Subject
 from workers.signals import batches
 from workers.simulate.owner import Owner
+from workers.subject_segments import SubjectSegments
 from workers.versions import active
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def runs_are_told_late(patch: pytest.MonkeyPatch) -> None:
 
 def crossings_are_overlooked(patch: pytest.MonkeyPatch) -> None:
     """Who comes into a segment is told of, and is no candidate."""
-    patch.setattr(Subject, "_segment_entered", lambda *_: None)
+    patch.setattr(SubjectSegments, "_segment_entered", lambda *_: None)
 
 
 def accounts_end_nothing(patch: pytest.MonkeyPatch) -> None:

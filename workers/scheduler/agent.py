@@ -99,7 +99,7 @@ class Scheduler:
                     self._exit(asked, view, now_ms)
                 case wire.ListEntry():
                     subject = Subject(asked.subject_type, asked.subject.encode(), view, self._parts)
-                    subject.enlist(asked.segment, now_ms, member=asked.member)
+                    subject.segments.enlist(asked.segment, now_ms, member=asked.member)
                 case wire.ConsentChange():
                     subject = Subject("user", asked.subject.encode(), view, self._parts)
                     said = Said(asked.channel, asked.topic if asked.channel else None, STATES[asked.state])
@@ -185,7 +185,7 @@ class Scheduler:
                 subject.look(now_ms)
                 continue
             if payload.enrollment == SEGMENTS:
-                subject.settle(now_ms, due_segments(subject.memberships, now_ms))
+                subject.segments.settle(now_ms, due_segments(subject.memberships, now_ms))
                 subject.look(now_ms)
                 continue
             facts = subject.facts(now_ms, {})

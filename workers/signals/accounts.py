@@ -150,13 +150,14 @@ class AccountSignals:
             if plan.entries or plan.exits or plan.goals or plan.waits or plan.looks:
                 _count(row, gathered, now_ms)
                 gathered = {}
-                subject.settle(now_ms, concerned)
+                subject.segments.settle(now_ms, concerned)
                 concerned = frozenset()
                 happened = Happened(item.event, _properties(item), item.message_id, item.at_ms)
                 react(happened, plan, subject, now_ms)
                 subject.look(now_ms)
         _count(row, gathered, now_ms)
-        subject.settle(now_ms, None if known is None and subject.plan.segments.ordered else concerned)
+        looked_at = None if known is None and subject.plan.segments.ordered else concerned
+        subject.segments.settle(now_ms, looked_at)
         if concerned:
             subject.look(now_ms)
 

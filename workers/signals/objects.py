@@ -233,7 +233,7 @@ class ObjectSignals:
         # What it refers to may be another object now.
         keep(relations, follower.subject_type, subject.key, view, self._parts)
         self._parts.metrics.followers_told()
-        subject.settle(now_ms, subject.plan.objects.segments)
+        subject.segments.settle(now_ms, subject.plan.objects.segments)
         for change in subject.plan.objects.changes.get(kind, ()):
             old = before.get(change.attribute)
             if change.fits(old, facts.known(kind, object_id)):

@@ -76,7 +76,7 @@ class Sweep:
                 swept.target, swept.cursor, swept.since_ms = plan.version, b"", now_ms
             found = self._store.scan(prefix, start, CHUNK)
             for stored_key, _ in found:
-                Subject(kind, stored_key[len(prefix) :], view, self._parts).sweep(now_ms)
+                Subject(kind, stored_key[len(prefix) :], view, self._parts).segments.sweep(now_ms)
             if len(found) == CHUNK:
                 swept.cursor = max(swept.cursor, found[-1][0] + b"\0")
                 view.after_commit(Chunk(kind, found[-1][0] + b"\0", version))

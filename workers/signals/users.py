@@ -201,7 +201,7 @@ class UserSignals:
         """
         if self._parts.plan.user.segments.ordered:
             for key in fresh:
-                Subject("user", key, view, self._parts).settle(now_ms, None, counted=False)
+                Subject("user", key, view, self._parts).segments.settle(now_ms, None, counted=False)
 
     def _more(
         self,
@@ -234,7 +234,7 @@ class UserSignals:
                 outbox.times(name).setdefault(account, []).append(at_ms)
         if use.plan.fills:
             subject.relate(use.plan.fills, properties, at_ms)
-        subject.settle(now_ms, use.segments)
+        subject.segments.settle(now_ms, use.segments)
         if use.decides:
             happened = Happened(name, properties, event.message_id, at_ms, wire.account(event))
             react(happened, use.plan, subject, now_ms)
