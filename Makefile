@@ -11,6 +11,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-header
 
+# What waits for brokers and browsers runs beside what computes; ARGS="-n0" runs one test after the other. Each
+# process has a broker of its own, so there are not as many as a large machine has cores.
+PARALLEL := -n auto --maxprocesses 4 --dist worksteal
+
 # Tests start hundreds of workers, each of which would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -27,7 +31,7 @@ run: setup ## Run the main job here: Kafka, mail page, all roles, a recorded his
 	$(BIN)/brimful run $(ARGS)
 
 test: check ## Check the code, then run all tests. ARGS="tests/unit -k windows"
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 simulate: setup ## Run the real applications under faults, by seeds, over all cores. ARGS="--seed 174"
 	$(BIN)/python -m tests.simulation $(ARGS)

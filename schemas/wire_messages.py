@@ -97,3 +97,7 @@ class Delivery(Record, frozen=True, kw_only=True):
     latency_ms: Count
     at_ms: Millis
     subject_type: SubjectType | None = None
+    variant: str | None = None
+    rendered_template: str | None = None
+    template_version: str | None = None
+    locale: str | None = None

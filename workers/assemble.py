@@ -121,9 +121,12 @@ class Assembly:
         reader, loader = WorkspaceReader(self.settings), Loader()
         published = reader.catch_up()
         active = loader.load(published, name_of(published, self.settings.workspace_name))
-        metrics = WorkspaceMetrics(self.registry)
-        self._follower = WorkspaceFollower(reader, loader, active, self._take_up, metrics)
+        self._follow(reader, loader, active)
         return active
+
+    def _follow(self, reader: WorkspaceReader, loader: Loader, first: Active | None) -> None:
+        metrics, wanted = WorkspaceMetrics(self.registry), self.settings.workspace_name
+        self._follower = WorkspaceFollower(reader, loader, first, self._take_up, metrics, wanted)
 
     def _take_up(self, active: Active) -> None:
         """Run another version: partitions from their next transaction on, senders from the next message."""
@@ -223,8 +226,13 @@ class Assembly:
     def _gateway(self) -> Part:
         from workers.assemble_gateway import gateway_part  # noqa: PLC0415 - others start faster without
 
-        workspace = self.workspace.workspace if self.settings.workspace is not None else None
-        return gateway_part(self.settings, self.registry, self.clock, workspace)
+        if self._active is None and (self._workspace or self.settings.workspace_source == "folder"):
+            has_one = self._workspace is not None or self.settings.workspace is not None
+            self._active = from_folder(self.workspace) if has_one else None
+        elif self._active is None:
+            # It takes events and serves pages also where nothing is published yet, and while Kafka is away.
+            self._follow(WorkspaceReader(self.settings), Loader(), None)
+        return gateway_part(self.settings, self.registry, self.clock, lambda: self._active)
 
     # -- what the kernel applications share
 

@@ -10,6 +10,7 @@ from workers.clock import SystemClock
 from workers.core.stripe.mapping import StripeOptions
 from workers.errors import Misconfigured
 from workers.gateway_settings import (
+    Known,
     api_settings,
     callback_settings,
     gateway_topics,
@@ -31,7 +32,6 @@ from workers.reading.enrollments import Pages, subject_plan
 from workers.reading.subjects import read_standing
 from workers.reading.tallies import TallyFollower
 from workers.reading.timers import read_timers
-from workers.versions.running import in_force_if_any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,22 +47,27 @@ if TYPE_CHECKING:
     from workers.settings import Settings
     from workers.versions.active import Active
 
-PLAN_FRESH_MS: Final = 60_000
-"""How old the workspace may be by which a gateway says what steps wait for."""
-
 TIMERS_MOST: Final = 10_000
 """Overdue timers that the console counts."""
 
 
 def gateway_part(
-    settings: Settings, registry: CollectorRegistry, clock: Clock, workspace: Workspace | None
+    settings: Settings, registry: CollectorRegistry, clock: Clock, in_force: Callable[[], Active | None]
 ) -> GatewayPart:
-    """The gateway; ``workspace`` says what its pages and its API know by name (None: nothing).
+    """The gateway. ``in_force`` gives the workspace that runs at the moment: what pages and API know by name.
+
+    Where it gives None, they know nothing by name.
 
     Raises:
         Misconfigured: a setting is missing or wrong.
     """
     metrics = GatewayMetrics(registry)
+
+    def workspace() -> Workspace | None:
+        running = in_force()
+        return running.workspace if running is not None else None
+
+    known = Known(workspace)
     topics = gateway_topics(settings.topic)
     config = settings.librdkafka()
     publisher = KafkaPublisher(settings.kafka, probe_topic=topics.product_events, config=config)
@@ -73,14 +78,12 @@ def gateway_part(
         metrics=metrics,
         config=config,
     )
-    active = fresh_active(settings, clock)
-    plan = plan_of(active)
-    bounded = BoundedReader(standing_of(settings, clock, plan))
-    pages = BoundedPages(bounded, Pages(settings, plan, clock.now_ms).page)
+    bounded = BoundedReader(standing_of(settings, clock, in_force))
+    pages = BoundedPages(bounded, Pages(settings, plan_of(in_force), clock.now_ms).page)
     tallies = TallyFollower(settings) if settings.console else None
-    api = api_settings(settings, workspace)
+    api = api_settings(settings, known)
     if tallies is not None:
-        sources = console_sources(settings, clock, tallies, active, bounded, pages)
+        sources = console_sources(settings, clock, tallies, in_force, bounded, pages)
         api = with_console(api, settings, sources)
     app = create_gateway(
         publisher=publisher,
@@ -90,7 +93,7 @@ def gateway_part(
         topics=topics,
         feed=feed,
         feed_key=settings.secret_bytes(),
-        unsubscribe=message_links(settings, workspace),
+        unsubscribe=message_links(settings, known),
         stripe=stripe_webhooks(settings),
         cors_origins=settings.cors_origins,
         demo=settings.demo,
@@ -103,36 +106,22 @@ def gateway_part(
     return GatewayPart(app, publisher, feed, settings.gateway_host, settings.gateway_port, tallies=tallies)
 
 
-def fresh_active(settings: Settings, clock: Clock) -> Callable[[], Active | None]:
-    """Tells the workspace in force: a minute old at most. Several threads may ask."""
-    known: list[tuple[int, Active | None]] = []
-
-    def active() -> Active | None:
-        now_ms = clock.now_ms()
-        if not known or now_ms - known[0][0] > PLAN_FRESH_MS:
-            known[:] = [(now_ms, in_force_if_any(settings))]
-        return known[0][1]
-
-    return active
-
-
-def plan_of(active: Callable[[], Active | None]) -> Callable[[], Plan | None]:
+def plan_of(in_force: Callable[[], Active | None]) -> Callable[[], Plan | None]:
     """Tells what the workspace in force is compiled to: it says what steps wait for."""
 
     def plan() -> Plan | None:
-        found = active()
-        return None if found is None else found.plan
+        running = in_force()
+        return None if running is None else running.plan
 
     return plan
 
 
-def standing_of(settings: Settings, clock: Clock, plan: Callable[[], Plan | None] | None = None) -> Look:
-    """Reads where a subject stands."""
-    plan = plan or plan_of(fresh_active(settings, clock))
+def standing_of(settings: Settings, clock: Clock, in_force: Callable[[], Active | None]) -> Look:
+    """Reads where a subject stands; what its steps wait for is said by the workspace in force."""
 
     def look(kind: SubjectType, subject: str, progress: Progress) -> dict[str, Any] | None:
-        of_kind = subject_plan(plan(), kind)
-        return read_standing(settings, kind, subject, of_kind, clock.now_ms(), progress)
+        plan = subject_plan(plan_of(in_force)(), kind)
+        return read_standing(settings, kind, subject, plan, clock.now_ms(), progress)
 
     return look
 
@@ -141,14 +130,14 @@ def console_sources(
     settings: Settings,
     clock: Clock,
     tallies: TallyFollower,
-    active: Callable[[], Active | None],
+    in_force: Callable[[], Active | None],
     bounded: BoundedReader,
     pages: BoundedPages,
 ) -> Sources:
     """What the console shows. What is read of topics is read within the bounds of the API."""
 
     def defined() -> Defined | None:
-        found = active()
+        found = in_force()
         if found is None:
             return None
         return Defined(found.name, found.version, found.published_at_ms, found.workspace, found.plan)

@@ -82,9 +82,9 @@ class Asks:
         for item in items:
             match item.asked:
                 case wire.MergeRequest():
-                    merging.give(item.asked, view, self._parts, now_ms)
+                    merging.give(item.asked, view, self._parts, now_ms, self._users.position)
                 case wire.Merged():
-                    merging.take(item.asked, view, self._parts, now_ms)
+                    merging.take(item.asked, view, self._parts, now_ms, self._users.position)
                 case wire.Released():
                     merging.release(item.asked, view, self._parts)
                 case wire.Forwarded():
@@ -130,7 +130,7 @@ class EngineLogic(Quiet):
         self._batches = Batches(parts)
         self._counts = StepCounts(partition, parts.topics("step-counts"))
         self._put_off: list[Timer] = []
-        users = UserSignals(partition, parts)
+        self._users = users = UserSignals(partition, parts)
         self._handlers: dict[str, Handler] = {
             topics("scheduler"): Asks(partition, parts, self._scheduler, users, self._objects, self._batches),
             topics("account-events"): AccountSignals(parts),
@@ -200,6 +200,7 @@ class EngineLogic(Quiet):
     def opened(self, store: PartitionStore) -> Sequence[Any]:
         """What a new workspace leaves to do."""
         self._store = self._objects.store = store
+        self._users.position = store.positions().get(self._parts.topics("product-events"), 0)
         return [
             *self._counts.opened(store),
             *self._books.opened(store),

@@ -12,7 +12,7 @@ from workers.intake.callers import Rates
 from workers.intake.engagement_callback import EngagementCallback, read_secret
 from workers.intake.keys import read_key, read_keys
 from workers.intake.ses import SesCallback
-from workers.intake.settings import ApiSettings, CallbackSettings, Definitions, Topics, Unsubscribe
+from workers.intake.settings import ApiSettings, Asks, CallbackSettings, Definitions, Topics, Unsubscribe
 from workers.intake.twilio import Replies, TwilioCallback
 
 if TYPE_CHECKING:
@@ -42,26 +42,50 @@ def gateway_topics(topic: Callable[[str], str]) -> Topics:
     )
 
 
-def message_links(settings: Settings, workspace: Workspace | None) -> Unsubscribe:
-    """The links of messages. The preference page asks about the channels of the workspace's templates.
+class Known:
+    """What a gateway knows of the workspace that ``workspace`` gives: the one in force by then, or none."""
+
+    def __init__(self, workspace: Callable[[], Workspace | None]) -> None:
+        self._workspace = workspace
+        self._of: Workspace | None = None
+        self._definitions: Definitions | None = None
+        self._asks = _asks(None)
+
+    def definitions(self) -> Definitions | None:
+        """What the API checks against; None without a workspace."""
+        self._renew()
+        return self._definitions
+
+    def asks(self) -> Asks:
+        """What the preference page asks about: the channels of the workspace's templates, and its topics."""
+        self._renew()
+        return self._asks
+
+    def _renew(self) -> None:
+        workspace = self._workspace()
+        if workspace is not self._of:
+            self._of, self._definitions, self._asks = workspace, definitions(workspace), _asks(workspace)
+
+
+def _asks(workspace: Workspace | None) -> Asks:
+    used = {"email"}
+    if workspace is not None:
+        used |= {str(template["channel"]) for template in workspace.templates.values()}
+    channels = tuple(channel for channel in ASKED if channel in used)
+    return Asks(channels, workspace.consent.topics if workspace is not None else {})
+
+
+def message_links(settings: Settings, known: Known) -> Unsubscribe:
+    """The links of messages, and the preference page.
 
     Raises:
         Misconfigured: there is no secret, or one is too short.
     """
-    used = {"email"}
-    if workspace is not None:
-        used |= {str(template["channel"]) for template in workspace.templates.values()}
     key, *previous = settings.signing_keys()
-    return Unsubscribe(
-        key,
-        parseaddr(settings.mail_from)[0],
-        previous=tuple(previous),
-        channels=tuple(channel for channel in ASKED if channel in used),
-        topics=workspace.consent.topics if workspace is not None else {},
-    )
+    return Unsubscribe(key, parseaddr(settings.mail_from)[0], previous=tuple(previous), asks=known.asks)
 
 
-def api_settings(settings: Settings, workspace: Workspace | None) -> ApiSettings | None:
+def api_settings(settings: Settings, known: Known) -> ApiSettings | None:
     """The API; None where no key is configured.
 
     Raises:
@@ -76,7 +100,7 @@ def api_settings(settings: Settings, workspace: Workspace | None) -> ApiSettings
             raise Misconfigured(f"BRIMFUL_API_KEYS_FILE {path}: {error}") from error
         except Misconfigured as error:
             raise Misconfigured(f"BRIMFUL_API_KEYS_FILE {path}: {error}") from None
-    return ApiSettings(tuple(keys), definitions(workspace)) if keys else None
+    return ApiSettings(tuple(keys), known.definitions) if keys else None
 
 
 def definitions(workspace: Workspace | None) -> Definitions | None:

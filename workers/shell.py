@@ -7,11 +7,12 @@ view, so that state, timers, messages and decisions commit together.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, assert_never
 
 from schemas import wire
 from schemas.fields import SubjectType  # noqa: TC001  msgspec reads it at run time
-from workers import telling
+from workers import telling, telling_traits
 from workers.core import consent, segments
 from workers.core.activity.row import Activity
 from workers.core.activity.slots import follow
@@ -41,7 +42,7 @@ from workers.core.journeys.triggers import segment_trigger
 from workers.core.journeys.watching import look
 from workers.core.segments import Memberships
 from workers.relations import facts_of, relate
-from workers.state import CONSENTS, DEVICES, ENGAGEMENT, TABLES, Profile, is_by_definition
+from workers.state import CONSENTS, DEVICES, ENGAGEMENT, TABLES, Profile, is_by_definition, is_swept
 from workers.subject_scores import SubjectScores
 from workers.timers import SCORES, SEGMENTS, TimerPayload, encode_payload
 
@@ -106,7 +107,11 @@ class Subject:
         self._at_ms = at_ms
         self.is_silent = False
         """What happens brings nobody into a journey: two ids turn out to be one, or definitions changed."""
-        self.scores = SubjectScores(self, view, parts)
+
+    @cached_property
+    def scores(self) -> SubjectScores:
+        """Its scores."""
+        return SubjectScores(self, self._view, self._parts)
 
     @property
     def profile(self) -> Profile:
@@ -178,6 +183,16 @@ class Subject:
             segments_of=told,
         )
 
+    def _windows(self, held: Memberships, now_ms: int) -> SubjectFacts:
+        """What segments see that ask about slots alone (``SegmentsPlan.plain``): no other row is read."""
+        row = self._view.table(self._tables.activity).get(self.key)
+        return SubjectFacts(
+            now_ms=now_ms,
+            windows=row.windows if row is not None else {},
+            retentions_ms=self.plan.retentions_ms,
+            segments=frozenset(held.since_ms),
+        )
+
     def _engaged(self) -> EngagementRow:
         return self._view.table(ENGAGEMENT).get(self.key) or NOTHING
 
@@ -198,7 +213,7 @@ class Subject:
         if counts:
             self._view.table(CONSENTS).put(self.key, row)
         if any(counts):
-            self.settle_all(now_ms)
+            self.settle_all(now_ms, counted=False)
 
     def propose(
         self,
@@ -260,7 +275,7 @@ class Subject:
         for command in transition.commands:
             self.execute(command)
         # Messages, enrollments and goals are things that segments ask about.
-        self.settle_all(now_ms)
+        self.settle_all(now_ms, counted=False)
         self._update(now_ms)
 
     def look(self, now_ms: int) -> None:
@@ -289,24 +304,14 @@ class Subject:
         if changed:
             happened = Changed(changed, message_id, at_ms)
             self.take(observe(self.plan, happened, self.progress, now_ms), now_ms)
-        self.settle_all(now_ms)
+        self.settle_all(now_ms, counted=False)
         after = self.profile.traits
         for journey, came in triggers.changed(self.plan.entering, before, after, message_id, at_ms):
             self.propose(self.named((journey,)), came, now_ms)
 
-    def tell(self, members: Iterable[str], message_id: str, now_ms: int, changed: Iterable[str] = ()) -> None:
-        """Send an account's traits to these members' partitions; ``changed`` names those of another value."""
-        topic, traits = self._parts.topics("scheduler"), self.profile.traits
-        for user in members:
-            facts = wire.AccountFacts(
-                id=stable_id("facts", self.id, user, message_id),
-                subject=user,
-                account=self.id,
-                facts=traits,
-                changed=sorted(changed) or None,
-                at_ms=now_ms,
-            )
-            self._view.send(topic, user.encode(), wire.encode(facts))
+    def tell_members(self, changed: Iterable[str], message_id: str, now_ms: int) -> bool:
+        """An account's traits ``changed`` have other values: tell its members. Whether all were at once."""
+        return telling_traits.changed(self.key, changed, message_id, self._view, self._parts, now_ms)
 
     def _update(self, now_ms: int) -> None:
         """Set the traits that steps set, one step after the other, and let their journeys go on."""
@@ -336,7 +341,7 @@ class Subject:
         self.traits_changed(before, update.message_id, now_ms, now_ms)
         if self.kind == "account":
             changed = [name for name, value in update.traits.items() if before.get(name) != value]
-            self.tell(self.profile.members, update.message_id, now_ms, changed)
+            self.tell_members(changed, update.message_id, now_ms)
 
     def relate(self, fills: Sequence[FillPlan], properties: Mapping[str, Any], at_ms: int) -> None:
         """Take in what an event does to its relationships with objects."""
@@ -365,19 +370,29 @@ class Subject:
         self.settle(now_ms, None)
         self.is_silent = False
 
-    def settle(self, now_ms: int, concerned: Collection[str] | None) -> None:
-        """Look at its segments: those that are concerned, or at all (None)."""
+    def settle(self, now_ms: int, concerned: Collection[str] | None, *, counted: bool = True) -> None:
+        """Look at its segments: those that are concerned, or at all (None); see ``core.segments.settle``."""
         plan = self.plan.segments
         if concerned is not None and not concerned:
             return
         held = self.memberships
-        settled = segments.settle(plan, held, self.facts(now_ms, {}), self.progress, now_ms, concerned)
+        if not counted and segments.is_quiet(plan, held, now_ms):
+            return
+        if not plan.standing if concerned is None else plan.plain.issuperset(concerned):
+            facts, progress = self._windows(held, now_ms), Progress(self.id)
+        else:
+            facts, progress = self.facts(now_ms, {}), self.progress
+        settled = segments.settle(plan, held, facts, progress, now_ms, concerned, counted=counted)
         self._cross(held, settled.memberships, settled.crossings, now_ms)
 
-    def settle_all(self, now_ms: int) -> None:
-        """Look at all its segments, and at who waits; free where the plan has none."""
+    def settle_all(self, now_ms: int, *, counted: bool = True) -> None:
+        """Look at all its segments, and at who waits; free where the plan has none.
+
+        Without ``counted`` something else happened than that events came into its windows.
+        """
         if self.plan.segments.ordered:
-            self.settle(now_ms, None)
+            swept = not counted and is_swept(self._view, self.kind, self.key, self.plan)
+            self.settle(now_ms, None, counted=not swept)
         self.look(now_ms)
 
     def enlist(self, segment: str, now_ms: int, *, member: bool) -> None:

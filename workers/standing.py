@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from workers.core.journeys.lineage import UNKNOWN, carry, step_now, version_now
 from workers.core.journeys.step_plans import (
     LlmStepPlan,
     SendStepPlan,
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from schemas.fields import SubjectType
     from workers.core.journeys.progress import Enrollment, Position, Progress, SentMessage, Waiting
     from workers.core.journeys.step_plans import StepPlan
-    from workers.core.plan import JourneyPlan, SubjectPlan
+    from workers.core.plan import SubjectPlan
 
 RECEIVED_MOST: Final = 50
 """Messages that are shown of a subject: the latest."""
@@ -28,8 +29,10 @@ RECEIVED_MOST: Final = 50
 def enrollment_item(
     kind: SubjectType, progress: Progress, held: Enrollment, plan: SubjectPlan | None, now_ms: int
 ) -> dict[str, Any]:
-    """One enrollment with its positions. ``plan`` tells what steps wait for; None: nobody knows."""
-    journey = plan.journeys.get(held.journey) if plan is not None else None
+    """One enrollment with its positions. ``plan`` tells what steps wait for; None: nobody knows.
+
+    Of the version that the enrollment is on, or of the one that follows it: see :func:`waits_for`.
+    """
     positions = [
         {
             "step": position.step,
@@ -37,7 +40,7 @@ def enrollment_item(
             "due_ms": position.due_ms,
             "until_ms": position.until_ms,
             "rounds": position.rounds,
-            "waits_for": waits_for(position, held, progress, journey, known=plan is not None),
+            "waits_for": waits_for(position, held, progress, plan),
         }
         for position in held.places
     ]
@@ -65,20 +68,30 @@ def enrollment_item(
     }
 
 
-def waits_for(
-    position: Position, held: Enrollment, progress: Progress, journey: JourneyPlan | None, *, known: bool
-) -> str:
-    """What takes a position on beside its time, in words; ``known``: there is a workspace to ask."""
-    step = journey.steps.get(position.step) if journey is not None else None
+def waits_for(position: Position, held: Enrollment, progress: Progress, plan: SubjectPlan | None) -> str:
+    """What takes a position on beside its time, in words; ``plan`` None: there is no workspace to ask.
+
+    The engine decides by the version that the enrollment is on where its people finish that, else by the one
+    that they follow to, and so does this. Where a plan does not have that version, the answer says so.
+    """
+    journey = version_now(plan, held.journey, held.version) if plan is not None else None
+    path = step_now(plan, held.journey, held.version, position.step) if plan is not None else None
+    step = journey.steps.get(path) if journey is not None and path is not None else None
     if step is None or isinstance(step, SendStepPlan):
         for one in progress.waiting:
             if one.enrollment == held.id and one.until_ms == position.due_ms:
                 return f"the gate: {one.reason}"
-    if step is not None:
-        return _of_step(step)
-    if not known:
+    if plan is None:
         return "unknown: no workspace is named"
-    return f"nothing: the workspace has no such {'journey' if journey is None else 'step'}"
+    if carry(plan, held).reason == UNKNOWN:
+        return f"unknown: the workspace does not have version {held.version}, which it is on"
+    if journey is None:
+        return "nothing: the workspace has no such journey"
+    is_guess = journey.version != held.version and held.version not in plan.moves.get(held.journey, {})
+    said = "nothing: the workspace has no such step" if step is None else _of_step(step)
+    if not is_guess:
+        return said
+    return f"{said} (by version {journey.version}; {held.version}, which it is on, is not known)"
 
 
 def _of_step(step: StepPlan) -> str:

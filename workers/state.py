@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from schemas.fields import SubjectType  # noqa: TC001  msgspec reads it at run time
+from workers.core.activity.acted_for import ActedFor, Turn
 from workers.core.activity.backfill import Book
 from workers.core.activity.row import Activity
 from workers.core.consent import Consents
@@ -40,9 +41,9 @@ class Profile(msgspec.Struct, array_like=True):
     partition of each sent them; an account that has not told them yet is not in it. Which accounts are the
     user's, and which one is the present one, says ``Activity.accounts``. ``members`` maps the users of an
     account to their role (``""`` where none is known); empty for a user. ``account_segments``: by account of
-    a user, which segments it said to be in or not to be in. ``joined`` maps a user's accounts to the offset,
-    in the user's partition of ``product-events``, of the call that made each the user's; an account that
-    came by another way, as with a merged id, is not in it.
+    a user, which segments it said to be in or not to be in. ``joined`` is of who has only ever been in one
+    account: from which offset of the user's partition of ``product-events`` on it was the present one; of
+    others a row of :data:`ACTED_FOR` says it.
     """
 
     traits: dict[str, Any] = msgspec.field(default_factory=dict)
@@ -63,12 +64,14 @@ class Identity(msgspec.Struct, array_like=True):
 
     ``merged_into``: all that was kept of this id is kept of that one now, and its events go there (None: it
     stands for itself). ``sources`` are the ids that came into this one; ``asked`` are those that were asked
-    to, with the id of this person that they were asked into. An id with ``merged_into`` has no other rows.
+    to, with the id of this person that they were asked into. An id with ``merged_into`` has no other rows:
+    ``acted_for`` keeps which account it acted for until then, and ends with where it went (``UNKNOWN``).
     """
 
     merged_into: str | None = None
     sources: list[str] = msgspec.field(default_factory=list)
     asked: dict[str, str] = msgspec.field(default_factory=dict)
+    acted_for: list[Turn] = msgspec.field(default_factory=list)
 
 
 class Erased(msgspec.Struct, array_like=True):
@@ -132,6 +135,21 @@ class Telling(msgspec.Struct, array_like=True, frozen=True):
     by_definition: bool = False
 
 
+class TraitRound(msgspec.Struct, array_like=True, frozen=True):
+    """How far an account's members were told that the traits ``changed`` have other values.
+
+    ``message_id`` brought the newest of them, at ``at_ms``. Members are told in the circle of their ids: up
+    to ``after`` they were, and up to ``until`` they are to be once the circle ``has_wrapped``.
+    """
+
+    changed: list[str]
+    message_id: str
+    at_ms: int
+    after: str = ""
+    until: str = ""
+    has_wrapped: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class SubjectTables:
     """The rows of a subject."""
@@ -181,6 +199,7 @@ ENGAGEMENT = Table("engagement", b"g", EngagementRow)
 HELD_REQUESTS = Table("held_requests", b"h", HeldRequests)
 GRANTS = Table("account_grants", b"H", Grants)
 IDENTITIES = Table("identities", b"m", Identity)
+ACTED_FOR = Table("user_acted_for", b"j", ActedFor)
 ERASED = Table("erased", b"x", Erased)
 
 
@@ -204,6 +223,9 @@ MEMBER_SCORES = Table("member_scores", b"q", MemberScores)
 TELLINGS = Table("account_tellings", b"Q", Telling)
 """Of accounts with many members: how far those have been told of its segments."""
 
+TRAIT_ROUNDS = Table("account_trait_rounds", b"T", TraitRound)
+"""Of accounts with many members: how far those have been told of its traits."""
+
 PERSONAL: tuple[Table[Any], ...] = (
     USERS.activity,
     USERS.profiles,
@@ -216,6 +238,7 @@ PERSONAL: tuple[Table[Any], ...] = (
     ENGAGEMENT,
     HELD_REQUESTS,
     IDENTITIES,
+    ACTED_FOR,
 )
 """All rows whose key is a person's id. What is kept of them under other keys (:data:`FOLLOWERS`) goes with
 the row that says so."""

@@ -15,9 +15,9 @@ class TimerPayload(msgspec.Struct, array_like=True, frozen=True):
     enrollment: str
 
 
-SEGMENTS, SCORES, TELLING = "segments", "scores", "telling"
+SEGMENTS, SCORES, TELLING, TELLING_TRAITS = "segments", "scores", "telling", "telling traits"
 """In the place of an enrollment, whose id is never so short: the timer is for all segments, for all scores,
-or for members who are still to be told of their account's segments."""
+or for members who are still to be told of their account's segments, or of its traits."""
 
 encode_payload = msgspec.msgpack.Encoder().encode
 decode_payload = msgspec.msgpack.Decoder(TimerPayload).decode

@@ -45,6 +45,15 @@ class Delivery(Record):
     subject_type: SubjectType | None = Field(
         None, description="account: of a call for an account's journey, which ``person`` names. Else a user."
     )
+    variant: str | None = Field(None, description="The variant of the send step; none where it has none.")
+    rendered_template: str | None = Field(
+        None,
+        description="Whose texts were handed over last: ``template`` or a fallback's. None: nobody's.",
+    )
+    template_version: str | None = Field(
+        None, description="The version of these texts, which depends on all that they say."
+    )
+    locale: str | None = Field(None, description="The locale of these texts, such as de or de-AT.")
 
 
 class Decision(Record):

@@ -16,7 +16,8 @@ import pytest
 
 from tests.contract.test_segment_clients import running
 from tests.house.code import ROOT
-from tests.support.kafka import REQUIRE_VARIABLE, required
+from tests.support.kafka import CACHE_DIR, REQUIRE_VARIABLE, required
+from tests.support.once import alone
 
 if TYPE_CHECKING:
     from tests.contract.test_segment_clients import Running
@@ -36,8 +37,9 @@ def clients() -> None:
         if required(os.environ):
             pytest.fail(f"{REQUIRE_VARIABLE} or CI asks for them: {reason}", pytrace=False)
         pytest.skip(reason)
-    if not (CLIENTS / "node_modules").is_dir():
-        subprocess.run(INSTALL, cwd=CLIENTS, check=True, capture_output=True, timeout=INSTALL_S)
+    with alone("node-clients", CACHE_DIR):
+        if not (CLIENTS / "node_modules").is_dir():
+            subprocess.run(INSTALL, cwd=CLIENTS, check=True, capture_output=True, timeout=INSTALL_S)
 
 
 async def send(name: str, gateway: Running, write_key: str) -> tuple[int | None, str]:

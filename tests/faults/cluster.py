@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 START_S = 90.0
 STOP_S = 90.0
 REST_S = 120.0
-STILL_LOOKS = 5
+STILL_LOOKS = 8
 LOOK_S = 0.2
 LAG = "brimful_consumer_lag_records{"
 

@@ -16,6 +16,7 @@ AGENTS = ("intake", "signals", "scheduler", "senders", "insights")
 
 SHARED = (
     *(
+        "acted_for",
         "clock",
         "engine_metrics",
         "errors",
@@ -32,6 +33,7 @@ SHARED = (
         "step_problems",
         "telemetry",
         "telling",
+        "telling_traits",
         "timers",
         "tracking",
     ),

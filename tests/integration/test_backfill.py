@@ -43,6 +43,9 @@ SOURCES = sum(map(len, ENGINE_AGENTS.values()))
 
 PARTITIONS = 4
 EVENTS = 20_000
+STILL_LOOKS = 10
+"""Five a second; a loaded machine's broker may keep a fetch waiting for one."""
+
 ASKED = """
 journey: of_{subject}
 subject: {subject}
@@ -174,7 +177,7 @@ def come_to_rest(running: Running) -> None:
     """Until nothing of what the engine reads is behind, for a while."""
     deadline = time.monotonic() + LIMIT_S
     still = 0
-    while still < 5:
+    while still < STILL_LOOKS:
         assert time.monotonic() < deadline, running.log.read_text()[-3000:]
         assert running.process.poll() is None, running.log.read_text()[-3000:]
         time.sleep(0.2)

@@ -109,7 +109,7 @@ async def test_the_api_tells_what_is_committed_of_one_subject(kafka: str, topic_
 
     key, configured = make_key("ops", ["journeys:read"], b"r" * 32)
     settings = from_env({"BRIMFUL_KAFKA": kafka, "BRIMFUL_TOPIC_PREFIX": topic_prefix})
-    reader = BoundedReader(standing_of(settings, FixedClock(now_ms)))
+    reader = BoundedReader(standing_of(settings, FixedClock(now_ms), lambda: None))
     listed = BoundedPages(reader, Pages(settings, lambda: None, lambda: now_ms).page)
     gateway = Gateway(more={"api": ApiSettings((configured,)), "standing": reader, "pages": listed})
     answers = {
@@ -127,6 +127,6 @@ async def test_the_api_tells_what_is_committed_of_one_subject(kafka: str, topic_
     )
     assert [one["subject"] for one in inside.json()["enrollments"]] == ["user-0000000"]
     assert inside.json()["next"] is None
-    slow = BoundedReader(standing_of(settings, FixedClock(now_ms)), limit_s=-1)
+    slow = BoundedReader(standing_of(settings, FixedClock(now_ms), lambda: None), limit_s=-1)
     with pytest.raises(NotNow, match="takes longer"):
         await slow.read("user", "user-0000000")

@@ -348,3 +348,20 @@ def test_a_plain_count_changes_exactly_when_it_is_told(
     if changes_at_ms is not None:
         after = moment_of(plan, held, known, changes_at_ms)
         assert compiled.test(after, {}) is not compiled.test(present, {})
+
+
+@pytest.mark.parametrize("counted", [{"count": "e"}, {"distinct": "amount", "of": "e"}])
+@given(histories(), st.sampled_from(["gt", "gte", "lt", "lte"]), st.sampled_from([0, 1, 1.5, 2, 3, 4.0]))
+def test_a_count_of_a_measure_changes_exactly_when_it_is_told(
+    counted: Plain, history: tuple[list[Arrival], History], operator: str, number: float
+) -> None:
+    """As a plain one does; what is below its number already wakes nobody."""
+    arrivals, known = history
+    plan = plan_of({**counted, "within": "7d", operator: number}, "UTC")
+    (compiled,) = plan.journeys["j"].require
+    held = rows(plan, arrivals)
+    present = moment_of(plan, held, known, known.now_ms)
+    changes_at_ms = compiled.changes_at_ms(present)
+    if changes_at_ms is not None:
+        after = moment_of(plan, held, known, changes_at_ms)
+        assert compiled.test(after, {}) is not compiled.test(present, {})

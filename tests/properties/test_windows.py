@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from workers.core.activity.windows import (
     BUCKETS_PER_RETENTION,
     EXACT_OCCURRENCES,
+    Inside,
     add,
     add_all,
     count,
@@ -102,6 +103,26 @@ def test_a_count_never_exceeds_the_truth(history: tuple[int, list[Arrival]], tog
     window = replay(retention_ms, arrivals, together=together)
     now_ms = arrivals[-1][0]
     assert count(window, now_ms, retention_ms, retention_ms) <= truth(arrivals, now_ms, retention_ms)
+
+
+@given(histories(), st.booleans(), st.data())
+def test_it_is_known_when_so_many_have_left(
+    history: tuple[int, list[Arrival]], together: bool, data: st.DataObject
+) -> None:
+    """To the millisecond, also of those that are folded: until then fewer have left, from then on as many."""
+    retention_ms, arrivals = history
+    window = replay(retention_ms, arrivals, together=together)
+    now_ms = arrivals[-1][0] + data.draw(st.one_of(st.just(0), st.integers(0, retention_ms)))
+    within_ms = data.draw(st.one_of(st.just(retention_ms), st.integers(1, retention_ms)))
+    inside = None if window is None else Inside(window, now_ms, within_ms, retention_ms)
+    if inside is None or not inside.count:
+        return
+    assert inside.ahead_ms is None
+    number = data.draw(st.integers(1, inside.count))
+    left_ms = inside.left_ms(number)
+    assert left_ms > now_ms
+    assert count(window, left_ms - 1, within_ms, retention_ms) > inside.count - number
+    assert count(window, left_ms, within_ms, retention_ms) <= inside.count - number
 
 
 @given(histories(), st.booleans())

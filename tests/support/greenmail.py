@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tests.support.kafka import CACHE_DIR
+from tests.support.once import alone
 from workers.errors import Misconfigured
 from workers.local.kafka_maven import find_java
 from workers.local.ports import free_port
@@ -74,8 +75,13 @@ def greenmail(folder: Path, env: Mapping[str, str] | None = None) -> Iterator[Gr
 def _jar(env: Mapping[str, str]) -> Path:
     """The server's jar, fetched once for this checkout."""
     jar = CACHE_DIR / f"greenmail-standalone-{VERSION}.jar"
-    if jar.is_file():
-        return jar
+    with alone("greenmail", CACHE_DIR):
+        if not jar.is_file():
+            _fetch(jar, env)
+    return jar
+
+
+def _fetch(jar: Path, env: Mapping[str, str]) -> None:
     maven = shutil.which("mvn", path=env.get("PATH"))
     if maven is None:
         raise Misconfigured("no Maven found (command mvn): install Maven 3.6 or newer")
@@ -93,7 +99,6 @@ def _jar(env: Mapping[str, str]) -> Path:
         raise Misconfigured(f"Maven did not fetch GreenMail: {(done.stdout + done.stderr)[-300:]}")
     (fresh / jar.name).replace(jar)
     fresh.rmdir()
-    return jar
 
 
 def _await(process: subprocess.Popen[bytes], server: GreenMail, log: Path) -> None:

@@ -7,6 +7,7 @@ import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.support.once import alone
 from workers.errors import Misconfigured
 from workers.local.kafka import start_kafka
 
@@ -32,7 +33,8 @@ def required(env: Mapping[str, str]) -> bool:
 def start_broker(data_dir: Path, env: Mapping[str, str]) -> LocalKafka | str:
     """A real broker that the caller must stop, or why there is none. A mock would make tests lie."""
     try:
-        return start_kafka(data_dir, env, cache_dir=CACHE_DIR, kinds=("jvm", "docker"))
+        with alone("kafka", CACHE_DIR):
+            return start_kafka(data_dir, env, cache_dir=CACHE_DIR, kinds=("jvm", "docker"))
     except Misconfigured as error:
         return str(error)
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.intake.console_kit import DEFINED, OTHER, READER
 from workers import assemble_gateway
-from workers.assemble_gateway import console_sources, fresh_active, gateway_part, with_console
+from workers.assemble_gateway import console_sources, gateway_part, with_console
 from workers.clock import FixedClock
 from workers.errors import Misconfigured
 from workers.intake.settings import ApiSettings
@@ -49,19 +49,9 @@ def test_the_console_is_there_where_it_is_switched_on(on: bool, tmp_path: Path) 
     """Nothing is connected by building it."""
     env = ENV if on else {"BRIMFUL_SECRET": "s" * 32}
     env = env | {"BRIMFUL_API_KEYS": READER.line(), "BRIMFUL_STATE_DIR": str(tmp_path)}
-    part = gateway_part(from_env(env), new_registry("0", "gateway"), FixedClock(NOW), None)
+    part = gateway_part(from_env(env), new_registry("0", "gateway"), FixedClock(NOW), lambda: None)
     paths = {getattr(route, "path", "") for route in cast("Any", part)._app.routes}
     assert ("/console" in paths) is on
-
-
-def test_the_workspace_is_looked_at_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A page costs no reading of the topic."""
-    asked: list[int] = []
-    clock = FixedClock(NOW)
-    monkeypatch.setattr(assemble_gateway, "in_force_if_any", lambda _: asked.append(1))
-    active = fresh_active(from_env(ENV), clock)
-    assert (active(), active()) == (None, None)
-    assert len(asked) == 1
 
 
 async def test_what_the_console_reads_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

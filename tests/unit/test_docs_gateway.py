@@ -52,7 +52,7 @@ def read(command: str) -> tuple[str, str, dict[str, str], tuple[str, str] | None
 async def test_every_example_is_taken(command: str) -> None:
     """And what it says is kept."""
     standing = BoundedReader(lambda *_: {"enrollments": []})
-    more = {"api": ApiSettings((CONFIGURED,), DEFINED), "standing": standing, "pages": NoPages()}
+    more = {"api": ApiSettings((CONFIGURED,), lambda: DEFINED), "standing": standing, "pages": NoPages()}
     gateway = Gateway(more=more)
     method, path, headers, user, body = read(command)
     answer = await gateway.client.request(method, path, headers=headers, auth=user, content=body)

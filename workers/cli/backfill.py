@@ -87,7 +87,7 @@ def backfill(
     running = in_force(settings, workspace)
     plan = running.plan
     options = {"bootstrap.servers": settings.kafka, **settings.librdkafka()}
-    books, members = read_books(settings, options)
+    books, members = read_books(settings, options, plan)
     check_runs(plan, books)
     now_ms = SystemClock().now_ms()
     partitions = partitions_of(settings.kafka, settings.topic("product-events"), settings.librdkafka())
@@ -97,7 +97,7 @@ def backfill(
     if named:
         topic = settings.topic("product-events")
         before_ms = check_reach(books, lambda: begins_of(options, topic), before, now_ms)
-        archive = Archive(plan, books, members.accounts, now_ms, before_ms)
+        archive = Archive(plan, books, members, now_ms, before_ms)
     if not _told(plan, slots, archive):
         typer.echo("nothing to fill: every window has counted from the start, or was filled")
         return
@@ -106,6 +106,8 @@ def backfill(
     guard = TrackingPlanGuard(running.tracking_plan, CollectorRegistry()) if running.tracking_plan else None
     refused = refusal_of(guard)
     _read(past, archive, books, settings, options, refused)
+    if any(slots.values()) and (line := untold(past)):
+        typer.echo(line, err=True)
     if archive is not None:
         read_archive(archive, named or [], refused)
         tell_archive(archive, past.oldest_ms)
@@ -149,6 +151,17 @@ def _tell_exact(plan: Plan, past: Past, slots: Wanted, archive: Archive | None, 
             typer.echo(f"{kind}s, {line}")
 
 
+def untold(past: Past) -> str | None:
+    """What is said of events that name no account, of users of whom nobody tells for which they did it."""
+    if not past.untold:
+        return None
+    events, users = past.untold.total(), len(past.untold)
+    return (
+        f"{events} event(s) of {users} user(s) count for no account: they name none, and which one these "
+        "users acted for then is not known any more (docs/backfill.md)"
+    )
+
+
 def _read(
     past: Past,
     archive: Archive | None,
@@ -169,8 +182,8 @@ def _read(
             past.take_bundle(found)
 
 
-def read_books(settings: Settings, options: Mapping[str, object]) -> tuple[Books, Members]:
-    """The engine's books from its changelog; and what it knows of its users' accounts.
+def read_books(settings: Settings, options: Mapping[str, object], plan: Plan) -> tuple[Books, Members]:
+    """The engine's books from its changelog; and, where accounts have windows, whom users acted for.
 
     Raises:
         Misconfigured: there is no changelog.
@@ -184,7 +197,7 @@ def read_books(settings: Settings, options: Mapping[str, object]) -> tuple[Books
         if key in (BOOKS.key(b"user"), BOOKS.key(b"account")) and found.value:
             kind: SubjectType = "user" if key == BOOKS.key(b"user") else "account"
             books[kind][found.partition] = BOOKS.decode(found.value)
-        else:
+        elif plan.account.slot_parts:
             members.take(key, found.value)
     return books, members
 

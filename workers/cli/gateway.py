@@ -10,7 +10,7 @@ import msgspec
 import typer
 
 from workers.errors import Misconfigured
-from workers.gateway_settings import api_settings
+from workers.gateway_settings import Known, api_settings
 from workers.intake.keys import SCOPES, make_key
 from workers.intake.openapi import document
 from workers.settings import from_env
@@ -42,7 +42,7 @@ def new(name: Name, scopes: Scopes) -> None:
 @keys.command(name="list")
 def list_keys() -> None:
     """List the configured keys: name, scopes and the beginning of the digest."""
-    settings = api_settings(from_env(os.environ), None)
+    settings = api_settings(from_env(os.environ), Known(lambda: None))
     for one in settings.keys if settings is not None else ():
         scopes = ",".join(scope for scope in SCOPES if scope in one.scopes)
         typer.echo(f"{one.name}  {scopes}  {one.digest[:12]}")

@@ -25,6 +25,7 @@ from workers.core.activity.layout import SlotCollisionError, SlotLayout
 from workers.core.activity.needs import needs
 from workers.core.conditions.comparisons import compile_path, compile_where
 from workers.core.conditions.compile import compile_condition, compile_conditions
+from workers.core.conditions.compiled import never
 from workers.core.gate.plan import compile_gate, compile_rank
 from workers.core.ids import VERSION_CHARS, stable_id
 from workers.core.journeys.compile_steps import compile_steps, first_path
@@ -46,7 +47,7 @@ from workers.core.plan import (
     SubjectPlan,
 )
 from workers.core.scoring.plan import compile_scores
-from workers.core.segments import lineages
+from workers.core.segments import at_rest, lineages
 from workers.core.told import told_segments
 from workers.core.zones import Zones
 
@@ -415,6 +416,8 @@ def compile_segments(
             if isinstance(condition, RelatedCondition):
                 for event in filled_by(objects, condition):
                     by_event[event].add(name)
+    by_slot, standing = at_rest(ordered)
+    used = frozenset[str]().union(*(segment.uses for segment in ordered))
     return SegmentsPlan(
         version=_segments_version(ordered, told),
         ordered=ordered,
@@ -425,6 +428,9 @@ def compile_segments(
         by_event={event: frozenset(concerned) for event, concerned in by_event.items()},
         lineages=lineages(ordered),
         told=told,
+        by_slot=by_slot,
+        standing=standing,
+        plain=frozenset(one.name for one in ordered if one.slots is not None) - used,
     )
 
 
@@ -437,13 +443,15 @@ def _segments_version(ordered: tuple[SegmentPlan, ...], told: frozenset[str]) ->
 
 
 def _compile_segment(segment: Segment, names: Names) -> SegmentPlan:
+    require, exclude = (compile_conditions(some, names) for some in (segment.require, segment.exclude))
     return SegmentPlan(
         name=segment.segment,
         version=_hash("segment", segment.model_dump(mode="json", exclude_defaults=True)),
         static=segment.static,
-        require=compile_conditions(segment.require, names),
-        exclude=compile_conditions(segment.exclude, names),
+        require=require,
+        exclude=exclude,
         uses=segment.uses(),
+        changing=tuple(one for one in (*require, *exclude) if one.changes_at_ms is not never),
     )
 
 

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from workers.core.activity import windows
+from workers.core.activity.windows import Inside
 from workers.core.consent import TRAIT, consents, known
 from workers.core.devices import address_of
 from workers.core.engaged import NOTHING, EngagementRow
 from workers.core.journeys.progress import last_received_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
     from workers.core.consent import Consents
     from workers.core.devices import Devices
@@ -53,8 +54,8 @@ class Facts(Protocol):
     def count(self, slot_id: int, within_ms: int) -> int:
         """How many occurrences the subject's plain slot holds in ``(now - within_ms, now]``."""
 
-    def occurrences(self, slot_id: int) -> Sequence[tuple[int, int]]:
-        """What a plain slot holds, as (time, how many), in order of time: folded ones first, then singly."""
+    def inside(self, slot_id: int, within_ms: int) -> Inside | None:
+        """The same, with how it goes on by time alone; None where the slot holds nothing."""
 
     def held(self, slot_id: int) -> bytes | None:
         """What a slot that is not plain holds (:mod:`workers.core.activity.slots`); None for nothing."""
@@ -152,10 +153,10 @@ class SubjectFacts:
         held = self.windows.get(slot_id)
         return windows.count(held, self.now_ms, within_ms, self.retentions_ms[slot_id]) if held else 0
 
-    def occurrences(self, slot_id: int) -> Sequence[tuple[int, int]]:
-        """See :meth:`Facts.occurrences`."""
+    def inside(self, slot_id: int, within_ms: int) -> Inside | None:
+        """See :meth:`Facts.inside`."""
         held = self.windows.get(slot_id)
-        return () if held is None else windows.occurrences(held, self.retentions_ms[slot_id])
+        return Inside(held, self.now_ms, within_ms, self.retentions_ms[slot_id]) if held else None
 
     def held(self, slot_id: int) -> bytes | None:
         """See :meth:`Facts.held`."""
@@ -224,6 +225,8 @@ class Moment:
     properties: Mapping[str, Any] | None = None
     variants: Mapping[str, str] | None = None
     llm: Mapping[str, str] | None = None
+    readings: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What conditions read of windows at this moment, so that those that ask for the same read it once."""
 
     @property
     def event_properties(self) -> Mapping[str, Any]:

@@ -198,7 +198,10 @@ class EventPlan:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SegmentPlan:
-    """A segment, compiled. ``uses`` are the segments that its conditions speak of."""
+    """A segment, compiled. ``uses`` are the segments that its conditions speak of.
+
+    ``changing`` are those of its conditions that time alone may change.
+    """
 
     name: str
     version: str
@@ -206,11 +209,20 @@ class SegmentPlan:
     require: tuple[CompiledCondition, ...]
     exclude: tuple[CompiledCondition, ...]
     uses: frozenset[str]
+    changing: tuple[CompiledCondition, ...]
 
     @property
     def conditions(self) -> tuple[CompiledCondition, ...]:
         """All of them, whatever they decide."""
         return (*self.require, *self.exclude)
+
+    @property
+    def slots(self) -> frozenset[int] | None:
+        """All that its conditions ask about; None: they ask about more than slots, or it is a list."""
+        asked = [one.slots for one in self.conditions if one.slots is not None]
+        if self.static or len(asked) < len(self.conditions):
+            return None
+        return frozenset[int]().union(*asked)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -231,6 +243,9 @@ class SegmentsPlan:
     by_event: Mapping[str, frozenset[str]] = field(default_factory=dict)
     lineages: Mapping[str, str] = field(default_factory=dict)
     told: frozenset[str] = frozenset()
+    by_slot: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    standing: tuple[int, ...] = ()
+    plain: frozenset[str] = frozenset()
 
 
 NO_SEGMENTS = SegmentsPlan()

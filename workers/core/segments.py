@@ -8,23 +8,23 @@ instant is a timer of the subject: one, for the earliest of its segments.
 from __future__ import annotations
 
 from bisect import insort
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
 
 from schemas import wire
-from workers.core.conditions.compile import evaluate, evaluate_none
-from workers.core.conditions.compiled import earliest
-from workers.core.facts import Moment
+from workers.core.conditions.outcome import Outcome
+from workers.core.facts import Moment, SubjectFacts
 from workers.core.ids import VERSION_CHARS, stable_id
+from workers.core.journeys.progress import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
     from schemas.fields import SubjectType
-    from workers.core.facts import SubjectFacts
-    from workers.core.journeys.progress import Progress
+    from workers.core.conditions.compiled import Values
     from workers.core.plan import SegmentPlan, SegmentsPlan
 
 Change: TypeAlias = Literal["entered", "left"]
@@ -76,10 +76,13 @@ def settle(
     progress: Progress,
     now_ms: int,
     concerned: Collection[str] | None,
+    *,
+    counted: bool = True,
 ) -> Settled:
     """Look at the segments that are concerned (None: at all), and at those that use one that was crossed.
 
-    Where all are looked at, those that the plan has no more are left.
+    Where all are looked at, those that the plan has no more are left. Without ``counted`` no event came into
+    its windows since they were looked at: those that ask about nothing else are passed over until their time.
     """
     since, due = dict(held.since_ms), dict(held.due_ms)
     crossings: list[Crossing] = []
@@ -87,33 +90,81 @@ def settle(
         crossings += [Crossing(name, "", "left", {}) for name in since if name not in plan.places]
         since = {name: at_ms for name, at_ms in since.items() if name in plan.places}
         due = {name: at_ms for name, at_ms in due.items() if name in plan.places}
-    asked = plan.places if concerned is None else concerned
-    places = sorted(plan.places[name] for name in asked if name in plan.places)
+        places = _all_places(plan, held, facts.windows if counted else None, now_ms)
+    else:
+        places = sorted([plan.places[name] for name in concerned if name in plan.places])
     moment = _moment(facts, since, progress, now_ms)
     for place in places:
         segment = plan.ordered[place]
         if segment.static:
             continue
-        is_in, values = _belongs(segment, moment)
-        due_ms = earliest((one.changes_at_ms(moment) for one in segment.conditions), now_ms)
+        name, values = segment.name, dict[str, Any]()
+        is_in = _belongs(segment, moment, values)
+        due_ms = _changes_ms(segment, moment)
         if due_ms is not None:
-            due[segment.name] = due_ms
+            due[name] = due_ms
         else:
-            due.pop(segment.name, None)
-        if is_in is not (segment.name in since):
+            due.pop(name, None)
+        if is_in is not (name in since):
             change: Change = "entered" if is_in else "left"
-            crossings.append(Crossing(segment.name, segment.version, change, values))
+            crossings.append(Crossing(name, segment.version, change, values))
             if is_in:
-                since[segment.name] = now_ms
+                since[name] = now_ms
             else:
-                del since[segment.name]
-            # Those that speak of it come behind it, and are looked at now whatever they are concerned with.
-            for user in plan.used_by.get(segment.name, ()):
-                if user not in places:
-                    insort(places, user)
-            moment = _moment(facts, since, progress, now_ms)
+                del since[name]
+            if _concerns_users(plan, name, places):
+                moment = _moment(facts, since, progress, now_ms)
     told = _told(plan, held, since, None if concerned is None else crossings)
     return Settled(_row(held, since, due, told), tuple(crossings))
+
+
+def is_quiet(plan: SegmentsPlan, held: Memberships, now_ms: int) -> bool:
+    """Whether :func:`settle` with all segments and without ``counted`` has nothing to look at."""
+    if plan.standing or plan.told or held.told or not held.since_ms.keys() <= plan.places.keys():
+        return False
+    due_ms = next_due_ms(held)
+    return due_ms is None or due_ms > now_ms
+
+
+def _all_places(
+    plan: SegmentsPlan, held: Memberships, windows: Iterable[int] | None, now_ms: int
+) -> list[int]:
+    """Where those stand that the subject may cross now, in order; ``windows`` None: those did not change."""
+    found, due = set(plan.standing), held.due_ms
+    if windows is None:
+        names: Iterable[str] = (name for name, due_ms in due.items() if due_ms <= now_ms)
+    else:
+        names = (*held.since_ms, *due)
+        for slot_id in windows:
+            found.update(plan.by_slot.get(slot_id, ()))
+    found.update(plan.places[name] for name in names if name in plan.places)
+    return sorted(found)
+
+
+def _concerns_users(plan: SegmentsPlan, name: str, places: list[int]) -> bool:
+    """A segment was crossed: those that speak of it are looked at too. Whether there are any.
+
+    They come behind it, and are looked at whatever else they are concerned with.
+    """
+    users = plan.used_by.get(name, ())
+    for user in users:
+        if user not in places:
+            insort(places, user)
+    return bool(users)
+
+
+def at_rest(ordered: Sequence[SegmentPlan]) -> tuple[dict[int, tuple[int, ...]], tuple[int, ...]]:
+    """``SegmentsPlan.by_slot`` and ``SegmentsPlan.standing`` of these segments."""
+    by_slot: dict[int, list[int]] = defaultdict(list)
+    standing: list[int] = []
+    nobody = Moment(SubjectFacts(0), Progress(""), 0)
+    for place, segment in enumerate(ordered):
+        if segment.slots is None or _belongs(segment, nobody, {}):
+            standing += () if segment.static else (place,)
+            continue
+        for slot_id in segment.slots:
+            by_slot[slot_id].append(place)
+    return {slot_id: tuple(places) for slot_id, places in by_slot.items()}, tuple(standing)
 
 
 def enlist(
@@ -172,15 +223,29 @@ def using(plan: SegmentsPlan, name: str) -> frozenset[str]:
 
 
 def _moment(facts: SubjectFacts, since_ms: dict[str, int], progress: Progress, now_ms: int) -> Moment:
-    return Moment(replace(facts, now_ms=now_ms, segments=frozenset(since_ms)), progress, now_ms)
+    if facts.now_ms != now_ms or facts.segments != since_ms.keys():
+        facts = replace(facts, now_ms=now_ms, segments=frozenset(since_ms))
+    return Moment(facts, progress, now_ms)
 
 
-def _belongs(segment: SegmentPlan, moment: Moment) -> tuple[bool, dict[str, Any]]:
-    required = evaluate(segment.require, moment)
-    if not required.ok:
-        return False, required.values
-    excluded = evaluate_none(segment.exclude, moment)
-    return excluded.ok, required.values | excluded.values
+def _belongs(segment: SegmentPlan, moment: Moment, values: Values) -> bool:
+    """Whether the subject is to be in the segment; ``values`` gets what was looked at until it was clear."""
+    for condition in segment.require:
+        if condition.test(moment, values) is not Outcome.TRUE:
+            return False
+    exclude = segment.exclude
+    # One that is missing excludes nobody.
+    return not exclude or not any(condition.test(moment, values) is Outcome.TRUE for condition in exclude)
+
+
+def _changes_ms(segment: SegmentPlan, moment: Moment) -> int | None:
+    """When time alone may next bring the subject in or out."""
+    first_ms = None
+    for condition in segment.changing:
+        at_ms = condition.changes_at_ms(moment)
+        if at_ms is not None and (first_ms is None or at_ms < first_ms) and at_ms > moment.now_ms:
+            first_ms = at_ms
+    return first_ms
 
 
 def _told(
@@ -201,6 +266,6 @@ def _told(
 
 def _row(held: Memberships, since: dict[str, int], due: dict[str, int], told: dict[str, bool]) -> Memberships:
     """The very row where nothing changed, so that nobody writes it again."""
-    if (since, due, told) == (held.since_ms, held.due_ms, held.told):
+    if since == held.since_ms and due == held.due_ms and told == held.told:
         return held
     return Memberships(since, due, told)

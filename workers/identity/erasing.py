@@ -14,10 +14,10 @@ from workers.identity.places import erasure_hash, move_member, take_out
 from workers.shell import Subject
 from workers.state import ACCOUNTS, ERASED, IDENTITIES, MEMBER_SCORES, USERS, Erased
 from workers.telling import greet
+from workers.telling_traits import introduce
 
 if TYPE_CHECKING:
     from workers.shell import EngineParts
-    from workers.state import Profile
     from workers.stream.store import Timer
     from workers.stream.view import View
 
@@ -79,7 +79,7 @@ def move(moved: wire.MemberMoved, view: View, parts: EngineParts, now_ms: int) -
     if profile is not None and known is not None:
         if moved.into is not None:
             if moved.into not in profile.members:
-                _greet(moved, profile, view, parts, now_ms)
+                _greet(moved, view, parts, now_ms)
             profile.members[moved.into] = profile.members.get(moved.into) or known
         profiles.put(key, profile)
     scored = view.table(MEMBER_SCORES).get(key)
@@ -101,18 +101,12 @@ def move(moved: wire.MemberMoved, view: View, parts: EngineParts, now_ms: int) -
         view.send(parts.topics("identity"), moved.user.encode(), wire.encode(erased))
 
 
-def _greet(moved: wire.MemberMoved, profile: Profile, view: View, parts: EngineParts, now_ms: int) -> None:
+def _greet(moved: wire.MemberMoved, view: View, parts: EngineParts, now_ms: int) -> None:
     """Tell the new id what the account is like; if it was merged or erased itself by now, it answers so."""
     assert moved.into is not None, "an erased member is not greeted"
-    facts = wire.AccountFacts(
-        id=stable_id("facts", moved.subject, moved.into, moved.id),
-        subject=moved.into,
-        account=moved.subject,
-        facts=profile.traits,
-        at_ms=now_ms,
-    )
-    view.send(parts.topics("scheduler"), moved.into.encode(), wire.encode(facts))
-    greet(moved.subject.encode(), (moved.into,), view, parts, now_ms)
+    key = moved.subject.encode()
+    introduce(key, (moved.into,), moved.id, view, parts, now_ms)
+    greet(key, (moved.into,), view, parts, now_ms)
 
 
 def lifts(timer: Timer) -> bool:

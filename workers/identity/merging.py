@@ -17,6 +17,8 @@ import msgspec
 from msgspec.structs import replace
 
 from schemas import wire
+from workers.acted_for import note, turns_of
+from workers.core.activity.acted_for import UNKNOWN, ActedFor
 from workers.core.consent import TRAIT, known
 from workers.core.consent import merge as merge_consents
 from workers.core.devices import Devices
@@ -31,7 +33,17 @@ from workers.errors import Refused
 from workers.identity.places import Rows, is_erased, move_member, take_out
 from workers.relations import join
 from workers.shell import Subject
-from workers.state import CONSENTS, DEVICES, ENGAGEMENT, HELD_REQUESTS, IDENTITIES, USERS, Identity, Profile
+from workers.state import (
+    ACTED_FOR,
+    CONSENTS,
+    DEVICES,
+    ENGAGEMENT,
+    HELD_REQUESTS,
+    IDENTITIES,
+    USERS,
+    Identity,
+    Profile,
+)
 from workers.timers import TimerPayload, encode_payload
 
 if TYPE_CHECKING:
@@ -50,8 +62,10 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(dict[bytes, bytes]).decode
 
 
-def give(asked: wire.MergeRequest, view: View, parts: EngineParts, now_ms: int) -> None:
+def give(asked: wire.MergeRequest, view: View, parts: EngineParts, now_ms: int, offset: int) -> None:
     """Take the rows of ``asked.subject`` out, leave word where they went, and send them there.
+
+    ``offset`` is that of the partition's next product event; so it is in :func:`take`.
 
     An id that is another person's by now (a shared device) keeps its history there; only what it does from
     now on is the new person's. Someone who is known, because ids came into them, is merged by an alias
@@ -75,13 +89,17 @@ def give(asked: wire.MergeRequest, view: View, parts: EngineParts, now_ms: int) 
         parts.metrics.merge("redirected")
     subject = Subject("user", key, view, parts)
     memberships = subject.memberships
+    acted_for = identity.acted_for
+    if identity.merged_into is None:
+        present = subject.accounts[-1] if subject.accounts else None
+        acted_for = [*turns_of(view, key, present), (offset, UNKNOWN)]
     rows, _ = take_out(key, view)
     packed = base64.b64encode(_encode(rows)).decode()
     if len(packed) > PACKED_MAX_BYTES:
         raise Refused(
             "too_large", f"the state to merge would take {len(packed)} bytes: the id stays by itself"
         )
-    view.table(IDENTITIES).put(key, Identity(merged_into=into))
+    view.table(IDENTITIES).put(key, Identity(merged_into=into, acted_for=acted_for))
     merged = wire.Merged(
         id=asked.id,
         subject=into,
@@ -96,7 +114,7 @@ def give(asked: wire.MergeRequest, view: View, parts: EngineParts, now_ms: int) 
     parts.metrics.merge("given")
 
 
-def take(merged: wire.Merged, view: View, parts: EngineParts, now_ms: int) -> None:
+def take(merged: wire.Merged, view: View, parts: EngineParts, now_ms: int, offset: int) -> None:
     """Merge the rows into those of ``merged.subject``, or send them on to where that id went.
 
     Of someone who was erased since the merge was asked for, nothing is taken.
@@ -115,10 +133,13 @@ def take(merged: wire.Merged, view: View, parts: EngineParts, now_ms: int) -> No
         _erase_too(merged, view, parts, now_ms)
         return
     if following is not None:
-        identity.merged_into = None
+        if identity.acted_for:
+            # From here on the id acts for itself again; meanwhile it did for whom it went to.
+            view.table(ACTED_FOR).put(key, ActedFor([*identity.acted_for, (offset, None)]))
+        identity.merged_into, identity.acted_for = None, []
         identities.put(key, identity)
         _tell(view, parts, person, person, now_ms)
-    _merge_rows(merged, identity, view, parts, now_ms)
+    _merge_rows(merged, identity, view, parts, now_ms, offset)
     parts.metrics.merge("taken")
 
 
@@ -172,16 +193,18 @@ def _erase_too(merged: wire.Merged, view: View, parts: EngineParts, now_ms: int)
         move_member(view, parts, account, merged.source, None, now_ms)
 
 
-def _merge_rows(merged: wire.Merged, identity: Identity, view: View, parts: EngineParts, now_ms: int) -> None:
+def _merge_rows(
+    merged: wire.Merged, identity: Identity, view: View, parts: EngineParts, now_ms: int, offset: int
+) -> None:
     key = merged.subject.encode()
     rows = _decode(base64.b64decode(merged.rows))
     activity = _row(rows, USERS.activity)
     if activity is not None:
-        _merge_activity(activity, merged, view, parts, now_ms)
+        _merge_activity(activity, merged, view, parts, now_ms, offset)
     profile = _row(rows, USERS.profiles)
     _merge_consents(_row(rows, CONSENTS), profile, key, view)
     if profile is not None:
-        _merge_profile(profile, key, view, is_own=merged.source == merged.subject)
+        _merge_profile(profile, key, view)
     progress = _row(rows, USERS.progress)
     if progress is not None:
         _merge_progress(progress, merged.subject, view, now_ms)
@@ -221,17 +244,22 @@ def _merge_rows(merged: wire.Merged, identity: Identity, view: View, parts: Engi
 
 
 def _merge_activity(
-    theirs: Activity, merged: wire.Merged, view: View, parts: EngineParts, now_ms: int
+    theirs: Activity, merged: wire.Merged, view: View, parts: EngineParts, now_ms: int, offset: int
 ) -> None:
     table, key, plan = view.table(USERS.activity), merged.subject.encode(), parts.plan.user
     mine, row = table.get(key), theirs
     if mine is not None:
         row = merge_activity(mine, theirs, plan.retentions_ms, now_ms, plan.measures)
     table.put(key, row)
+    note(view, key, _present(mine), _present(row), offset)
     if merged.source != merged.subject:
         for account in theirs.accounts:
             into = merged.subject if account in row.accounts else None
             move_member(view, parts, account, merged.source, into, now_ms)
+
+
+def _present(row: Activity | None) -> str | None:
+    return row.accounts[-1] if row is not None and row.accounts else None
 
 
 def _merge_consents(theirs: Consents | None, profile: Profile | None, key: bytes, view: View) -> None:
@@ -247,10 +275,10 @@ def _merge_consents(theirs: Consents | None, profile: Profile | None, key: bytes
         table.put(key, one)
 
 
-def _merge_profile(theirs: Profile, key: bytes, view: View, *, is_own: bool) -> None:
+def _merge_profile(theirs: Profile, key: bytes, view: View) -> None:
     """Traits of both, and what both know of accounts; of one that both know, as the one who stays has it.
 
-    The id that stays was not in the accounts of the other before. ``is_own``: its own rows come back to it.
+    Since when it acts for its own account stays; the other id's offsets are of another partition.
     """
     mine = view.table(USERS.profiles).get(key) or Profile()
     traits = merge_traits(mine.traits, theirs.traits)
@@ -260,8 +288,8 @@ def _merge_profile(theirs: Profile, key: bytes, view: View, *, is_own: bool) -> 
     accounts = {account: facts for account, facts in known.items() if account in in_accounts}
     told = {**theirs.account_segments, **mine.account_segments}
     told = {account: segments for account, segments in told.items() if account in in_accounts}
-    joined = {**theirs.joined, **mine.joined} if is_own else mine.joined
-    view.table(USERS.profiles).put(key, Profile(traits, accounts, account_segments=told, joined=joined))
+    one = Profile(traits, accounts, account_segments=told, joined=mine.joined)
+    view.table(USERS.profiles).put(key, one)
 
 
 def _merge_progress(theirs: Progress, person: str, view: View, now_ms: int) -> None:

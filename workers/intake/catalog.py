@@ -20,6 +20,8 @@ from workers.intake.problems import Problem
 from workers.intake.publisher import Record
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.requests import Request
     from starlette.responses import Response
     from starlette.routing import Route
@@ -56,7 +58,7 @@ class MembersBody(msgspec.Struct, forbid_unknown_fields=True):
 class Catalog:
     """The routes about objects and lists. One per gateway."""
 
-    def __init__(self, parts: Parts, definitions: Definitions | None) -> None:
+    def __init__(self, parts: Parts, definitions: Callable[[], Definitions | None]) -> None:
         self._parts = parts
         self._definitions = definitions
 
@@ -127,9 +129,11 @@ class Catalog:
         return Record(self._parts.topics.scheduler, subject.encode(), wire.encode(entry))
 
     def _defined(self) -> Definitions:
-        if self._definitions is None:
-            raise Problem(501, "not_configured", "the gateway has no workspace: set BRIMFUL_WORKSPACE for it")
-        return self._definitions
+        known = self._definitions()
+        if known is None:
+            detail = "the gateway has no workspace: set BRIMFUL_WORKSPACE for it, or publish one"
+            raise Problem(501, "not_configured", detail)
+        return known
 
 
 def _told(call: Call, one: ObjectBody, source: str, number: int) -> wire.ObjectAttributes:

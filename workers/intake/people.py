@@ -20,6 +20,8 @@ from workers.intake.publisher import Record
 from workers.intake.times import iso
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.requests import Request
     from starlette.responses import Response
     from starlette.routing import Route
@@ -60,7 +62,9 @@ class TraitsBody(msgspec.Struct, forbid_unknown_fields=True):
 class People:
     """The routes about people. One per gateway."""
 
-    def __init__(self, parts: Parts, definitions: Definitions | None, feed: FeedReader | None) -> None:
+    def __init__(
+        self, parts: Parts, definitions: Callable[[], Definitions | None], feed: FeedReader | None
+    ) -> None:
         self._parts = parts
         self._definitions = definitions
         self._feed = feed
@@ -92,7 +96,8 @@ class People:
             return
         if word.channel is None:
             raise Problem(400, "invalid", f"choices[{number}]: a topic needs a channel")
-        known = None if self._definitions is None else self._definitions.consent_topics
+        definitions = self._definitions()
+        known = None if definitions is None else definitions.consent_topics
         if known is not None and word.topic not in known:
             there = ", ".join(sorted(known)) or "none"
             detail = (

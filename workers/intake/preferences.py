@@ -21,6 +21,8 @@ from workers.intake.publisher import KafkaUnavailable, Record
 from workers.intake.tokens import read_preferences_token
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.requests import Request
     from starlette.responses import Response
 
@@ -60,10 +62,6 @@ class PreferencePages:
     def __init__(self, config: Unsubscribe, parts: Parts) -> None:
         self._config = config
         self._parts = parts
-        self._shown = [_shown(channel, config) for channel in config.channels]
-        self._choices: dict[str, _Choice] = {
-            one.name: one for group in self._shown for one in group["choices"]
-        }
 
     def routes(self) -> list[Route]:
         """GET shows, POST changes."""
@@ -81,7 +79,7 @@ class PreferencePages:
         person = self._person(request)
         if person is None:
             return _unknown()
-        said = self._said(await self._parts.body(request, most_bytes=_FORM_BYTES))
+        said = _said(await self._parts.body(request, most_bytes=_FORM_BYTES), self._groups())
         if not said:
             return self._page("nothing", 400)
         now_ms = self._parts.clock.now_ms()
@@ -91,24 +89,10 @@ class PreferencePages:
             return self._page("later", 503, {"retry-after": retry_after(error.retry_after_s)})
         return self._page("done", said=[_line(*one) for one in said])
 
-    def _said(self, form: bytes) -> list[tuple[_Choice, ConsentState]]:
-        """What a form says, in the order of the page. What no form of ours says is passed over.
-
-        Raises:
-            Problem: 400, it is no form.
-        """
-        try:
-            fields = parse_qs(form.decode(), max_num_fields=_FIELDS_MAX)
-        except ValueError:
-            raise Problem(400, "malformed", "the body is not a form") from None
-        if fields.get(_EVERYTHING) == ["no"]:
-            return [(_Choice(_EVERYTHING, "All messages", None, None), "opted_out")]
-        found = []
-        for name, choice in self._choices.items():
-            state = _STATES.get(fields.get(name, [""])[-1])
-            if state is not None:
-                found.append((choice, state))
-        return found
+    def _groups(self) -> list[dict[str, Any]]:
+        """What the page asks now, by channel."""
+        asks = self._config.asks()
+        return [_shown(channel, asks.topics) for channel in asks.channels]
 
     def _record(self, person: str, choice: _Choice, state: ConsentState, now_ms: int) -> Record:
         change = wire.ConsentChange(
@@ -131,13 +115,33 @@ class PreferencePages:
     ) -> Response:
         sender = self._config.sender_name
         return render(
-            "preferences.html", status, headers, state=state, sender=sender, channels=self._shown, **more
+            "preferences.html", status, headers, state=state, sender=sender, channels=self._groups(), **more
         )
 
 
-def _shown(channel: Channel, config: Unsubscribe) -> dict[str, Any]:
+def _said(form: bytes, groups: list[dict[str, Any]]) -> list[tuple[_Choice, ConsentState]]:
+    """What a form says, in the order of the page. What it does not ask, or no more, is passed over.
+
+    Raises:
+        Problem: 400, it is no form.
+    """
+    try:
+        fields = parse_qs(form.decode(), max_num_fields=_FIELDS_MAX)
+    except ValueError:
+        raise Problem(400, "malformed", "the body is not a form") from None
+    if fields.get(_EVERYTHING) == ["no"]:
+        return [(_Choice(_EVERYTHING, "All messages", None, None), "opted_out")]
+    found = []
+    for choice in (one for group in groups for one in group["choices"]):
+        state = _STATES.get(fields.get(choice.name, [""])[-1])
+        if state is not None:
+            found.append((choice, state))
+    return found
+
+
+def _shown(channel: Channel, titles: Mapping[str, str]) -> dict[str, Any]:
     """A channel as the page has it: topics first, then what is about the whole channel."""
-    topics = [_Choice(f"{channel}/{name}", title, channel, name) for name, title in config.topics.items()]
+    topics = [_Choice(f"{channel}/{name}", title, channel, name) for name, title in titles.items()]
     whole = _Choice(channel, "All of these" if topics else _TITLES[channel], channel, None)
     return {
         "name": channel,

@@ -10,7 +10,7 @@ from workers.errors import Misconfigured
 from workers.intake.tokens import check_key
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from schemas.fields import Channel, SubjectType
     from workers.clock import Clock
@@ -33,10 +33,19 @@ class Topics:
 
 
 @dataclass(frozen=True, slots=True)
+class Asks:
+    """What the preference page asks about: ``channels``, and name and title of each of the ``topics``."""
+
+    channels: tuple[Channel, ...] = ("email",)
+    topics: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Unsubscribe:
     """Switches links of messages on: ``/u/{token}``, ``/p/{token}``, ``/l/{token}`` and ``/o/{token}.gif``.
 
-    ``key`` signs the tokens: at least 32 bytes, the same in the senders.
+    ``key`` signs the tokens: at least 32 bytes, the same in the senders. ``asks`` is called for each page:
+    the workspace may be another one by then.
     """
 
     key: bytes = field(repr=False)
@@ -46,11 +55,7 @@ class Unsubscribe:
     previous: tuple[bytes, ...] = field(default=(), repr=False)
     """Keys that signed links which are still out."""
 
-    channels: tuple[Channel, ...] = ("email",)
-    """Channels that the preference page asks about."""
-
-    topics: Mapping[str, str] = field(default_factory=dict)
-    """Name and title of each topic that it asks about."""
+    asks: Callable[[], Asks] = Asks
 
     def __post_init__(self) -> None:
         for key in self.keys:
@@ -87,6 +92,11 @@ class Definitions:
     lists: Mapping[str, SubjectType]
 
 
+def no_definitions() -> Definitions | None:
+    """Of a gateway that has no workspace."""
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class ConsoleSettings:
     """Switches ``/console`` on.
@@ -103,10 +113,13 @@ class ConsoleSettings:
 
 @dataclass(frozen=True, slots=True)
 class ApiSettings:
-    """Switches the API on. ``definitions`` None: topics are not checked; objects and lists answer 501."""
+    """Switches the API on. ``definitions`` is called at each request: the workspace may be another by then.
+
+    Where it gives None, topics are not checked, and objects and lists answer 501.
+    """
 
     keys: tuple[ApiKey, ...] = field(default=(), repr=False)
-    definitions: Definitions | None = None
+    definitions: Callable[[], Definitions | None] = no_definitions
     console: ConsoleSettings | None = None
     """None leaves ``/console`` out."""
 

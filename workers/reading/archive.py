@@ -13,17 +13,20 @@ from typing import TYPE_CHECKING, Final
 from xxhash import xxh3_64_digest
 
 from schemas import wire
+from workers.core.activity import row as activities
 from workers.reading.gathered import KINDS, Gathered
-from workers.reading.members import follow
 from workers.reading.past import decoded, endings, wanted
+from workers.signals.membership import REMOVE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from schemas.fields import SubjectType
     from schemas.wire import ProductEvent
+    from workers.core.activity.row import Activity
     from workers.core.plan import Plan
     from workers.reading.gathered import Wanted
+    from workers.reading.members import Members
     from workers.reading.past import Books, Brought, Refusal
     from workers.reading.topics import Found
 
@@ -66,19 +69,17 @@ class Ids:
 class Archive:
     """Gathers what files have: all of the topic goes to :meth:`know`, then their events go to :meth:`take`.
 
-    ``accounts`` names the account of users of whom no group call may stand in the files. What happened at
+    ``members`` tells the account of users of whom no group call may stand in the files. What happened at
     ``before_ms`` or later is left out.
     """
 
-    def __init__(
-        self, plan: Plan, books: Books, accounts: Mapping[str, str], now_ms: int, before_ms: int
-    ) -> None:
+    def __init__(self, plan: Plan, books: Books, members: Members, now_ms: int, before_ms: int) -> None:
         self.wanted: Wanted = {kind: wanted(books, kind, archive=True) for kind in KINDS}
         self.outcomes: Counter[str] = Counter()
         self.oldest_ms: int | None = None
         self.newest_ms: int | None = None
         self._gathered = Gathered(plan, self.wanted, now_ms)
-        self._accounts = accounts
+        self._members = members
         self._before_ms = before_ms
         self._in_topic, self._in_files = Ids(), Ids()
 
@@ -140,7 +141,7 @@ class Archive:
         account = wire.account(event)
         row = self._gathered.row("user", user)
         follow(row, event, at_ms)
-        return account or (row.accounts[-1] if row.accounts else self._accounts.get(user))
+        return account or (row.accounts[-1] if row.accounts else self._members.only_account(user))
 
     def _count(
         self, kind: SubjectType, subject: str, event: ProductEvent, at_ms: int, member: str | None
@@ -166,6 +167,22 @@ def gone(books: Books, begins: Mapping[int, int]) -> list[int]:
                 if not mark.archived and begins.get(partition, 0) > counted_from:
                     found.add(partition)
     return sorted(found)
+
+
+def follow(row: Activity, event: ProductEvent, at_ms: int) -> None:
+    """Change a user's accounts as the engine does when it takes in an event of theirs."""
+    acted = event.context.group_id if event.context is not None else None
+    if acted and len(row.accounts) > 1:
+        activities.act_for(row, acted, at_ms)
+    account = wire.account(event)
+    if event.type != "group" or not account:
+        return
+    if wire.values(event.traits).get(REMOVE) is True:
+        if account in row.accounts:
+            row.accounts.remove(account)
+        return
+    activities.join_account(row, account, at_ms)
+    del row.accounts[: -activities.ACCOUNTS_MAX]
 
 
 def _name(event: ProductEvent) -> str:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from schemas import wire
-from workers.reading.changelogs import CHANGELOG, options_of, read_rows
+from workers.reading.changelogs import options_of
+from workers.reading.subjects import read_row
 from workers.reading.topics import read_topic
-from workers.state import IDENTITIES, USERS
+from workers.state import USERS
 from workers.stream.admin import partitions_of
 from workers.stream.partitioner import partition_of
 
@@ -24,22 +25,8 @@ def traits_of(settings: Settings, person: str) -> dict[str, Any] | None:
         Misconfigured: there is no changelog.
         Retryable: no broker answers.
     """
-    partitions = partitions_of(settings.kafka, settings.topic(CHANGELOG), settings.librdkafka())
-    seen: set[str] = set()
-    while person not in seen:
-        seen.add(person)
-        key = person.encode()
-        keys = {USERS.profiles.key(key), IDENTITIES.key(key)}
-        only = (partition_of(key, partitions),)
-        found = read_rows(settings, (USERS.profiles.prefix, IDENTITIES.prefix), only)
-        rows = {stored: value for stored, value in found if stored in keys}
-        identity = rows.get(IDENTITIES.key(key))
-        into = IDENTITIES.decode(identity).merged_into if identity else None
-        if into is None:
-            row = rows.get(USERS.profiles.key(key))
-            return dict(USERS.profiles.decode(row).traits) if row else None
-        person = into
-    return None
+    _, row = read_row(settings, "user", USERS.profiles, person)
+    return dict(USERS.profiles.decode(row).traits) if row else None
 
 
 def last_context(settings: Settings, channel: str, person: str, template: str) -> dict[str, Any] | None:

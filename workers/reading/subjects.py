@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from schemas.fields import SubjectType
     from workers.core.plan import SubjectPlan
     from workers.settings import Settings
+    from workers.stream.tables import Table
 
 
 def read_standing(
@@ -35,8 +36,26 @@ def read_standing(
         Misconfigured: there is no changelog.
         Retryable: no broker answers.
     """
+    into, row = read_row(settings, kind, TABLES[kind].progress, subject, progress)
+    if not row:
+        return None
+    merged = {} if into == subject else {"merged_from": subject}
+    return merged | subject_item(kind, TABLES[kind].progress.decode(row), plan, now_ms)
+
+
+def read_row(
+    settings: Settings,
+    kind: SubjectType,
+    table: Table[Any],
+    subject: str,
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> tuple[str, bytes | None]:
+    """The id that a subject goes by now that ids were merged, and its row of ``table``; None or empty: none.
+
+    Raises as :func:`read_standing`.
+    """
     partitions = partitions_of(settings.kafka, settings.topic(CHANGELOG), settings.librdkafka())
-    table, asked, seen = TABLES[kind].progress, subject, set[str]()
+    seen = set[str]()
     while True:
         seen.add(subject)
         key = subject.encode()
@@ -47,10 +66,5 @@ def read_standing(
         identity = rows.get(IDENTITIES.key(key)) if kind == "user" else None
         into = IDENTITIES.decode(identity).merged_into if identity else None
         if into is None or into in seen:
-            break
+            return subject, rows.get(table.key(key))
         subject = into
-    row = rows.get(table.key(subject.encode()))
-    if not row:
-        return None
-    merged = {} if subject == asked else {"merged_from": asked}
-    return merged | subject_item(kind, table.decode(row), plan, now_ms)

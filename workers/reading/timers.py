@@ -14,7 +14,7 @@ from workers.standing import stands_at
 from workers.state import TABLES
 from workers.stream.decide import TIMER_RETRY_MS
 from workers.stream.store import TIMER, Timer
-from workers.timers import SCORES, SEGMENTS, TELLING, decode_payload
+from workers.timers import SCORES, SEGMENTS, TELLING, TELLING_TRAITS, decode_payload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,6 +29,7 @@ KINDS = {
     SEGMENTS: "segments",
     SCORES: "scores",
     TELLING: "members told",
+    TELLING_TRAITS: "members told",
     RUN: "batch run",
     SCHEDULE: "batch schedule",
 }

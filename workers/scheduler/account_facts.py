@@ -42,7 +42,7 @@ def _learn_traits(told: wire.AccountFacts, subject: Subject, now_ms: int) -> Non
         traits = changed_of_account(subject.plan, told.changed, before, told.facts)
         changed = AccountChanged(told.account, traits, told.id)
         subject.take(exit_by_account(subject.plan, changed, subject.progress, now_ms), now_ms)
-    subject.settle_all(now_ms)
+    subject.settle_all(now_ms, counted=False)
 
 
 def _learn_segments(told: wire.AccountSegments, subject: Subject, now_ms: int) -> None:
@@ -55,4 +55,4 @@ def _learn_segments(told: wire.AccountSegments, subject: Subject, now_ms: int) -
     subject.is_silent = told.by_definition is True
     if told.account == subject.account:
         subject.follow(told.at_ms, now_ms)
-    subject.settle_all(now_ms)
+    subject.settle_all(now_ms, counted=False)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import msgspec
-
 from schemas import wire
-from workers import telling
+from workers import telling, telling_traits
 from workers.core.consent import STATES, Said
 from workers.core.decisions import refused_decision
 from workers.core.gate.held import HELD
@@ -22,7 +20,8 @@ from workers.identity.places import elsewhere, forward_record, move_member
 from workers.scheduler import account_facts, holds
 from workers.shell import Subject
 from workers.state import OBJECTS, TABLES, USERS, rows_of_gate
-from workers.timers import SCORES, SEGMENTS, TELLING, decode_payload
+from workers.stream.decoding import decoded
+from workers.timers import SCORES, SEGMENTS, TELLING, TELLING_TRAITS, decode_payload
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,18 +49,9 @@ class Scheduler:
     def prepare(self, batch: Batch, view: View, now_ms: int) -> tuple[list[Asked], list[bytes]]:
         """Decode the records; their subjects' rows are worth reading ahead."""
         del now_ms
-        taken: list[Asked] = []
+        taken = [Asked(*pair) for pair in decoded(batch, view, wire.decode_scheduler)]
         keys: list[bytes] = []
-        for record in batch.records:
-            try:
-                asked = wire.decode_scheduler(record.value or b"")
-            except msgspec.ValidationError as error:
-                view.dead_letter(batch.tp, record, "invalid", str(error))
-                continue
-            except msgspec.DecodeError as error:
-                view.dead_letter(batch.tp, record, "unreadable", str(error))
-                continue
-            taken.append(Asked(record, asked))
+        for _, asked in taken:
             if isinstance(asked, wire.ObjectsChanged):
                 keys += [OBJECTS.key(object_key(one.object, one.object_id).encode()) for one in asked.objects]
             if isinstance(asked, wire.ObjectsChanged | wire.EnrollSegment | wire.ExitBatch):
@@ -168,6 +158,9 @@ class Scheduler:
                 continue
             if payload.enrollment == TELLING:
                 telling.go_on(subject.key, view, self._parts, now_ms)
+                continue
+            if payload.enrollment == TELLING_TRAITS:
+                telling_traits.go_on(subject.key, view, self._parts, now_ms)
                 continue
             if payload.enrollment == SCORES:
                 subject.scores.look(now_ms)

@@ -61,7 +61,7 @@ class SlackConnection(BaseConnection):
 
 
 class HubSpotConnection(BaseConnection):
-    """The access token of a private app. 10 calls a second stay below the limit of 100 in 10 s."""
+    """The access token of a private app. 10 calls a second are its limit of 100 in any 10 s."""
 
     provider: Literal["hubspot"]
     token: SecretStr

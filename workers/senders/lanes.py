@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from workers.senders.channels.base import DeliveryResult, OutgoingMessage
     from workers.senders.ledger import Pending
 
+WAIT_MIN_MS = 200
+"""Least time between two looks at a lane that must wait: each look is a transaction."""
+
 
 class Gate:
     """One connection's limits in this process, shared by its partitions, which run on one loop."""
@@ -52,17 +55,20 @@ class Gate:
         """How long until a call for a recipient's domain may begin; 0: now. Changes nothing."""
         return ask_domain(self._receivers, self.limits.pace, domain, now_ms)[1]
 
-    def admit(self, now_ms: int, domain: str = "") -> None:
-        """Take what a call takes: tokens, and the place of the probe. Only where none is waited for."""
-        self.breaker, self._bucket, _ = self._asked(now_ms)
+    def admit(self, now_ms: int, domain: str = "", calls: int = 1) -> None:
+        """Take what a message takes: tokens for its calls, and the place of the probe.
+
+        Only where none is waited for.
+        """
+        self.breaker, self._bucket, _ = self._asked(now_ms, calls)
         self._receivers, _ = ask_warm_up(self._receivers, self.limits.pace, now_ms)
         self._receivers, _ = ask_domain(self._receivers, self.limits.pace, domain, now_ms)
 
-    def _asked(self, now_ms: int) -> tuple[Breaker, Bucket | None, int]:
+    def _asked(self, now_ms: int, calls: int = 1) -> tuple[Breaker, Bucket | None, int]:
         breaker, wait_ms = ask_breaker(self.breaker, now_ms)
         if wait_ms > 0:
             return self.breaker, self._bucket, wait_ms
-        return breaker, *take_token(self._bucket, self.limits, now_ms)
+        return breaker, *take_token(self._bucket, self.limits, now_ms, calls)
 
     def step_aside(self) -> bool:
         """Whether a slow call may give up its place to another, which it does by this; see :class:`Place`."""
@@ -185,6 +191,18 @@ class Turn:
 
     connection: str
     message_id: str | None = None
+
+
+def by_lane(lanes: Mapping[str, Lane], turns: Iterable[Turn]) -> list[tuple[Lane, list[str]]]:
+    """The lanes to look at, each once and in the order of turns, with whose turn has come there.
+
+    Turns of a connection that has no lane any more are passed over.
+    """
+    fresh: dict[str, list[str]] = {}
+    for turn in turns:
+        ids = fresh.setdefault(turn.connection, [])
+        ids += [turn.message_id] if turn.message_id is not None else []
+    return [(lanes[connection], ids) for connection, ids in fresh.items() if connection in lanes]
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from workers.senders.limits import MISCONFIGURED_MS
 
 if TYPE_CHECKING:
     from schemas.fields import DeliveryOutcome
+    from workers.core.templates.render import RenderedContent
 
 ATTEMPTS_MAX = 40
 """Tries of one message: more than fit into a day with the delays below, which is when it is given up."""
@@ -49,13 +50,21 @@ SENT_MARK = "sent"
 """Stands among the marks of a message that goes to several devices, once one of them has it."""
 
 
+class Texts(msgspec.Struct, array_like=True, frozen=True):
+    """What was rendered: the template (a fallback's, where it took the place), its version and locale."""
+
+    template: str
+    version: str
+    locale: str
+
+
 class Pending(msgspec.Struct, array_like=True):
     """A message that was taken in and has not ended. ``attempt`` counts the calls begun, from 1.
 
     ``calling`` is True between the commit before a call and the commit of its result, ``queued`` while it
     waits for its turn; where both are False a timer brings it back. ``connection`` is its way out. ``done``
     are marks of the devices that are done with, where it goes to several. ``withdrawn``: its enrollment was
-    left, and it is not to be tried again.
+    left, and it is not to be tried again. ``texts`` are those of the last call; None: there was none.
     """
 
     message: Message
@@ -66,6 +75,7 @@ class Pending(msgspec.Struct, array_like=True):
     queued: bool = False
     done: list[str] = msgspec.field(default_factory=list)
     withdrawn: bool = False
+    texts: Texts | None = None
 
 
 class Sent(msgspec.Struct, array_like=True):
@@ -117,8 +127,13 @@ def next_step(pending: Pending, result: DeliveryResult, on_unknown: OnUnknown, n
             assert_never(result)
 
 
-def delivery_of(message: Message, end: End, provider: str, now_ms: int) -> Delivery:
-    """The record of what became of a message."""
+def texts_of(content: RenderedContent) -> Texts:
+    """Whose texts a message has that was rendered."""
+    return Texts(content.template, content.version, content.locale)
+
+
+def delivery_of(message: Message, end: End, provider: str, texts: Texts | None, now_ms: int) -> Delivery:
+    """The record of what became of a message, whose ``texts`` were handed over; None: none were."""
     return Delivery(
         id=stable_id("delivery", message.id),
         message_id=message.id,
@@ -138,6 +153,10 @@ def delivery_of(message: Message, end: End, provider: str, now_ms: int) -> Deliv
         latency_ms=max(0, now_ms - message.requested_at_ms),
         at_ms=now_ms,
         subject_type=message.subject_type,
+        variant=message.variant,
+        rendered_template=texts.template if texts else None,
+        template_version=texts.version if texts else None,
+        locale=texts.locale if texts else None,
     )
 
 

@@ -48,7 +48,7 @@ ASIDE_MAX: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one connection bears. ``per_second`` None: as fast as it answers. ``pace`` is what receivers bear.
+    """What one connection bears. ``per_second`` calls (None: as fast as it answers); ``pace``: of receivers.
 
     ``calls_at_once`` is of the process; ``waiting_max`` is how many messages of one partition may wait in the
     state for their turn before the topic is left alone. A call that has no answer after ``slow_s`` (None:
@@ -70,26 +70,32 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """Tokens that were there at ``at_ms``."""
+    """Tokens that were there at ``at_ms``; fewer than none where calls are owed."""
 
     tokens: float
     at_ms: int
 
 
-def take_token(bucket: Bucket | None, limits: Limits, now_ms: int) -> tuple[Bucket | None, int]:
-    """The bucket afterwards, and 0 where a token was taken, else the milliseconds until there is one."""
+def take_token(
+    bucket: Bucket | None, limits: Limits, now_ms: int, calls: int = 1
+) -> tuple[Bucket | None, int]:
+    """The bucket afterwards, and 0 where a token was taken, else the milliseconds until there is one.
+
+    A message of several ``calls`` begins with one token and owes the others: the next waits so much longer.
+    """
     if limits.per_second is None:
         return None, 0
-    return take(bucket or Bucket(limits.burst_size, now_ms), limits.per_second, limits.burst_size, now_ms)
+    full = Bucket(limits.burst_size, now_ms)
+    return take(bucket or full, limits.per_second, limits.burst_size, now_ms, calls)
 
 
-def take(bucket: Bucket, per_second: float, burst: float, now_ms: int) -> tuple[Bucket, int]:
+def take(bucket: Bucket, per_second: float, burst: float, now_ms: int, calls: int = 1) -> tuple[Bucket, int]:
     """As :func:`take_token`, for a rate that may change; ``burst`` is the most that the bucket holds."""
     passed_ms = max(0, now_ms - bucket.at_ms)
     tokens = min(burst, bucket.tokens + passed_ms * per_second / 1000)
     at_ms = max(now_ms, bucket.at_ms)
     if tokens >= 1 - 1e-9:
-        return Bucket(tokens - 1, at_ms), 0
+        return Bucket(tokens - calls, at_ms), 0
     return Bucket(tokens, at_ms), max(1, round((1 - tokens) * 1000 / per_second))
 
 

@@ -21,18 +21,34 @@ from schemas.wire import Feed, Message
 from workers.core.ids import stable_id
 from workers.core.templates.render import RenderedEmail, RenderedInApp, RenderFailed
 from workers.errors import Refused
+from workers.senders.calls import calls_of
 from workers.senders.channels.base import DeliveryResult, Unknown
 from workers.senders.channels.in_app import add_item, item_of
-from workers.senders.lanes import Begin, Call, Gate, Gone, Lane, Outcome, Place, Ready, Turn, first_in_line
+from workers.senders.lanes import (
+    WAIT_MIN_MS,
+    Begin,
+    Call,
+    Gate,
+    Gone,
+    Lane,
+    Outcome,
+    Place,
+    Ready,
+    Turn,
+    by_lane,
+    first_in_line,
+)
 from workers.senders.ledger import (
     SENT_KEPT_MS,
     End,
     Pending,
     Sent,
+    Texts,
     TryAgain,
     bounce_of,
     delivery_of,
     next_step,
+    texts_of,
 )
 from workers.senders.news import tell
 from workers.senders.pace import domain_of
@@ -60,9 +76,6 @@ _RETRY, _FORGET, _LANE = b"retry", b"forget", b"lane"
 
 WITHDRAWN = End("skipped", "withdrawn")
 """Of a call whose enrollment was left before its receiver took it."""
-
-LANE_WAIT_MIN_MS = 200
-"""Least time between two looks at a lane that must wait: each look is a transaction."""
 
 
 class TemplateSource(Protocol):
@@ -295,7 +308,7 @@ class SenderLogic:
             return
         content = self._rendering.content(message, view, now_ms)
         if isinstance(content, RenderFailed):
-            self._record(message, not_rendered(content), "in_app", view, now_ms)
+            self._record(message, not_rendered(content), "in_app", None, view, now_ms)
             return
         assert isinstance(content, RenderedInApp), "an in-app message renders an in-app template"
         feed = view.table(FEEDS).get(message.person.encode())
@@ -303,7 +316,7 @@ class SenderLogic:
         changed = add_item(feed, item_of(message, content, now_ms), now_ms)
         if changed is not feed:
             self._people.put_feed(changed, view)
-        self._record(message, End("sent"), "in_app", view, now_ms)
+        self._record(message, End("sent"), "in_app", texts_of(content), view, now_ms)
 
     def _queue(self, pending: Pending, view: View, now_ms: int) -> Sequence[Turn]:
         """Let a message wait for its turn, which has come unless an older one of the person is on its way."""
@@ -320,13 +333,8 @@ class SenderLogic:
 
     def _move(self, turns: Sequence[Turn], view: View, now_ms: int) -> None:
         """Begin the calls whose turn has come, lane by lane."""
-        fresh: dict[str, list[str]] = {}
-        for turn in turns:
-            ids = fresh.setdefault(turn.connection, [])
-            ids += [turn.message_id] if turn.message_id is not None else []
-        for connection, ids in fresh.items():
-            if connection in self._lanes:
-                self._begin(self._lanes[connection], ids, view, now_ms)
+        for lane, fresh in by_lane(self._lanes, turns):
+            self._begin(lane, fresh, view, now_ms)
 
     def _begin(self, lane: Lane, fresh: list[str], view: View, now_ms: int) -> None:
         """Begin what the lane's limits allow: who waits there, then ``fresh``, which grows meanwhile."""
@@ -358,16 +366,17 @@ class SenderLogic:
         outgoing = self._rendering.outgoing(pending, view, now_ms)
         if isinstance(outgoing, End):
             return self._end(pending, outgoing, view, now_ms)
-        lane.gate.admit(now_ms, domain_of(pending.message.to))
+        lane.gate.admit(now_ms, domain_of(pending.message.to), calls_of(outgoing.content))
         lane.chosen[outgoing.id] = now_ms
         pending.attempt += 1
+        pending.texts = texts_of(outgoing.content)
         pending.calling, pending.queued = True, False
         view.table(PENDING).put(outgoing.id.encode(), pending)
         view.after_commit(Call(lane.connection, outgoing))
         return ()
 
     def _look_later(self, lane: Lane, wait_ms: int, view: View, now_ms: int) -> None:
-        due_ms = now_ms + max(wait_ms, LANE_WAIT_MIN_MS)
+        due_ms = now_ms + max(wait_ms, WAIT_MIN_MS)
         name = lane.connection
         view.set_timer(bytes.fromhex(stable_id("lane", name)), due_ms, _LANE + b":" + name.encode())
 
@@ -405,7 +414,8 @@ class SenderLogic:
         view.table(PENDING).delete(message.id.encode())
         self._people.ended(message, view)
         channel = self._parts.channels.get(connection)
-        self._record(message, end, channel.provider if channel else connection, view, now_ms)
+        provider = channel.provider if channel else connection
+        self._record(message, end, provider, pending.texts, view, now_ms)
         if connection not in self._lanes:
             return ()
         view.after_commit(Gone(connection, message.id))
@@ -415,13 +425,15 @@ class SenderLogic:
         view.after_commit(Ready(connection, following))
         return (Turn(connection, following),)
 
-    def _record(self, message: Message, end: End, provider: str, view: View, now_ms: int) -> None:
+    def _record(
+        self, message: Message, end: End, provider: str, texts: Texts | None, view: View, now_ms: int
+    ) -> None:
         key = message.id.encode()
         view.table(SENT).put(key, Sent(now_ms))
         view.set_timer(
             bytes.fromhex(stable_id("forget", message.id)), now_ms + SENT_KEPT_MS, _FORGET + b":" + key
         )
-        delivery = delivery_of(message, end, provider, now_ms)
+        delivery = delivery_of(message, end, provider, texts, now_ms)
         view.send(self._parts.topics("deliveries"), message.person.encode(), wire.encode(delivery))
         self._parts.metrics.ended(delivery)
         if (bounced := bounce_of(message, end, now_ms)) is not None:

@@ -116,4 +116,4 @@ class AccountTraitSignals:
         subject.put_profile(profile)
         message_id = stable_id("told", told.account, told.id)
         traits_changed(before, message_id, min(told.at_ms, now_ms), subject, now_ms)
-        subject.tell(profile.members, message_id, now_ms, changed)
+        subject.tell_members(changed, message_id, now_ms)

@@ -17,10 +17,11 @@ from workers.core.journeys.inside import Happened
 from workers.core.plan import EventPlan
 from workers.shell import Subject
 from workers.signals.account_events import Counted, Departed, Described, Item, Occurred, decode
-from workers.signals.reactions import react, traits_changed
+from workers.signals.reactions import only_counts, react, traits_changed
 from workers.signals.traits import merge_traits
 from workers.state import ACCOUNTS, BOOKS
 from workers.telling import greet
+from workers.telling_traits import introduce
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -52,12 +53,21 @@ class AccountSignals:
         self._plans = parts.plan.account.events
         self._segments = parts.plan.account.segments.by_event
         self._stamp = stamp_of(parts.plan.account).encode()
+        self._counting = frozenset(name for name in self._plans if self._only_counts(name))
+
+    def _only_counts(self, event: str) -> bool:
+        """Whether an event takes no other rows of its account than those of windows and of memberships."""
+        plan, concerned = self._plans[event], self._segments.get(event, frozenset())
+        decides = plan.entries or plan.exits or plan.goals or plan.waits or plan.looks
+        more = bool(decides or plan.scored or plan.fills)
+        return not more and only_counts(concerned, self._parts.plan.account)
 
     def prepare(self, batch: Batch, view: View, now_ms: int) -> tuple[list[Bundle], list[bytes]]:
         """The bundles, and their accounts' rows."""
         del now_ms
         taken: list[Bundle] = []
         counting: set[str] = set()
+        settling: set[str] = set()
         deciding: set[str] = set()
         for source in batch.records:
             try:
@@ -67,10 +77,15 @@ class AccountSignals:
                 continue
             taken.append(Bundle(source, items))
             for item in items:
-                counts = isinstance(item, Counted) and item.event not in self._segments
-                (counting if counts else deciding).add(item.account)
-        prefix = ACCOUNTS.activity.prefix
-        keys = [prefix + account.encode() for account in counting | deciding]
+                if isinstance(item, Counted) and item.event not in self._segments:
+                    counting.add(item.account)
+                elif isinstance(item, Counted | Occurred) and item.event in self._counting:
+                    settling.add(item.account)
+                else:
+                    deciding.add(item.account)
+        prefix, memberships = ACCOUNTS.activity.prefix, ACCOUNTS.memberships.prefix
+        keys = [prefix + account.encode() for account in counting | settling | deciding]
+        keys += [memberships + account.encode() for account in settling]
         for account in deciding:
             key = account.encode()
             keys += ACCOUNTS.rows_of(key)[1:]
@@ -154,9 +169,10 @@ class AccountSignals:
         subject = Subject("account", key, view, self._parts, item.at_ms)
         profile = subject.profile
         known = profile.members.get(item.user)
-        if known is None and len(profile.members) >= MEMBERS_MAX:
+        is_new = known is None and len(profile.members) < MEMBERS_MAX
+        if known is None and not is_new:
             self._parts.metrics.members_refused()
-        elif known is None or (item.role and item.role != known):
+        elif is_new or (item.role and item.role != known):
             profile.members[item.user] = item.role
         before, told = dict(profile.traits), subject.memberships.told
         changed = merge_traits(profile.traits, item.traits)
@@ -164,12 +180,11 @@ class AccountSignals:
         message_id = stable_id("described", item.account, item.user, str(item.at_ms))
         if changed:
             traits_changed(before, message_id, item.at_ms, subject, now_ms)
-        if changed:
-            subject.tell(profile.members, message_id, now_ms, changed)
-        elif known is None:
-            subject.tell((item.user,), message_id, now_ms)
+        all_told = subject.tell_members(changed, message_id, now_ms) if changed else False
+        if is_new and not all_told:
+            introduce(key, (item.user,), message_id, view, self._parts, now_ms)
         # Where the segments are others by now, all members were told of them, the new one too.
-        if known is None and item.user in profile.members and subject.memberships.told == told:
+        if is_new and subject.memberships.told == told:
             greet(key, (item.user,), view, self._parts, now_ms)
 
 

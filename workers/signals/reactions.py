@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from workers.core.plan import EventPlan
+    from workers.core.plan import EventPlan, SubjectPlan
     from workers.shell import Subject
 
 
@@ -44,3 +44,12 @@ def traits_changed(
 ) -> None:
     """What changed traits bring: exits, segments, candidates; ``before`` are the traits as they were."""
     subject.traits_changed(before, message_id, at_ms, now_ms)
+
+
+def only_counts(concerned: frozenset[str], plan: SubjectPlan) -> bool:
+    """Whether to settle these segments takes no other rows than those of windows and of memberships.
+
+    Of who is seen for the first time all segments are looked at, and who crosses one may enter a journey.
+    """
+    entered = {segment for segment, _ in plan.entering.by_segment}
+    return not plan.segments.standing and concerned <= plan.segments.plain - entered

@@ -156,7 +156,8 @@ class LagCollector:
         reading: gives for a source partition where its log ends and where reading stands, as the consumer
             last saw them, or None while it saw neither.
 
-    The lag in seconds is the age of the oldest record not yet applied, 0 where there is none.
+    A partition of which that is None has no sample: its lag is not known, which is not 0. The lag in
+    seconds is the age of the oldest record not yet applied, 0 where there is none.
     """
 
     def __init__(
@@ -188,7 +189,10 @@ class LagCollector:
         for partition in list(self._partitions()):
             count += partition.running
             for tp, applied in list(partition.applied.items()):
-                lag = self._lag(tp, applied, partition)
+                reading = self._reading(tp)
+                if reading is None:
+                    continue
+                lag = _lag(tp, applied, partition, *reading)
                 oldest_ms = partition.mailbox.oldest_ms(tp.topic) or partition.applied_ms.get(tp)
                 age_s = 0.0 if not lag or oldest_ms is None else max(0.0, now_s - oldest_ms / 1000)
                 values = (self._app, tp.topic, str(tp.partition))
@@ -197,11 +201,8 @@ class LagCollector:
         running.add_metric((self._app,), count)
         return (records, seconds, running)
 
-    def _lag(self, tp: TP, applied: int, partition: Partition) -> int:
-        reading = self._reading(tp)
-        if reading is None:
-            return 0
-        end, position = reading
-        # What lies between the applied offset and the position while nothing waits is no record: markers.
-        done = position if partition.mailbox.expected.get(tp) == applied else applied
-        return max(0, end - max(done, applied))
+
+def _lag(tp: TP, applied: int, partition: Partition, end: int, position: int) -> int:
+    # What lies between the applied offset and the position while nothing waits is no record: markers.
+    done = position if partition.mailbox.expected.get(tp) == applied else applied
+    return max(0, end - max(done, applied))

@@ -23,6 +23,7 @@ from schemas.workspace import (
     Workspace,
 )
 from schemas.workspace.base import UNKNOWN_FIELD
+from workers.core.lint.calls import lint_calls
 from workers.core.lint.llm import lint_llm
 from workers.core.lint.messages import SETTINGS as OF_SETTINGS
 from workers.core.lint.messages import lint_messages
@@ -162,6 +163,8 @@ def load_workspace(folder: Path) -> LoadedWorkspace:
         found_in["settings"] = {OF_SETTINGS: (SETTINGS, settings_document)}
     typed = not any(problem.file.startswith(OBJECTS) for problem in problems)
     problems += _findings(workspace, found_in, complete=not refused, objects_complete=typed)
+    calls = lint_calls(workspace, templates)
+    problems += [Problem(one.file, one.line, 1, one.field, one.detail) for one in calls]
     errors = sorted(problem for problem in problems if problem.severity == "error")
     if errors:
         raise BadWorkspace(errors)

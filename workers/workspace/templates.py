@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.scalarbool import ScalarBoolean
 from ruamel.yaml.scalarstring import FoldedScalarString, LiteralScalarString
@@ -31,6 +31,9 @@ WEBHOOKS: Final = "webhooks"
 """The folder whose templates are for the channel webhook, also where they do not say so."""
 
 OWNERS: Final = "owners"
+BODY: Final = "body"
+"""The field of a webhook that is a document."""
+
 _FILE_FIELDS: Final = {"html_file": "html", "mjml_file": "mjml", "text_file": "text"}
 
 
@@ -101,6 +104,7 @@ def read_template(path: Path) -> TemplateSource:
         raise _problem(name, file, 1, "name", detail)
     _take_owners(path, file, document)
     lines = {str(key): _first_line(document, key) for key in document if str(key) != "owners_name"}
+    lines |= _lines_inside(document.get(BODY), BODY)
     fields = {str(key): _plain(value) for key, value in document.items()}
     files: dict[str, str] = {}
     for field, part in _FILE_FIELDS.items():
@@ -137,8 +141,28 @@ def _yaml(path: Path, file: str) -> CommentedMap:
 
 def _first_line(document: CommentedMap, key: Any) -> int:
     """The line on which the text of a field begins: one further for a block (``|`` or ``>``)."""
-    line = int(document.lc.value(key)[0]) + 1
-    return line + 1 if isinstance(document[key], (LiteralScalarString, FoldedScalarString)) else line
+    return _text_line(document[key], int(document.lc.value(key)[0]) + 1)
+
+
+def _text_line(value: Any, line: int) -> int:
+    return line + 1 if isinstance(value, (LiteralScalarString, FoldedScalarString)) else line
+
+
+def _lines_inside(holder: Any, path: str) -> dict[str, int]:
+    """The line of each value inside of a mapping or list, by its path: ``body.blocks[0].text``."""
+    lines: dict[str, int] = {}
+    if isinstance(holder, CommentedMap):
+        places = [(f"{path}.{key}", value, _first_line(holder, key)) for key, value in holder.items()]
+    elif isinstance(holder, CommentedSeq):
+        places = [
+            (f"{path}[{at}]", one, _text_line(one, int(holder.lc.item(at)[0]) + 1))
+            for at, one in enumerate(holder)
+        ]
+    else:
+        return lines
+    for inner, value, line in places:
+        lines |= {inner: line, **_lines_inside(value, inner)}
+    return lines
 
 
 def _plain(value: Any) -> Any:

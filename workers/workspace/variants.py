@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +23,9 @@ PARTIALS: Final = "partials"
 
 MAX_PARTIAL_BYTES: Final = 200_000
 MAX_PARTIALS: Final = 1_000
+
+_FIELD: Final = re.compile(r"[.\[]")
+"""Where the path to what is inside of a field goes on."""
 
 _KINDS_OF: Final[Mapping[str, tuple[str, ...]]] = {"html": ("html",), "mjml": ("mjml", "html")}
 """Kinds of partials that a field takes; every other takes texts."""
@@ -90,10 +94,16 @@ def of_locale(variant: TemplateSource, whole: TemplateSource) -> TemplateSource:
         variant,
         channel=whole.channel,
         fields={**inherited, **variant.fields},
-        lines={**{name: whole.lines.get(name, 1) for name in inherited}, **variant.lines},
+        lines={**_lines_of(inherited, whole), **variant.lines},
         files={**{name: whole.files.get(name, whole.file) for name in inherited}, **variant.files},
         inherited=frozenset(inherited),
     )
+
+
+def _lines_of(inherited: Mapping[str, Any], whole: TemplateSource) -> dict[str, int]:
+    """The lines of these fields and of what is inside of them."""
+    inside = {path: line for path, line in whole.lines.items() if _FIELD.split(path)[0] in inherited}
+    return {**{name: whole.lines.get(name, 1) for name in inherited}, **inside}
 
 
 def with_partials(source: TemplateSource, partials: Partials) -> TemplateSource:

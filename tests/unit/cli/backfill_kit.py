@@ -108,7 +108,7 @@ class Changing(Cluster):
     def archive(self, lines: list[bytes], before_ms: int | None = None) -> Archive:
         """What the command would gather now of files with these lines."""
         before_ms = self.now_ms + 1 if before_ms is None else before_ms
-        archive = Archive(self.plan, self.books(), self.members().accounts, self.now_ms, before_ms)
+        archive = Archive(self.plan, self.books(), self.members(), self.now_ms, before_ms)
         for number in range(self.partitions):
             for record in self.log["product-events", number]:
                 archive.know(found(record, number))
@@ -162,10 +162,15 @@ class Changing(Cluster):
 
 
 def plain(plan: SubjectPlan, slot_id: int, held: bytes, now_ms: int) -> Any:
-    """What a slot counts now, without what its encoding is free to choose."""
+    """What a slot counts now, without what its encoding is free to choose.
+
+    A plain window folds in steps, so that how many occurrences it keeps singly, beyond those it must keep,
+    depends on how many came in one transaction.
+    """
     retention_ms = plan.retentions_ms.get(slot_id)
     if retention_ms is not None:
-        return sorted(at for at in windows.decode(held, retention_ms).singles if at > now_ms - retention_ms)
+        singles = windows.decode(held, retention_ms).singles
+        return [at for at in sorted(singles)[-windows.EXACT_OCCURRENCES :] if at > now_ms - retention_ms]
     measure = plan.measures[slot_id]
     if measure.retention_ms is None:
         return held

@@ -10,6 +10,7 @@ import pytest
 from schemas import wire
 from tests.unit.core.kit import journey
 from tests.unit.identity.kit import DAY, HOUR, NOW, Cluster
+from workers.core.activity.acted_for import ActedFor
 from workers.core.activity.row import Activity
 from workers.core.consent import Consents
 from workers.core.devices import Devices
@@ -413,7 +414,8 @@ ROWS: dict[type[Any], set[str]] = {
     EngagementRow: {"last_ms", "count", "hours", "suppressed", "seen"},
     Devices: {"devices"},
     HeldRequests: {"requests"},
-    Identity: {"merged_into", "sources", "asked"},
+    Identity: {"merged_into", "sources", "asked", "acted_for"},
+    ActedFor: {"turns"},
 }
 
 

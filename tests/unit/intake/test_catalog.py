@@ -20,7 +20,7 @@ DEFINED = Definitions(frozenset(), TYPES, {"vip": "user", "big": "account"})
 @pytest.fixture
 def api() -> Api:
     """A type of objects, and two lists."""
-    return Api(more={"api": ApiSettings((CONFIGURED,), DEFINED)})
+    return Api(more={"api": ApiSettings((CONFIGURED,), lambda: DEFINED)})
 
 
 async def test_objects_are_told_as_statements(api: Api) -> None:

@@ -33,7 +33,7 @@ def everything() -> Gateway:
     """A gateway with everything configured."""
     return Gateway(
         more={
-            "api": ApiSettings((), Definitions(frozenset(), NO_TYPES, {})),
+            "api": ApiSettings((), lambda: Definitions(frozenset(), NO_TYPES, {})),
             "standing": BoundedReader(lambda *_: None),
             "pages": NoPages(),
             "stripe": StripeWebhooks((b"s",), StripeOptions()),

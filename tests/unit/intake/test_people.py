@@ -48,7 +48,7 @@ class Api(Gateway):
 @pytest.fixture
 def api() -> Api:
     """One topic of consent is defined."""
-    return Api(more={"api": ApiSettings((CONFIGURED,), DEFINED)})
+    return Api(more={"api": ApiSettings((CONFIGURED,), lambda: DEFINED)})
 
 
 async def test_consent_is_told_word_for_word(api: Api) -> None:

@@ -12,7 +12,7 @@ from schemas.catalog import problems_of
 from tests.unit.intake.kit import NOW_MS, Gateway
 from workers.core.consent import STATES, Consents, Said, consents, take
 from workers.intake.publisher import KafkaUnavailable
-from workers.intake.settings import Unsubscribe
+from workers.intake.settings import Asks, Unsubscribe
 from workers.intake.tokens import make_preferences_token, make_unsubscribe_token
 
 TOPICS = {"news": "News about the product", "offers": "Offers & discounts"}
@@ -21,7 +21,7 @@ TOPICS = {"news": "News about the product", "offers": "Offers & discounts"}
 @pytest.fixture
 def gateway() -> Gateway:
     """Two channels, two topics."""
-    return Gateway(links=Unsubscribe(b"k" * 32, "Acme", channels=("email", "in_app"), topics=TOPICS))
+    return Gateway(links=Unsubscribe(b"k" * 32, "Acme", asks=lambda: Asks(("email", "in_app"), TOPICS)))
 
 
 def link(gateway: Gateway) -> str:

@@ -120,6 +120,7 @@ async def test_a_bad_body_gets_a_clear_answer(gateway: Gateway, body: bytes, sta
         (gzip.compress(b'{"batch":[]}') + b"rest", 400, "bad_gzip"),
         (gzip.compress(b" " * 50_000_000), 413, "too_large"),
     ],
+    ids=["not gzip", "cut", "more after its end", "bomb"],
 )
 async def test_bad_gzip_gets_a_clear_answer(gateway: Gateway, body: bytes, status: int, code: str) -> None:
     """Also a bomb of 50 MB in 50 KB, of which never more than the limit is unpacked."""

@@ -10,8 +10,11 @@ from tests.unit.cli.test_backfill import asking
 from tests.unit.core.kit import journey
 from tests.unit.identity.kit import DAY
 from tests.unit.reading.test_archive import line
+from workers.cli.backfill import untold
+from workers.core.activity.acted_for import TURNS_MAX
+from workers.stream.partitioner import partition_of
 
-USER = "user-1"
+USER, OTHER = "user-1", "visitor-2"  # of two partitions
 OF_ACCOUNTS = Workspace.model_validate(
     {
         "name": "w",
@@ -26,19 +29,33 @@ OF_ACCOUNTS = Workspace.model_validate(
 
 
 class Told:
-    """A user of whom a workspace asks later for which account they did what; a second apart each."""
+    """A user of whom a workspace asks later for which account they did what; a second apart each.
+
+    ``said`` is what the command says of those of whom nobody tells.
+    """
 
     def __init__(self) -> None:
         self.cluster = Changing(asking("14d"))
+        self.said: str | None = None
 
-    def group(self, account: str, **traits: Any) -> Told:
+    def group(self, account: str, user: str = USER, **traits: Any) -> Told:
         """A group call."""
-        self.cluster.group(USER, account, **traits)
+        self.cluster.group(user, account, **traits)
         return self._passed()
 
-    def limit(self, account: str | None = None) -> Told:
+    def limit(self, account: str | None = None, user: str = USER) -> Told:
         """Something that accounts will be asked about; without ``account`` it says none."""
-        self.cluster.track("limit", userId=USER, context={"groupId": account} if account else None)
+        self.cluster.track("limit", userId=user, context={"groupId": account} if account else None)
+        return self._passed()
+
+    def acts(self, account: str) -> Told:
+        """Something that nobody asks about, ever, for an account."""
+        self.cluster.track("opened", userId=USER, context={"groupId": account})
+        return self._passed()
+
+    def merged(self, source: str, into: str) -> Told:
+        """An id is said to be another."""
+        self.cluster.alias(source, into)
         return self._passed()
 
     def trim(self) -> Told:
@@ -51,6 +68,7 @@ class Told:
         cluster = self.cluster
         for number in range(2):
             cluster.open(number, OF_ACCOUNTS)
+        self.said = untold(cluster.past())
         if lines:
             cluster.backfill_files(list(lines))
         else:
@@ -99,10 +117,10 @@ def test_who_comes_back_was_gone_meanwhile() -> None:
     assert told.counted() == {"acme": 2}
 
 
-def test_of_several_accounts_the_present_one_is_known_once_one_is_named() -> None:
-    """What came before that counts for none: the state tells which is the present one now, not then."""
+def test_of_several_accounts_it_is_known_which_one_was_the_present() -> None:
+    """Though the calls that made it so have left the topic, and another one is the present one now."""
     told = Told().group("acme").group("bolt").trim().limit().limit("acme").limit()
-    assert told.counted() == {"acme": 2}
+    assert told.counted() == {"acme": 2, "bolt": 1}
 
 
 def test_acting_for_an_account_counts_also_where_nobody_asks_about_the_event() -> None:
@@ -118,6 +136,83 @@ def test_acting_for_an_account_counts_also_where_nobody_asks_about_the_event() -
     told.cluster.backfill()
     told.cluster.settle()
     assert len(told.cluster.times("acme", account=True)) == 1
+
+
+def test_whom_somebody_acts_for_hangs_on_no_definition() -> None:
+    """So a definition that is published later finds the same as one that was there from the start."""
+    told = Told().group("acme").group("bolt").acts("acme").trim().limit().acts("bolt").limit()
+    assert told.counted() == {"acme": 1, "bolt": 1}
+
+
+def test_what_comes_late_makes_nothing_the_present_account() -> None:
+    """As the engine has it, also where what was earlier has left the topic."""
+    told = Told().group("acme").group("bolt").limit("acme").trim()
+    late_ms = told.cluster.now_ms - 1_500
+    named = {"userId": USER, "type": "page", "context": {"groupId": "bolt"}}
+    told.cluster.send("product-events", USER, line(9, late_ms, **named))
+    assert told.limit().counted() == {"acme": 1}
+
+
+def test_who_has_left_all_accounts_is_in_none() -> None:
+    """Though every call has left the topic."""
+    told = Told().group("acme").group("bolt").group("acme", remove=True).limit()
+    assert told.group("bolt", remove=True).trim().limit().counted() == {}
+
+
+def test_of_who_changes_without_end_the_earlier_accounts_are_not_known() -> None:
+    """The state keeps the last changes; the command says for how many events and users that is."""
+    told = Told().group("acme").group("bolt").limit().limit()
+    for _ in range(TURNS_MAX // 2):
+        told.acts("acme").acts("bolt")
+    assert told.limit().counted() == {"bolt": 1}
+    assert told.said is not None
+    assert told.said.startswith("2 event(s) of 1 user(s) count for no account")
+    told = Told().limit().group("acme").limit()
+    assert told.counted() == {"acme": 1}
+    assert told.said is None
+
+
+def test_a_merged_id_acted_for_its_own_account_before() -> None:
+    """What it joined is in the rows of the person by then."""
+    assert Told().group("acme", OTHER).limit(user=OTHER).merged(OTHER, USER).counted() == {"acme": 1}
+    told = Told().group("acme", OTHER).trim().limit(user=OTHER).group("bolt").merged(OTHER, USER).limit()
+    assert told.counted() == {"acme": 1, "bolt": 1}
+    assert Told().limit(user=OTHER).group("acme").merged(OTHER, USER).counted() == {}
+
+
+def test_a_worker_that_has_just_taken_over_knows_how_far_events_have_come() -> None:
+    """The merge is the first thing that it does in the partition of the id that goes."""
+    told = Told().group("acme", OTHER).limit(user=OTHER).group("bolt")
+    for number in range(2):
+        told.cluster.open(number, asking("14d"))
+    assert partition_of(USER.encode(), 2) != partition_of(OTHER.encode(), 2)
+    assert told.merged(OTHER, USER).counted() == {"acme": 1}
+
+
+def test_an_account_that_came_with_a_merged_id_is_the_persons_from_then_on() -> None:
+    """Not before: an event of theirs counted for nobody."""
+    told = Told().limit().group("acme", OTHER).merged(OTHER, USER).trim().limit()
+    assert told.counted() == {"acme": 1}
+    assert Told().limit().group("acme", OTHER).merged(OTHER, USER).limit().counted() == {"acme": 1}
+
+
+def test_what_a_merged_id_does_is_for_the_one_account_of_the_person() -> None:
+    """Of a person of several the state does not tell at which of another partition's events they changed."""
+    assert Told().group("acme").merged(OTHER, USER).limit(user=OTHER).counted() == {"acme": 1}
+    assert Told().merged(OTHER, USER).limit(user=OTHER).counted() == {}
+    told = Told().group("acme").group("bolt").merged(OTHER, USER).limit(user=OTHER)
+    assert told.counted() == {}
+    assert told.said is not None
+
+
+def test_an_id_that_stands_for_itself_again_was_somebody_else_meanwhile() -> None:
+    """Ids that are each said to be the other end as the lesser one: it has its own account back."""
+    told = Told().group("acme").limit()
+    told.cluster.alias(USER, OTHER)
+    told.cluster.alias(OTHER, USER)
+    told.cluster.settle()
+    assert told.cluster.root(USER) == USER
+    assert told.limit().counted() == {"acme": 2}
 
 
 def test_who_has_one_account_acts_for_it_without_a_word() -> None:

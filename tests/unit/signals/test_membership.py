@@ -10,10 +10,11 @@ import pytest
 from schemas import wire
 from schemas.workspace import Journey, Segment, Workspace
 from tests.unit.core.kit import journey
-from tests.unit.identity.kit import DAY, HOUR, NOW, Cluster
+from tests.unit.identity.kit import DAY, HOUR, NOW, Cluster, _moment
 from workers.core.activity.row import ACCOUNTS_MAX, Activity
 from workers.core.compile import compile_workspace
-from workers.state import USERS, Profile
+from workers.state import ACTED_FOR, USERS, Profile
+from workers.stream.partitioner import partition_of
 
 RICH = {"account": {"trait": "acv", "gte": 5000}}
 OF_RICH = journey(entry={"on": {"event": "limit"}, "require": [RICH]})
@@ -86,6 +87,44 @@ def test_an_event_of_an_account_makes_it_the_present_one() -> None:
     told(cluster, SMALL)
     limit(cluster, LARGE)
     assert cluster.activity(USER).accounts == [SMALL, LARGE]  # type: ignore[union-attr]
+
+
+def test_an_event_that_nobody_asks_about_makes_its_account_the_present_one_too() -> None:
+    """Else whom somebody acts for would change with what is published; late ones change nothing."""
+    cluster = in_both(OF_RICH)
+    for account, late_ms, present in (
+        ("somebody-elses", 0, SMALL),
+        (LARGE, HOUR, SMALL),
+        (LARGE, 0, LARGE),
+        (LARGE, 0, LARGE),
+    ):
+        cluster.now_ms += 1
+        at = _moment(cluster.now_ms - late_ms)
+        cluster.produce({"type": "page", "userId": USER, "timestamp": at, "context": {"groupId": account}})
+        cluster.settle()
+        assert cluster.activity(USER).accounts[-1] == present  # type: ignore[union-attr]
+    limit(cluster)
+    assert [one.account for one in cluster.messages()] == [LARGE]
+
+
+def test_the_state_keeps_from_which_event_on_an_account_was_the_present_one() -> None:
+    """Of who is in one account in the row that is there anyway; a row of its own begins with the next one."""
+    cluster = Cluster(OF_RICH)
+    number = partition_of(USER.encode(), cluster.partitions)
+    began = [len(cluster.log["product-events", number])]
+    told(cluster, LARGE)
+    told(cluster, LARGE)
+    assert cluster.profile(USER).joined == {LARGE: began[0]}
+    assert cluster.row(ACTED_FOR, USER) is None
+    began.append(len(cluster.log["product-events", number]))
+    told(cluster, SMALL)
+    limit(cluster, SMALL)
+    assert cluster.profile(USER).joined == {}
+    assert cluster.row(ACTED_FOR, USER).turns == [(began[0], LARGE), (began[1], SMALL)]
+    for account in (SMALL, LARGE):
+        began.append(len(cluster.log["product-events", number]))
+        told(cluster, account, remove=True)
+    assert cluster.row(ACTED_FOR, USER).turns[2:] == [(began[2], LARGE), (began[3], None)]
 
 
 def test_an_enrollment_keeps_its_account_whatever_the_user_does_since() -> None:

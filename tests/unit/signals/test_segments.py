@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -15,7 +16,9 @@ from workers.core.compile import compile_workspace
 from workers.engine import EngineLogic
 from workers.engine_metrics import SignalMetrics
 from workers.shell import EngineParts
+from workers.signals.account_events import Described, Occurred, encode
 from workers.signals.sweep import CHUNK
+from workers.state import ACCOUNTS, USERS
 from workers.stream.batch import TP, Batch
 from workers.stream.decide import apply_items, fire_timers, take_notices
 from workers.stream.store import PartitionStore, Timer
@@ -24,6 +27,9 @@ from workers.stream.view import View
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from workers.state import SubjectTables
+    from workers.stream.tables import Table
 
 LIMITED = {"segment": "limited", "require": [{"performed": "limit", "at_least": 2, "within": "14d"}]}
 PAYING = {"segment": "paying", "require": [{"trait": "plan", "in": ["pro", "scale"]}]}
@@ -354,3 +360,44 @@ def test_who_reached_a_goal_is_known_after_the_journey(tmp_path: Path) -> None:
         ("u1", "recent", "entered", NOW + DAY),
         ("u1", "recent", "left", NOW + 91 * DAY),
     ]
+
+
+# -- what is read of a subject
+
+
+def tables_of(kind: SubjectTables) -> list[Table[Any]]:
+    """All tables of a kind of subjects."""
+    return [getattr(kind, one.name) for one in fields(kind)]
+
+
+def read_ahead(topic: str, value: Rec, *segments: dict[str, Any], journeys: Sequence[Any] = ()) -> set[str]:
+    """The tables of subjects that are read for one record."""
+    content = {"name": "w", "segments": list(segments), "journeys": list(journeys)}
+    plan = compile_workspace(Workspace.model_validate(content))
+    parts = EngineParts(plan, 1, lambda name: name, SignalMetrics(CollectorRegistry()))
+    view = View(dict[bytes, bytes]().get)
+    _, keys = EngineLogic(0, parts).prepare(Batch(TP(topic, 0), [value], 0, 1), view, NOW)
+    tables = (*tables_of(USERS), *tables_of(ACCOUNTS))
+    return {table.name for table in tables for key in keys if key.startswith(table.prefix)}
+
+
+def test_an_event_that_only_counts_reads_two_rows() -> None:
+    """Windows and memberships; as soon as a segment asks about more, or lets somebody in, all rows."""
+    limit = record(event("limit", userId="u1"))
+    assert read_ahead("product-events", limit, LIMITED) == {"user_activity", "user_memberships"}
+    everything = {table.name for table in tables_of(USERS)}
+    assert read_ahead("product-events", limit, LIMITED, PAYING) == everything
+    entering = {**WELCOME, "entry": {"on": {"segment": "limited"}}}
+    assert read_ahead("product-events", limit, LIMITED, journeys=[entering]) == everything
+    using = {"segment": "using", "require": [{"in_segment": "limited"}]}
+    assert read_ahead("product-events", limit, LIMITED, using) == everything
+
+
+def test_what_members_did_reads_two_rows_of_an_account() -> None:
+    """Unless a segment of accounts asks about more, or what came describes the account."""
+    did = Rec(0, encode([Occurred("acme", "u1", "limit", NOW, "m")]))
+    told = Rec(0, encode([Described("acme", "u1", "", NOW, {})]))
+    everything = {table.name for table in tables_of(ACCOUNTS)}
+    assert read_ahead("account-events", did, BUSY_TEAM) == {"account_activity", "account_memberships"}
+    assert read_ahead("account-events", told, BUSY_TEAM) == everything
+    assert read_ahead("account-events", did, BUSY_TEAM, FULL_TEAM) == everything

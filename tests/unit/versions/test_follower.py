@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from schemas import wire
 from tests.unit.versions.test_published import FIRST, SECOND, Topic, bundle
-from workers.errors import Misconfigured
+from workers.errors import Misconfigured, Retryable
 from workers.versions.active import Loader
 from workers.versions.bundle import Bundle
 from workers.versions.follower import WorkspaceFollower
@@ -33,12 +33,19 @@ class Reader:
         self.published = published
         self.problems: list[str] = []
         self.closed = False
+        self.away: list[Exception] = []
         self._fed: queue.Queue[list[tuple[bytes, bytes]]] = queue.Queue()
         self._inside = threading.Lock()
 
     def feed(self, records: Iterable[wire.WorkspaceRecord | tuple[bytes, bytes]]) -> None:
         """Records come."""
         self._fed.put([one if isinstance(one, tuple) else (key_of(one), wire.encode(one)) for one in records])
+
+    def catch_up(self) -> Published:
+        """What is there by then; before that, what stands in ``away``."""
+        if self.away:
+            raise self.away.pop(0)
+        return self.published
 
     def wait(self, seconds: float) -> bool:
         """Take what comes."""
@@ -63,11 +70,12 @@ class Reader:
 
 
 class Following:
-    """A follower that started with the first version, and what it handed on."""
+    """A follower that started with the first version, or with nothing, and what it handed on."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, with_first: bool = True, wanted: str | None = None) -> None:
         self.topic = Topic()
-        self.topic.publish(FIRST)
+        if with_first:
+            self.topic.publish(FIRST)
         self.reader = Reader(self.topic.published)
         self.registry = CollectorRegistry()
         self.used: asyncio.Queue[Active] = asyncio.Queue()
@@ -75,9 +83,10 @@ class Following:
         self.follower = WorkspaceFollower(
             self.reader,  # type: ignore[arg-type]  # the fake has what is used
             loader,
-            loader.load(self.topic.published, "shop"),
+            loader.load(self.topic.published, "shop") if with_first else None,
             self.used.put_nowait,
             WorkspaceMetrics(self.registry),
+            wanted,
         )
 
     def publish(self, one: Bundle) -> None:
@@ -164,3 +173,57 @@ async def test_stopping_waits_until_no_thread_reads() -> None:
     await following.follower.stop()
     assert following.reader.closed
     assert isinstance(await following.follower.failed(), RuntimeError)
+
+
+@pytest.fixture
+async def later() -> AsyncIterator[Following]:
+    """One that was started with nothing, as a gateway's; not started yet."""
+    made = Following(with_first=False)
+    yield made
+    await made.follower.stop()
+
+
+async def test_one_that_begins_with_nothing_takes_what_is_published(
+    later: Following, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once Kafka answers; until the topic was read it is not ready."""
+    monkeypatch.setattr("workers.versions.follower.AGAIN_SECONDS", 0.0)
+    later.topic.publish(FIRST)
+    later.reader.away = [Retryable("Kafka does not answer"), Misconfigured("there is no such topic")]
+    assert (later.follower.ready(), later.follower.started()) == (False, False)
+    assert later.follower.about() == {"name": None, "version": None}
+    await later.follower.start()
+    assert (await later.used.get()).version == FIRST.version
+    while not later.follower.ready():  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(0)
+    assert later.reader.away == []
+    assert later.follower.about()["version"] == FIRST.version
+    later.publish(SECOND)
+    assert (await later.used.get()).version == SECOND.version
+
+
+async def test_where_nothing_is_published_it_is_ready_and_waits(later: Following) -> None:
+    """What is published then is taken."""
+    await later.follower.start()
+    while not later.follower.ready():  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(0)
+    assert (later.follower.active, later.follower.refused) == (None, None)
+    later.publish(FIRST)
+    assert (await later.used.get()).version == FIRST.version
+    assert (later.counted("taken"), later.counted("refused")) == (1, 0)
+
+
+async def test_of_several_published_the_wanted_one_is_taken() -> None:
+    """Where none is wanted, that is told, and nothing is taken."""
+    other = Bundle("other", FIRST.files)
+    for wanted, found in (("other", "other"), (None, None)):
+        made = Following(with_first=False, wanted=wanted)
+        made.topic.publish(FIRST)
+        made.topic.publish(other)
+        await made.follower.start()
+        while not made.follower.ready():  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0)
+        active = made.follower.active
+        assert (active.name if active is not None else None) == found
+        assert (made.follower.refused is None) is (found is not None)
+        await made.follower.stop()

@@ -21,8 +21,9 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right, insort
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import accumulate, pairwise
+from itertools import accumulate, pairwise, repeat
 from math import fsum
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import msgspec
@@ -51,6 +52,8 @@ NUMBER_MAX: Final = 1e200
 """Larger numbers are taken for none: their sums could not be kept."""
 
 _INT_MAX: Final = 2**53
+
+_time, _many, _number = itemgetter(0), itemgetter(1), itemgetter(2)
 
 SHARED: Final = 256
 """Values taken apart that are remembered: definitions that look at one subject after an event share them."""
@@ -135,13 +138,13 @@ def _trimmed(series: _Series, floor_ms: int, fold: Fold) -> _Series:
 
 def count(held: bytes | None, lo_ms: int, hi_ms: int) -> int:
     """How many occurrences lie in ``[lo_ms, hi_ms)``."""
-    return sum(entry[1] for entry in _within(held, lo_ms, hi_ms))
+    return sum(map(_many, _within(held, lo_ms, hi_ms)))
 
 
 def totals(held: bytes | None, lo_ms: int, hi_ms: int) -> tuple[int, float]:
     """How many occurrences lie in ``[lo_ms, hi_ms)``, and the sum of their numbers."""
     inside = _within(held, lo_ms, hi_ms)
-    return sum(entry[1] for entry in inside), fsum(entry[2] for entry in inside)
+    return sum(map(_many, inside)), fsum(map(_number, inside))
 
 
 def numbers(held: bytes | None, lo_ms: int, hi_ms: int) -> list[Number]:
@@ -166,14 +169,17 @@ def _within(held: bytes | None, lo_ms: int, hi_ms: int) -> tuple[Entry, ...]:
 
 @lru_cache(maxsize=SHARED)
 def _entries(held: bytes) -> tuple[Entry, ...]:
-    series = _decode(held)
-    buckets = ((start * QUARTER_MS, many, number) for start, many, number in series.buckets)
-    return (*buckets, *((at_ms, 1, number) for at_ms, number in series.singles))
+    known = _unpack(held)
+    singles = zip(accumulate(known.times), repeat(1), known.numbers or repeat(0), strict=False)
+    if known.folded == _NOTHING:
+        return tuple(singles)
+    buckets = ((start * QUARTER_MS, many, number) for start, many, number in _decode(held).buckets)
+    return (*buckets, *singles)
 
 
 @lru_cache(maxsize=SHARED)
 def _times(held: bytes) -> tuple[int, ...]:
-    return tuple(entry[0] for entry in _entries(held))
+    return tuple(map(_time, _entries(held)))
 
 
 def _insert(series: _Series, at_ms: int, number: Number, fold: Fold) -> None:

@@ -27,7 +27,6 @@ import sys
 from array import array
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
-from functools import lru_cache
 from struct import Struct
 from typing import TYPE_CHECKING
 
@@ -147,26 +146,58 @@ def add_all(window: bytes | None, times_ms: Sequence[int], now_ms: int, retentio
 
 def count(window: bytes | None, now_ms: int, within_ms: int, retention_ms: int) -> int:
     """How many occurrences lie in ``(now_ms - within_ms, now_ms]``; ``within_ms`` <= the retention."""
-    if window is None:
-        return 0
-    base_ms, folded = _unpack_header(window)
-    singles_at = _HEADER_BYTES + folded * _BUCKET_BYTES
-    singles = memoryview(window)[singles_at:].cast(
-        "I" if retention_ms <= _NARROW_RETENTION_MS else "Q",
-    )
-    after, until = now_ms - within_ms - base_ms, now_ms - base_ms
-    total = bisect_right(singles, until) - bisect_right(singles, after)
-    if folded:
+    return 0 if window is None else Inside(window, now_ms, within_ms, retention_ms).count
 
+
+class Inside:
+    """What lies in ``(now_ms - within_ms, now_ms]`` of a window, and how that goes on by time alone.
+
+    ``count`` is how many occurrences; ``ahead_ms`` when the first of those is that are dated after ``now_ms``
+    (None: none is).
+    """
+
+    __slots__ = ("_base_ms", "_first", "_packed", "_singles", "_within_ms", "ahead_ms", "count")
+
+    def __init__(self, window: bytes, now_ms: int, within_ms: int, retention_ms: int) -> None:
+        """``within_ms`` <= ``retention_ms``, which is what the window is kept for."""
+        base_ms, folded = _unpack_header(window)
+        singles_at = _HEADER_BYTES + folded * _BUCKET_BYTES
+        singles = memoryview(window)[singles_at:].cast(
+            "I" if retention_ms <= _NARROW_RETENTION_MS else "Q",
+        )
+        after, until = now_ms - within_ms - base_ms, now_ms - base_ms
+        self._base_ms: int = base_ms
+        self._within_ms = within_ms
+        self._singles = singles
+        self._first = first = bisect_right(singles, after)
+        last = bisect_right(singles, until)
+        self._packed: memoryview | None = None
+        self.count = last - first
+        self.ahead_ms = base_ms + singles[last] if last < len(singles) else None
+        if folded:
+            self._fold_in(window, folded, after, until)
+
+    def _fold_in(self, window: bytes, folded: int, after: int, until: int) -> None:
         def start_of(index: int) -> int:
             start: int = _BUCKET.unpack_from(window, _HEADER_BYTES + index * _BUCKET_BYTES)[0]
             return start
 
         first = bisect_right(range(folded), after, key=start_of)
         last = bisect_right(range(folded), until, key=start_of)
+        packed = memoryview(window)[_HEADER_BYTES : _HEADER_BYTES + folded * _BUCKET_BYTES]
         # Three words a bucket, the count last: summed in C, as a row may hold 168 of them.
-        total += sum(array(_NARROW_CODE, window[_HEADER_BYTES:singles_at])[2::3][first:last])
-    return total
+        self.count += sum(array(_NARROW_CODE, packed.tobytes())[2::3][first:last])
+        self._packed = packed[first * _BUCKET_BYTES : last * _BUCKET_BYTES]
+        if last < folded:
+            self.ahead_ms = self._base_ms + start_of(last)
+
+    def left_ms(self, number: int) -> int:
+        """When so many, the oldest, have left; ``number`` is from 1 to ``count``."""
+        for start, many in _BUCKET.iter_unpack(self._packed) if self._packed else ():
+            number -= many
+            if number <= 0:
+                return self._base_ms + int(start) + self._within_ms
+        return self._base_ms + int(self._singles[self._first + number - 1]) + self._within_ms
 
 
 def refit(window: bytes, from_ms: int, to_ms: int, now_ms: int) -> bytes:
@@ -196,16 +227,6 @@ def decode(window: bytes, retention_ms: int) -> Occurrences:
         tuple((base_ms + start, held) for start, held in buckets),
         tuple(base_ms + offset for offset in array(code, window[singles_at:])),
     )
-
-
-@lru_cache(maxsize=256)
-def occurrences(window: bytes, retention_ms: int) -> tuple[tuple[int, int], ...]:
-    """What a window holds as (time, how many), in order of time.
-
-    Remembered for a while: all definitions that look at one subject after an event ask for the same.
-    """
-    found = decode(window, retention_ms)
-    return (*found.buckets, *((at_ms, 1) for at_ms in found.singles))
 
 
 def _add_singles(

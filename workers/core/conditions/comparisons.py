@@ -126,8 +126,7 @@ def _test(name: str, expected: Any, resolve: Resolve, dated: Dated | None) -> Te
     if isinstance(expected, FieldRef):
         return _referring(name, resolve(expected))
     if name in _ORDERS:
-        compare = _ORDERS[name]
-        return lambda value, _: of(compare(value, expected)) if is_number(value) else Outcome.MISSING
+        return _in_order(_ORDERS[name], expected)
     if name in _TEXTS:
         holds = _TEXTS[name]
         return lambda value, _: of(holds(value, expected)) if isinstance(value, str) else Outcome.MISSING
@@ -146,6 +145,17 @@ def _test(name: str, expected: Any, resolve: Resolve, dated: Dated | None) -> Te
         return of((_identity(value) in allowed) is wanted)
 
     return is_among
+
+
+def _in_order(compare: Callable[[Any, Any], bool], expected: Any) -> Test:
+    """Most segments compare a number: this is :func:`is_number` and ``of`` without a call of each."""
+
+    def test(value: Any, _: Any) -> Outcome:
+        if not isinstance(value, (int, float)) or value is True or value is False:
+            return Outcome.MISSING
+        return Outcome.TRUE if compare(value, expected) else Outcome.FALSE
+
+    return test
 
 
 def _referring(name: str, read: Reader) -> Test:

@@ -214,7 +214,9 @@ def _several(
         return earliest((one(moment) for one in changes), moment.now_ms)
 
     cost = max(condition.cost for condition in inner)
-    return CompiledCondition(label, cost, test, changes_at_ms if changes else never)
+    slots = [one.slots for one in inner if one.slots is not None]
+    read = frozenset[int]().union(*slots) if len(slots) == len(inner) else None
+    return CompiledCondition(label, cost, test, changes_at_ms if changes else never, read)
 
 
 def _negated(inner: CompiledCondition) -> CompiledCondition:
@@ -224,4 +226,5 @@ def _negated(inner: CompiledCondition) -> CompiledCondition:
         inner.cost,
         lambda moment, values: negate(test(moment, values)),
         inner.changes_at_ms,
+        inner.slots,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     Values: TypeAlias = dict[str, Any]
     Test: TypeAlias = Callable[[Moment, Values], Outcome]
     Changes: TypeAlias = Callable[[Moment], int | None]
+
+Found = TypeVar("Found")
 
 LOOK_UP: Final = 0
 """Cost of reading a trait."""
@@ -56,12 +58,34 @@ class CompiledCondition:
 
     ``changes_at_ms(moment)`` is the earliest instant after now at which the outcome may differ though nothing
     else happens: perhaps too early, never too late. None: it stays as it is.
+
+    ``slots`` are all that it asks about beside the time; None: it asks about more than slots.
     """
 
     label: str
     cost: int
     test: Test
     changes_at_ms: Changes = never
+    slots: frozenset[int] | None = None
+
+
+_UNREAD: Final[Any] = object()
+
+
+def shared(key: tuple[Any, ...], read: Callable[[Moment], Found]) -> Callable[[Moment], Found]:
+    """``read``, done once for a moment however many conditions ask: what they ask for has the same ``key``.
+
+    It may depend on the windows and the time alone.
+    """
+
+    def once(moment: Moment) -> Found:
+        known = moment.readings
+        found: Found = known.get(key, _UNREAD)
+        if found is _UNREAD:
+            found = known[key] = read(moment)
+        return found
+
+    return once
 
 
 def earliest(instants: Iterable[int | None], after_ms: int) -> int | None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from schemas.workspace import FirstCondition, PerformedCondition
 from schemas.workspace.spans import LIFETIME, span_text
 from workers.core.activity import distinct, lifetime, series
 from workers.core.activity.needs import is_plain, need_of, sustained_need
+from workers.core.conditions.changing import limits_between, measure_changes, passing, until_below
 from workers.core.conditions.comparisons import compile_where
-from workers.core.conditions.compiled import COUNT, CompiledCondition, earliest, never
+from workers.core.conditions.compiled import COUNT, CompiledCondition, earliest, never, shared
 from workers.core.conditions.dates import compile_check
 from workers.core.conditions.labels import bounds_text, operators_text, where_label
 from workers.core.conditions.outcome import Outcome, of
@@ -18,7 +19,7 @@ from workers.core.conditions.reaching import reached
 from workers.core.conditions.spans import compile_span, needs_zones
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from schemas.workspace import LastCondition, MeasureCondition, SustainedCondition
     from workers.core.conditions.compiled import Changes, Names, Values
@@ -33,7 +34,8 @@ def performed(condition: PerformedCondition, names: Names) -> CompiledCondition:
     """How often an event happened: see :class:`schemas.workspace.PerformedCondition`."""
     span = _span(condition, names)
     name = f"performed {condition.performed}{where_label(condition.where)} within {span.label}"
-    count, changes = _counted(condition, span, names)
+    counted = _counted(condition, span, names)
+    count, changes = counted.count, counted.changes_at_ms
     least, most = condition.bounds()
     if condition.reaches is not None:
         label = f"{name} reaches {condition.reaches}"
@@ -55,7 +57,8 @@ def performed(condition: PerformedCondition, names: Names) -> CompiledCondition:
         return of(all(one >= least and (most is None or one <= most) for one in cast("list[int]", counts)))
 
     test = test_one if condition.each_of_last is None else test_each
-    return CompiledCondition(f"{name} {bounds_text(least, most)}", COUNT, test, changes)
+    slots = None if needs_zones(condition.within) else frozenset((counted.slot_id,))
+    return CompiledCondition(f"{name} {bounds_text(least, most)}", COUNT, test, changes, slots)
 
 
 def measured(condition: MeasureCondition, names: Names) -> CompiledCondition:
@@ -66,35 +69,37 @@ def measured(condition: MeasureCondition, names: Names) -> CompiledCondition:
     name = f"{condition.function} {what}{where_label(condition.where)} within {span.label}"
     compared = condition if condition.trend is None else condition.trend
     check = compile_check(compared, names)
-
-    def value_of(moment: Moment, back: int) -> float | None:
-        bounds = span.bounds(moment, back)
-        return None if bounds is None else read(moment.facts.held(slot_id), *bounds)
-
-    changes = _measure_changes(condition, span, slot_id)
+    value_of = _values(condition.function, slot_id, span, condition.windows, read)
+    changes = measure_changes(condition, span, slot_id)
     if condition.reaches is not None:
-        test = reached(condition, span, name, lambda moment: value_of(moment, 0))
+        test = reached(condition, span, name, value_of[0])
         return CompiledCondition(f"{name} reaches {condition.reaches}", COUNT, test, changes)
     if condition.trend is not None:
         name = f"trend of {name}"
 
         def test(moment: Moment, values: Values) -> Outcome:
-            now, before = value_of(moment, 0), value_of(moment, 1)
+            now, before = value_of[0](moment), value_of[1](moment)
             ratio = now / before if now is not None and before is not None and before > 0 else None
             values[name] = ratio
             return check.test(ratio, moment)
-    else:
-        windows = range(condition.windows)
-        if condition.each_of_last is not None:
-            name = f"{name}, each of the last {condition.each_of_last}"
+    elif condition.each_of_last is None:
+        now_of, compare = value_of[0], check.test
 
         def test(moment: Moment, values: Values) -> Outcome:
-            found = [value_of(moment, back) for back in windows]
+            found = values[name] = now_of(moment)
+            return compare(found, moment)
+    else:
+        name = f"{name}, each of the last {condition.each_of_last}"
+
+        def test(moment: Moment, values: Values) -> Outcome:
+            found = [value(moment) for value in value_of]
             values[name] = found[0] if len(found) == 1 else found
             outcomes = {check.test(one, moment) for one in found}
             return next(one for one in (Outcome.FALSE, Outcome.MISSING, Outcome.TRUE) if one in outcomes)
 
-    return CompiledCondition(f"{name} {operators_text(compared)}", COUNT, test, changes)
+    asks_more = needs_zones(condition.within) or compared.references()
+    slots = None if asks_more else frozenset((slot_id,))
+    return CompiledCondition(f"{name} {operators_text(compared)}", COUNT, test, changes, slots)
 
 
 def happened(condition: FirstCondition | LastCondition, names: Names) -> CompiledCondition:
@@ -116,7 +121,10 @@ def happened(condition: FirstCondition | LastCondition, names: Names) -> Compile
         return check.test(found, moment)
 
     changes = never if changes_at_ms is None else lambda moment: changes_at_ms(at_ms(moment), moment)
-    return CompiledCondition(f"{name} {operators_text(condition)}", COUNT, test, changes)
+    # Durations and ``exists``; dates and periods of the calendar depend on a zone.
+    is_plain_time = all(isinstance(one, int) for one in condition.operators().values())
+    slots = frozenset((slot_id,)) if is_plain_time else None
+    return CompiledCondition(f"{name} {operators_text(condition)}", COUNT, test, changes, slots)
 
 
 def sustained_count(condition: SustainedCondition, names: Names) -> CompiledCondition:
@@ -152,32 +160,73 @@ def sustained_count(condition: SustainedCondition, names: Names) -> CompiledCond
         # A turn matters when it comes, and when the instant before it, and itself, leave the time asked for.
         return earliest((turn + shift for turn in turns for shift in (0, for_ms - 1, for_ms)), moment.now_ms)
 
-    return CompiledCondition(name, COUNT, test, changes_at_ms)
+    return CompiledCondition(name, COUNT, test, changes_at_ms, frozenset((slot_id,)))
 
 
 def _span(condition: PerformedCondition | MeasureCondition, names: Names) -> Span:
     return compile_span(condition.within, names.zones() if needs_zones(condition.within) else None)
 
 
-def _counted(condition: PerformedCondition, span: Span, names: Names) -> tuple[Count, Changes]:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Counted:
     """How many occurrences a span holds (None: the subject has no such span), and when that may change."""
+
+    slot_id: int
+    count: Count
+    changes_at_ms: Changes
+
+
+def _counted(condition: PerformedCondition, span: Span, names: Names) -> _Counted:
     if is_plain(condition):
-        slot_id, within_ms = names.slot_id(condition.performed, condition.where), span.sliding_ms
-        assert within_ms is not None
-        least, most = condition.bounds()
-        return (
-            lambda moment, _: moment.facts.count(slot_id, within_ms),
-            _plain_changes(slot_id, within_ms, least, condition.reaches or most),
-        )
+        return _plain(condition, span, names)
     slot_id = names.measure_id(need_of(condition))
     read = _reader("count", for_ever=condition.within == LIFETIME)
+    counts = _values("count", slot_id, span, condition.windows, read)
+    changes = passing(span, condition.windows, slot_id, series.times)
+    return _Counted(slot_id, lambda moment, back: cast("int | None", counts[back](moment)), changes)
 
-    def count(moment: Moment, back: int) -> int | None:
-        bounds = span.bounds(moment, back)
-        return None if bounds is None else cast("int", read(moment.facts.held(slot_id), *bounds))
 
-    changes = _changes(span, condition.windows, lambda moment: series.times(moment.facts.held(slot_id)))
-    return count, changes
+def _plain(condition: PerformedCondition, span: Span, names: Names) -> _Counted:
+    """In a plain window, with the very instant at which so many have left that the outcome is another."""
+    slot_id, within_ms = names.slot_id(condition.performed, condition.where), span.sliding_ms
+    assert within_ms is not None
+    least, most = condition.bounds()
+    limits = limits_between(least, condition.reaches or most)
+    inside = shared(("inside", slot_id, within_ms), lambda moment: moment.facts.inside(slot_id, within_ms))
+
+    def count(moment: Moment, back: int) -> int:  # noqa: ARG001  there is one span
+        found = inside(moment)
+        return 0 if found is None else found.count
+
+    def changes_at_ms(moment: Moment) -> int | None:
+        found = inside(moment)
+        if found is None:
+            return None
+        # A clock that was ahead may have dated something in the future.
+        ahead_ms, number = found.ahead_ms, until_below(limits, found.count)
+        if number is None:
+            return ahead_ms
+        left_ms = found.left_ms(number)
+        return left_ms if ahead_ms is None else min(left_ms, ahead_ms)
+
+    return _Counted(slot_id, count, changes_at_ms)
+
+
+def _values(
+    function: str, slot_id: int, span: Span, windows: int, read: Read
+) -> tuple[Callable[[Moment], float | None], ...]:
+    """What a slot comes to in a span, and in each of those before it; None: the subject has no such span."""
+
+    def value_of(back: int) -> Callable[[Moment], float | None]:
+        def value(moment: Moment) -> float | None:
+            bounds = span.bounds(moment, back)
+            return None if bounds is None else read(moment.facts.held(slot_id), *bounds)
+
+        if span.sliding_ms is None:
+            return value
+        return shared(("value", function, slot_id, span.sliding_ms, back), value)
+
+    return tuple(value_of(back) for back in range(windows))
 
 
 def _reaches(
@@ -237,50 +286,3 @@ def _ever(function: str) -> Read:
         return known.count if function == "count" else known.number
 
     return read
-
-
-def _changes(span: Span, windows: int, times_of: Callable[[Moment], Sequence[int]]) -> Changes:
-    """When an occurrence next passes a bound of one of the windows, or the calendar moves them.
-
-    ``times_of`` gives the occurrences in order of time.
-    """
-    within_ms = span.sliding_ms
-    if within_ms is None:
-        return span.edge_ms
-    ages_ms = [back * within_ms for back in range(windows + 1)]
-
-    def changes_at_ms(moment: Moment) -> int | None:
-        times_ms = times_of(moment)
-        nexts = ((age_ms, bisect_right(times_ms, moment.now_ms - age_ms)) for age_ms in ages_ms)
-        return min((times_ms[at] + age_ms for age_ms, at in nexts if at < len(times_ms)), default=None)
-
-    return changes_at_ms
-
-
-def _measure_changes(condition: MeasureCondition, span: Span, slot_id: int) -> Changes:
-    times = distinct.times if condition.function in {"distinct", "members"} else series.times
-    return _changes(span, condition.windows, lambda moment: times(moment.facts.held(slot_id)))
-
-
-def _plain_changes(slot_id: int, within_ms: int, least: int, most: int | None) -> Changes:
-    """Exactly when so many have left the window that the outcome is another."""
-
-    def is_true(count: int) -> bool:
-        return count >= least and (most is None or count <= most)
-
-    def changes_at_ms(moment: Moment) -> int | None:
-        now_ms = moment.now_ms
-        held = moment.facts.occurrences(slot_id)
-        begins, ends = bisect_left(held, (now_ms - within_ms + 1,)), bisect_left(held, (now_ms + 1,))
-        inside = held[begins:ends]
-        count = sum(many for _, many in inside)
-        # A clock that was ahead may have dated something in the future.
-        ahead_ms = held[ends][0] if ends < len(held) else None
-        now_true = is_true(count)
-        for at_ms, many in inside:
-            count -= many
-            if is_true(count) is not now_true:
-                return earliest((at_ms + within_ms, ahead_ms), now_ms)
-        return ahead_ms
-
-    return changes_at_ms

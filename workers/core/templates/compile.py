@@ -1,7 +1,7 @@
 """Templates of messages: from their texts to something that renders. ``docs/templates.md`` is the format.
 
 Compiling is slow (some 2 ms a text) and its result depends on the text alone, so compiled texts are kept by
-their content. A template's ``version`` is a hash of all that it says; it stands in decisions and deliveries.
+their content. A template's ``version`` is a hash of all that it says; it stands in deliveries.
 """
 
 from __future__ import annotations
@@ -73,7 +73,8 @@ _OF_ALL: Final = ("fallback", LANGUAGE)
 class TemplateSource:
     """A template as written: the fields of its file, with referenced files read in.
 
-    ``file`` and ``lines`` (field -> line on which its text begins) are for messages only.
+    ``file`` and ``lines`` (field, or ``body.blocks[0].text`` inside of one -> line on which its text begins)
+    are for messages only.
     """
 
     name: str
@@ -106,10 +107,14 @@ class TemplateSource:
             digest.update(len(text).to_bytes(8, "big") + text)
         return digest.hexdigest()
 
-    def place(self, name: str, line: int) -> Place:
-        """File and line of a line of a field's text: a partial's, where that is what stands there."""
+    def place(self, name: str, line: int, path: str = "") -> Place:
+        """File and line of a line of a field's text: a partial's, where that is what stands there.
+
+        ``path`` leads to a text inside of the field.
+        """
         file, line = self.places.get(name, {}).get(line, ("", line))
-        return (file, line) if file else (self.files.get(name, self.file), self.lines.get(name, 1) + line - 1)
+        begins = self.lines.get(path) or self.lines.get(name, 1)
+        return (file, line) if file else (self.files.get(name, self.file), begins + line - 1)
 
     def record(self) -> dict[str, Any]:
         """The template in a published workspace; :func:`source_of_record` reads it back, same version."""
@@ -339,9 +344,9 @@ class _Compilation:
         self.language = str(source.fields.get(LANGUAGE, JINJA))
         self.reads: list[Read] = []
 
-    def refuse(self, name: str, detail: str, line: int = 1) -> None:
-        """Note a problem on ``line`` of the field's text."""
-        file, at = self.source.place(name, line)
+    def refuse(self, name: str, detail: str, line: int = 1, path: str = "") -> None:
+        """Note a problem on ``line`` of the field's text, or of that which ``path`` leads to inside of it."""
+        file, at = self.source.place(name, line, path)
         self.problems.append(TemplateProblem(self.source.name, file, at, name, detail))
 
     def check_fields(self) -> None:
@@ -370,20 +375,20 @@ class _Compilation:
         return self.compile(name, text, mode) if text is not None else None
 
     def compile(
-        self, name: str, text: str, mode: Mode, hint: str = "", *, written: bool = True
+        self, name: str, text: str, mode: Mode, hint: str = "", *, path: str = "", written: bool = True
     ) -> CompiledPart | None:
         """``text`` compiled as the field ``name``; None with the problem noted.
 
-        With a ``hint`` the text is a part of the field, or made of it, and its lines are not those of the
-        file. ``written``: what it reads is noted.
+        With a ``hint`` the text is a part of the field (that to which ``path`` leads), or made of it, and its
+        lines are not those of the file. ``written``: what it reads is noted.
         """
         try:
             part = _compiled(text.strip() if mode == "text" else text, mode, self.language)
         except BadTemplate as error:
-            self.refuse(name, error.detail + hint, 1 if hint else error.line)
+            self.refuse(name, error.detail + hint, 1 if hint else error.line, path)
             return None
         for variable in part.variables if written else ():
-            place = self.source.place(name, 1 if hint else variable.line)
+            place = self.source.place(name, 1 if hint else variable.line, path)
             self.reads.append(Read(variable, *place, name))
         return part
 

@@ -80,6 +80,7 @@ class RenderedSms:
     size: TextSize
     template: str
     version: str
+    locale: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,7 @@ class RenderedPush:
     priority: Priority
     template: str
     version: str
+    locale: str = ""
 
 
 def compile_sms(work: Work, name: str, version: str) -> SmsTemplate | None:

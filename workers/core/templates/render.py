@@ -64,6 +64,7 @@ class RenderedEmail:
     version: str
     transactional: bool = False
     tracking: LinkTracking | None = None
+    locale: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,7 @@ class RenderedInApp:
     dismissible: bool = True
     show: Show | None = None
     position: FeedPosition | None = None
+    locale: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +218,8 @@ def render_mobile(
 def render(template: CompiledTemplate, context: Mapping[str, Any]) -> RenderedContent | RenderFailed:
     """Render the variant of a template that is for the person's locale, or what takes its place if it fails.
 
-    Where the fallbacks fail as well, the failure is that of the template itself.
+    What is rendered names the template, version and locale of its texts. Where the fallbacks fail as well,
+    the failure is that of the template itself.
     """
     wanted, first = locale_of(context), None
     following: CompiledTemplate | None = template
@@ -242,7 +245,8 @@ def _in_locale(
     message = context.get("message")
     named = {**message, "locale": of_text} if type(message) is dict else message
     variant = template if found is None else choices.variants[found]
-    return render_one(variant, {**context, "message": named, CUSTOMS: customs(of_text, wanted)})
+    result = render_one(variant, {**context, "message": named, CUSTOMS: customs(of_text, wanted)})
+    return result if isinstance(result, RenderFailed) else replace(result, locale=of_text)
 
 
 def render_one(template: CompiledTemplate, context: Mapping[str, Any]) -> RenderedContent | RenderFailed:

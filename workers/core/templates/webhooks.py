@@ -60,7 +60,9 @@ class Work(Protocol):
         """Note a problem."""
         ...
 
-    def compile(self, name: str, text: str, mode: Mode, hint: str = "") -> CompiledPart | None:
+    def compile(
+        self, name: str, text: str, mode: Mode, hint: str = "", *, path: str = ""
+    ) -> CompiledPart | None:
         """A compiled text; None with the problem noted."""
         ...
 
@@ -90,6 +92,7 @@ class RenderedWebhook:
     headers: Mapping[str, str]
     template: str
     version: str
+    locale: str = ""
 
 
 def compile_webhook(work: Work, name: str, version: str, fields: Mapping[str, Any]) -> WebhookTemplate | None:
@@ -165,7 +168,7 @@ class _Compiler:
             return [self.node(one, f"{path}[{at}]", depth + 1) for at, one in enumerate(value)]
         if isinstance(value, str):
             part = (
-                self.work.compile("body", value.strip(), self.mode, f" (in {path})")
+                self.work.compile("body", value.strip(), self.mode, f" (in {path})", path=path)
                 if value.strip()
                 else value
             )

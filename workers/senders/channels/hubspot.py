@@ -7,7 +7,7 @@ found again by the next attempt.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 import msgspec
@@ -15,6 +15,7 @@ import msgspec
 from workers.core.ids import stable_id
 from workers.core.templates.chart import bar_chart
 from workers.core.templates.webhook_shapes import HubSpotChart, HubSpotDocument, HubSpotTask
+from workers.senders.calls import CallPace, turn
 from workers.senders.channels.base import (
     Accepted,
     DeliveryResult,
@@ -37,10 +38,20 @@ from workers.senders.http.answers import (
 )
 from workers.senders.http.client import Answer, Request
 
+if TYPE_CHECKING:
+    from workers.clock import Clock
+    from workers.senders.http.client import HttpClient
+
 _TOO_MANY: Final = 429
 _CONFLICT: Final = 409
 _SECOND_MS: Final = 1_000
 _HOUR_MS: Final = 3_600_000
+_WINDOW_S: Final = 10
+"""HubSpot counts the calls of any ten seconds: 100 of a private app on the smallest plans."""
+
+_SEARCHES: Final = 4
+"""Searches a second that an account is allowed."""
+
 _SETTINGS: Final = (
     "PROPERTY_DOESNT_EXIST",
     "INVALID_OPTION",
@@ -72,11 +83,22 @@ def meaning(answer: Answer, now_ms: int) -> DeliveryResult:
 
 
 class HubSpot(HttpChannel[HubSpotConnection]):
-    """Writes what a document names, in several calls. A repeat finds what is there."""
+    """Writes what a document names, in several calls. A repeat finds what is there.
+
+    No ten seconds see more calls than ``per_second`` allows in them, whatever answers were late before.
+    """
 
     provider = "hubspot"
     idempotent = True
     on_unknown = "at_least_once"
+
+    def __init__(self, connection: HubSpotConnection, client: HttpClient, clock: Clock) -> None:
+        super().__init__(connection, client, clock)
+        self._paces: tuple[CallPace, ...] = ()
+        if connection.per_second is not None:
+            calls = max(1, int(connection.per_second * _WINDOW_S))
+            self._paces = (CallPace(calls, calls / connection.per_second),)
+        self._searches = (*self._paces, CallPace(_SEARCHES, 1))
 
     async def _attempt(self, message: OutgoingMessage) -> DeliveryResult:
         document = msgspec.convert(document_of(message).document, HubSpotDocument)
@@ -154,7 +176,8 @@ class HubSpot(HttpChannel[HubSpotConnection]):
             "sorts": ["hs_object_id"],
             "limit": 1,
         }
-        found = (await self._call("POST", "/crm/v3/objects/companies/search", search)).get("results") or []
+        said = await self._call("POST", "/crm/v3/objects/companies/search", search, paces=self._searches)
+        found = said.get("results") or []
         written = {"properties": _texts({**properties, "domain": domain})}
         if not found:
             return _id_of(await self._call("POST", "/crm/v3/objects/companies", written))
@@ -172,7 +195,12 @@ class HubSpot(HttpChannel[HubSpotConnection]):
         await self._call("PUT", f"/crm/v4/objects/{ends}", None)
 
     async def _call(
-        self, method: str, path: str, body: Any, kind: str = "application/json"
+        self,
+        method: str,
+        path: str,
+        body: Any,
+        kind: str = "application/json",
+        paces: tuple[CallPace, ...] | None = None,
     ) -> dict[str, Any]:
         connection = self._connection
         request = Request(
@@ -186,6 +214,7 @@ class HubSpot(HttpChannel[HubSpotConnection]):
             0,
             connection.deadline_s,
         )
+        await turn(*(self._paces if paces is None else paces))
         answer = await call(self._client, request)
         if not 200 <= answer.status < 300:  # noqa: PLR2004 - RFC 9110
             raise Stopped(meaning(answer, self._clock.now_ms()))

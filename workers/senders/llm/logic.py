@@ -12,14 +12,13 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 
-import msgspec
 import structlog
 
 from schemas import wire
 from workers.core.ids import stable_id
 from workers.core.llm.money import on_day, over_cap, reserve, settle
 from workers.senders.channels.base import Unknown
-from workers.senders.lanes import Gate, Lane
+from workers.senders.lanes import WAIT_MIN_MS, Gate, Lane, Turn, by_lane
 from workers.senders.llm.endpoint import Called
 from workers.senders.llm.questions import (
     QUESTIONS,
@@ -32,6 +31,7 @@ from workers.senders.llm.questions import (
     counted,
     next_step,
 )
+from workers.stream.decoding import decoded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -47,9 +47,6 @@ log = structlog.get_logger(__name__)
 
 _AGAIN, _UNTIL, _LANE = b"llm_again", b"llm_until", b"llm_lane"
 """What a timer is for: the part of its payload before the colon."""
-
-LANE_WAIT_MIN_MS = 200
-"""Least time between two looks at a lane that must wait: each look is a transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,20 +131,9 @@ class LlmLogic:
     def prepare(self, batch: Batch, view: View, now_ms: int) -> tuple[Sequence[Any], Sequence[bytes]]:
         """Decode questions, and that nobody waits for them any more."""
         del now_ms
-        items: list[tuple[Any, wire.LlmRecord]] = []
-        keys: list[bytes] = []
-        for record in batch.records:
-            try:
-                taken = wire.decode_llm(record.value or b"")
-            except msgspec.ValidationError as error:
-                view.dead_letter(batch.tp, record, "invalid", str(error))
-            except msgspec.DecodeError as error:
-                view.dead_letter(batch.tp, record, "unreadable", str(error))
-            else:
-                items.append((record, taken))
-                request = taken.id if isinstance(taken, wire.LlmAsked) else taken.request
-                keys.append(QUESTIONS.key(request.encode()))
-        return items, keys
+        items = decoded(batch, view, wire.decode_llm)
+        requests = (taken.id if isinstance(taken, wire.LlmAsked) else taken.request for _, taken in items)
+        return items, [QUESTIONS.key(request.encode()) for request in requests]
 
     def apply(self, tp: TP, items: Sequence[Any], view: View, now_ms: int) -> None:
         """Take questions in, and let go of those that nobody waits for."""
@@ -165,11 +151,11 @@ class LlmLogic:
 
     def fire(self, timers: Sequence[Timer], view: View, now_ms: int) -> None:
         """Ask again what was to be asked again; look at lanes that waited; end what has had its time."""
-        turns: list[tuple[str, str | None]] = []
+        turns: list[Turn] = []
         for timer in timers:
             kind, _, key = timer.payload.partition(b":")
             if kind == _LANE:
-                turns.append((key.decode(), None))
+                turns.append(Turn(key.decode()))
                 continue
             question = view.table(QUESTIONS).get(key)
             if question is None:
@@ -188,10 +174,10 @@ class LlmLogic:
 
     def notices(self, notices: Sequence[LlmNotice], view: View, now_ms: int) -> None:
         """Record what came of calls, and begin those whose turn it is by that."""
-        turns: list[tuple[str, str | None]] = []
+        turns: list[Turn] = []
         for notice in notices:
             if isinstance(notice, LlmBegin):
-                turns += [(name, None) for name in self._lanes]
+                turns += [Turn(name) for name in self._lanes]
                 continue
             self._learn(notice, now_ms)
             question = view.table(QUESTIONS).get(notice.request.encode())
@@ -199,7 +185,7 @@ class LlmLogic:
             if question is not None and question.calling:
                 self._follow(notice.request, question, notice.called, view, now_ms)
             if question is not None:
-                turns.append((question.connection, None))
+                turns.append(Turn(question.connection))
         self._move(turns, view, now_ms)
 
     def opened(self, store: PartitionStore) -> Sequence[LlmNotice]:
@@ -268,22 +254,17 @@ class LlmLogic:
         view.table(QUESTIONS).put(key, question)
         self._gone(question, withdrawn.request, view)
 
-    def _queue(self, asked: wire.LlmAsked, question: Question, view: View) -> tuple[str, str | None]:
+    def _queue(self, asked: wire.LlmAsked, question: Question, view: View) -> Turn:
         question.queued = True
         view.table(QUESTIONS).put(asked.id.encode(), question)
         if question.connection in self._lanes:
             view.after_commit(LlmReady(question.connection, asked.id))
-        return question.connection, asked.id
+        return Turn(question.connection, asked.id)
 
-    def _move(self, turns: Sequence[tuple[str, str | None]], view: View, now_ms: int) -> None:
+    def _move(self, turns: Sequence[Turn], view: View, now_ms: int) -> None:
         """Begin the calls whose turn has come, lane by lane."""
-        fresh: dict[str, list[str]] = {}
-        for connection, request in turns:
-            ids = fresh.setdefault(connection, [])
-            ids += [request] if request is not None else []
-        for connection, ids in fresh.items():
-            if connection in self._lanes:
-                self._begin(self._lanes[connection], ids, view, now_ms)
+        for lane, fresh in by_lane(self._lanes, turns):
+            self._begin(lane, fresh, view, now_ms)
 
     def _begin(self, lane: Lane, fresh: Sequence[str], view: View, now_ms: int) -> None:
         """Begin what the lane's limits allow: who waits there, then ``fresh``."""
@@ -291,7 +272,7 @@ class LlmLogic:
             wait_ms = lane.gate.wait_ms(now_ms)
             if wait_ms > 0 or not lane.has_slot(now_ms):
                 if wait_ms > 0 or not lane.under_way:
-                    due_ms = now_ms + max(wait_ms, LANE_WAIT_MIN_MS)
+                    due_ms = now_ms + max(wait_ms, WAIT_MIN_MS)
                     timer_id = bytes.fromhex(stable_id("llm lane", lane.connection))
                     view.set_timer(timer_id, due_ms, _LANE + b":" + lane.connection.encode())
                 return
