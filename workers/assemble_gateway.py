@@ -78,13 +78,8 @@ def gateway_part(
         metrics=metrics,
         config=config,
     )
-
-    def plan() -> Plan | None:
-        running = in_force()
-        return running.plan if running is not None else None
-
-    bounded = BoundedReader(standing_of(settings, clock, plan))
-    pages = BoundedPages(bounded, Pages(settings, plan, clock.now_ms).page)
+    bounded = BoundedReader(standing_of(settings, clock, in_force))
+    pages = BoundedPages(bounded, Pages(settings, plan_of(in_force), clock.now_ms).page)
     tallies = TallyFollower(settings) if settings.console else None
     api = api_settings(settings, known)
     if tallies is not None:
@@ -111,12 +106,22 @@ def gateway_part(
     return GatewayPart(app, publisher, feed, settings.gateway_host, settings.gateway_port, tallies=tallies)
 
 
-def standing_of(settings: Settings, clock: Clock, plan: Callable[[], Plan | None]) -> Look:
-    """Reads where a subject stands; ``plan`` says what its steps wait for (None: nobody knows)."""
+def plan_of(in_force: Callable[[], Active | None]) -> Callable[[], Plan | None]:
+    """Tells what the workspace in force is compiled to: it says what steps wait for."""
+
+    def plan() -> Plan | None:
+        running = in_force()
+        return None if running is None else running.plan
+
+    return plan
+
+
+def standing_of(settings: Settings, clock: Clock, in_force: Callable[[], Active | None]) -> Look:
+    """Reads where a subject stands; what its steps wait for is said by the workspace in force."""
 
     def look(kind: SubjectType, subject: str, progress: Progress) -> dict[str, Any] | None:
-        of_kind = subject_plan(plan(), kind)
-        return read_standing(settings, kind, subject, of_kind, clock.now_ms(), progress)
+        plan = subject_plan(plan_of(in_force)(), kind)
+        return read_standing(settings, kind, subject, plan, clock.now_ms(), progress)
 
     return look
 

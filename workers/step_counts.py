@@ -31,7 +31,7 @@ class StepCount(msgspec.Struct, array_like=True):
     number: int
 
 
-STEP_COUNTS: Final = Table("step_counts", b"j", StepCount)
+STEP_COUNTS: Final = Table("step_counts", b"N", StepCount)
 
 _BEGUN: Final = b""
 """The key of the row that says that these counts are kept: state from before they were has none."""

@@ -10,7 +10,7 @@ import workers.engine  # noqa: F401  with it come all modules whose tables the e
 from workers.state import SubjectTables
 from workers.stream.tables import Table
 
-ENGINE = ("workers.state", "workers.signals", "workers.scheduler")
+ENGINE = ("workers.state", "workers.signals", "workers.scheduler", "workers.step_counts")
 
 
 def engine_tables() -> list[Table[object]]:

@@ -6,7 +6,6 @@ but the session itself.
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, quote
 
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from schemas.fields import SubjectType
     from workers.clock import Clock
     from workers.intake.console.session import Sessions
-    from workers.intake.console.sources import Defined, Sources
+    from workers.intake.console.sources import Sources
     from workers.intake.parts import Parts
 
     Handler = Callable[[Request], Awaitable[Response]]
@@ -132,12 +131,12 @@ class Console:
     # -- the pages
 
     async def _journeys(self, request: Request) -> Response:
-        defined = await self._defined()
+        defined = self._sources.defined()
         lines = views.journey_lines(defined, self._sources.rows, self._now_ms())
         return self._show(request, "journeys", at="journeys", defined=defined, journeys=lines)
 
     async def _journey(self, request: Request) -> Response:
-        name, defined = journey_of(request), await self._defined()
+        name, defined = journey_of(request), self._sources.defined()
         found = views.journey_view(name, defined, self._sources.rows, self._now_ms())
         if found is None:
             raise Problem(404, "not_found", f"There is no journey {name}, and nobody was ever in one.")
@@ -216,9 +215,6 @@ class Console:
 
     def _now_ms(self) -> int:
         return self._sources.clock.now_ms()
-
-    async def _defined(self) -> Defined | None:
-        return await asyncio.to_thread(self._sources.defined)
 
     def _told(self, request: Request, status: int, text: str) -> Response:
         headers = {"retry-after": retry_after(AGAIN_S)} if status == 503 else {}  # noqa: PLR2004 - HTTP's

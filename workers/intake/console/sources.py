@@ -48,7 +48,7 @@ class Rows(Protocol):
 class Sources:
     """All of them.
 
-    ``ready`` says whether the rows are complete. ``defined`` may block; None: no workspace is named.
+    ``ready`` says whether the rows are complete. ``defined`` None: no workspace is named.
     ``decisions`` of a subject since a time, and ``timers`` that are overdue, are read from topics: they raise
     as :class:`workers.intake.standing.StandingReader` does.
     """
