@@ -310,10 +310,6 @@ class Subject:
         for journey, came in triggers.changed(self.plan.entering, before, after, message_id, at_ms):
             self.propose(self.named((journey,)), came, now_ms)
 
-    def tell_members(self, changed: Iterable[str], message_id: str, now_ms: int) -> bool:
-        """An account's traits ``changed`` have other values: tell its members. Whether all were at once."""
-        return telling_traits.changed(self.key, changed, message_id, self._view, self._parts, now_ms)
-
     def _update(self, now_ms: int) -> None:
         """Set the traits that steps set, one step after the other, and let their journeys go on."""
         if self._updating:
@@ -342,7 +338,7 @@ class Subject:
         self.traits_changed(before, update.message_id, now_ms, now_ms)
         if self.kind == "account":
             changed = [name for name, value in update.traits.items() if before.get(name) != value]
-            self.tell_members(changed, update.message_id, now_ms)
+            telling_traits.changed(self.key, changed, update.message_id, self._view, self._parts, now_ms)
 
     def relate(self, fills: Sequence[FillPlan], properties: Mapping[str, Any], at_ms: int) -> None:
         """Take in what an event does to its relationships with objects."""

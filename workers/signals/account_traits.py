@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from schemas import wire
+from workers import telling_traits
 from workers.core.activity import row as activities
 from workers.core.activity.row import Activity
 from workers.core.ids import stable_id
@@ -116,4 +117,4 @@ class AccountTraitSignals:
         subject.put_profile(profile)
         message_id = stable_id("told", told.account, told.id)
         traits_changed(before, message_id, min(told.at_ms, now_ms), subject, now_ms)
-        subject.tell_members(changed, message_id, now_ms)
+        telling_traits.changed(key, changed, message_id, view, self._parts, now_ms)

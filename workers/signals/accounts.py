@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from schemas import wire
+from workers import telling_traits
 from workers.core.activity import row as windows
 from workers.core.activity.backfill import stamp_of, unknown_to
 from workers.core.activity.row import Activity
@@ -21,7 +22,6 @@ from workers.signals.reactions import only_counts, react, traits_changed
 from workers.signals.traits import merge_traits
 from workers.state import ACCOUNTS, BOOKS
 from workers.telling import greet
-from workers.telling_traits import introduce
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -182,9 +182,9 @@ class AccountSignals:
         message_id = stable_id("described", item.account, item.user, str(item.at_ms))
         if changed:
             traits_changed(before, message_id, item.at_ms, subject, now_ms)
-        all_told = subject.tell_members(changed, message_id, now_ms) if changed else False
+        all_told = changed and telling_traits.changed(key, changed, message_id, view, self._parts, now_ms)
         if is_new and not all_told:
-            introduce(key, (item.user,), message_id, view, self._parts, now_ms)
+            telling_traits.introduce(key, (item.user,), message_id, view, self._parts, now_ms)
         # Where the segments are others by now, all members were told of them, the new one too.
         if is_new and subject.memberships.told == told:
             greet(key, (item.user,), view, self._parts, now_ms)
