@@ -7,7 +7,6 @@ view, so that state, timers, messages and decisions commit together.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, assert_never
 
 from schemas import wire
@@ -107,11 +106,7 @@ class Subject:
         self._at_ms = at_ms
         self.is_silent = False
         """What happens brings nobody into a journey: two ids turn out to be one, or definitions changed."""
-
-    @cached_property
-    def scores(self) -> SubjectScores:
-        """Its scores."""
-        return SubjectScores(self, self._view, self._parts)
+        self.scores = SubjectScores(self, view, parts)
 
     @property
     def profile(self) -> Profile:
@@ -185,13 +180,9 @@ class Subject:
 
     def _windows(self, held: Memberships, now_ms: int) -> SubjectFacts:
         """What segments see that ask about slots alone (``SegmentsPlan.plain``): no other row is read."""
-        row = self._view.table(self._tables.activity).get(self.key)
-        return SubjectFacts(
-            now_ms=now_ms,
-            windows=row.windows if row is not None else {},
-            retentions_ms=self.plan.retentions_ms,
-            segments=frozenset(held.since_ms),
-        )
+        row = self._view.table(self._tables.activity).get(self.key) or Activity()
+        inside, kept = frozenset(held.since_ms), self.plan.retentions_ms
+        return SubjectFacts(now_ms, windows=row.windows, retentions_ms=kept, segments=inside)
 
     def _engaged(self) -> EngagementRow:
         return self._view.table(ENGAGEMENT).get(self.key) or NOTHING
