@@ -122,6 +122,7 @@ SCHEMAS: Final[tuple[RecordSchema, ...]] = (
     _schema("decisions", records.Decision, (records.Decision,), wire.decode_decision),
     _schema("conversions", records.Conversion, (records.Conversion,), wire.decode_conversion),
     _schema("segments", records.SegmentChange, (records.SegmentChange,), wire.decode_segment_change),
+    _schema("step-counts", records.StepCount, (records.StepCount,), wire.decode_step_count),
     _schema("scores", records.ScoreCrossed, (records.ScoreCrossed,), wire.decode_score_crossed),
     _schema("engagement", records.Engagement, (records.Engagement,), wire.decode_engagement),
     _schema("identity", records.IdentityRecord, _IDENTITY, wire.decode_identity),

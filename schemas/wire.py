@@ -75,6 +75,7 @@ from schemas.wire_objects import ObjectsChanged as ObjectsChanged
 from schemas.wire_objects import ObjectValues as ObjectValues
 from schemas.wire_operations import DeadLetter as DeadLetter
 from schemas.wire_operations import ImportCheckpoint as ImportCheckpoint
+from schemas.wire_operations import StepCount as StepCount
 from schemas.wire_subjects import Backfilled as Backfilled
 from schemas.wire_subjects import ConsentChange as ConsentChange
 from schemas.wire_workspace import InForce as InForce
@@ -434,5 +435,6 @@ decode_feed: Callable[[bytes], Feed] = _decoder(Feed)
 decode_dead_letter: Callable[[bytes], DeadLetter] = _decoder(DeadLetter)
 decode_account_traits: Callable[[bytes], AccountTraits] = _decoder(AccountTraits)
 decode_object_attributes: Callable[[bytes], ObjectAttributes] = _decoder(ObjectAttributes)
+decode_step_count: Callable[[bytes], StepCount] = _decoder(StepCount)
 decode_import_checkpoint: Callable[[bytes], ImportCheckpoint] = _decoder(ImportCheckpoint)
 decode_workspace: Callable[[bytes], WorkspaceRecord] = _decoder(WorkspaceRecord)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schemas.fields import Count, DeadLetterReason, Millis, Position, Text  # noqa: TC001  read at run time
+from schemas.fields import Count, DeadLetterReason, Millis, Position, SubjectType, Text  # noqa: TC001  read at run time
 from schemas.wire_base import Record
 
 
@@ -20,6 +20,18 @@ class DeadLetter(Record, frozen=True, kw_only=True):
     payload: str
     payload_bytes: Count
     truncated: bool
+    at_ms: Millis
+
+
+class StepCount(Record, frozen=True, kw_only=True):
+    """How many subjects of a partition stand at a step of a journey now."""
+
+    partition: Count
+    subject_type: SubjectType
+    journey: Text
+    version: Text
+    step: Text
+    number: Count
     at_ms: Millis
 
 

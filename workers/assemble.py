@@ -70,7 +70,10 @@ SENDER_AGENTS = {
     "push": ("messages.push",),
     "llm": ("llm-requests",),
 }
-INSIGHTS_AGENTS = {"tallies": ("decisions", "deliveries", "conversions", "segments")}
+INSIGHTS_AGENTS = {
+    "tallies": ("decisions", "deliveries", "conversions", "segments", "step-counts"),
+    "forgetting": ("identity",),
+}
 
 
 class Assembly:

@@ -8,6 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from schemas import wire
+from workers.core.decisions import put_off_decision
 from workers.errors import Misconfigured
 from workers.identity import erasing, merging
 from workers.scheduler.agent import Scheduler
@@ -24,6 +25,7 @@ from workers.signals.sweep import Chunk, Sweep
 from workers.signals.users import UserSignals
 from workers.slot_books import SlotBooks, fill
 from workers.state import TABLES
+from workers.step_counts import Counting, StepCounts
 from workers.stream.batch import TP
 from workers.stream.logic import Quiet
 from workers.timers import decode_payload
@@ -31,12 +33,14 @@ from workers.timers import decode_payload
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from workers.core.journeys.progress import Enrollment
     from workers.scheduler.agent import Asked
     from workers.shell import EngineParts
     from workers.stream.batch import Batch
     from workers.stream.logic import Notify
     from workers.stream.store import PartitionStore, Timer
     from workers.stream.view import View
+    from workers.timers import TimerPayload
 
 
 class Handler(Protocol):
@@ -126,6 +130,8 @@ class EngineLogic(Quiet):
         self._object_sweep = ObjectSweep(parts, self._objects)
         self._books = SlotBooks(parts)
         self._batches = Batches(parts)
+        self._counts = StepCounts(partition, parts.topics("step-counts"))
+        self._put_off: list[Timer] = []
         self._users = users = UserSignals(partition, parts)
         self._handlers: dict[str, Handler] = {
             topics("scheduler"): Asks(partition, parts, self._scheduler, users, self._objects, self._batches),
@@ -159,31 +165,46 @@ class EngineLogic(Quiet):
         self._scheduler.fire([timer for timer in timers if _is_a_subjects(timer)], view, now_ms)
 
     def put_off(self, timer: Timer) -> None:
-        """Count the step at which somebody stays because deciding the timer raised."""
-        self._parts.metrics.problems.count(*self._place(timer), "handler_error")
+        """Count the step at which somebody stays because deciding the timer raised; a decision will tell."""
+        place = self._place(timer)
+        at = ("unknown", "") if place is None else (place[1].journey, place[1].step)
+        self._parts.metrics.problems.count(*at, "handler_error")
+        self._put_off.append(timer)
 
-    def _place(self, timer: Timer) -> tuple[str, str]:
-        """The journey and step that a timer is for; ``unknown`` where its rows do not tell."""
-        unknown = ("unknown", "")
+    def finish(self, view: View, now_ms: int) -> None:
+        """Tell how many stand at the steps where that is another number now, and who was put off."""
+        self._counts.tell(view, now_ms)
+        put_off, self._put_off = self._put_off, []
+        for timer in put_off:
+            place = self._place(timer)
+            if place is not None:
+                payload, held = place
+                told = put_off_decision(payload.subject_type, payload.subject, held, timer.due_ms, now_ms)
+                key = payload.subject.encode()
+                view.send(self._parts.topics("decisions"), key, wire.encode(told.decision))
+
+    def _place(self, timer: Timer) -> tuple[TimerPayload, Enrollment] | None:
+        """Whom a timer is for, and where they stand; None where its rows do not tell."""
         if self._store is None:
-            return unknown
+            return None
         try:
             if not _is_a_subjects(timer):
-                return unknown
+                return None
             payload = decode_payload(timer.payload)
             table = TABLES[payload.subject_type].progress
             row = self._store.get(table.key(payload.subject.encode()))
             held = table.decode(row).enrollment(payload.enrollment) if row is not None else None
         except (msgspec.DecodeError, Misconfigured):
             # A row that cannot be read is what raised: the log has it.
-            return unknown
-        return unknown if held is None else (held.journey, held.step)
+            return None
+        return None if held is None else (payload, held)
 
     def opened(self, store: PartitionStore) -> Sequence[Any]:
         """What a new workspace leaves to do."""
         self._store = self._objects.store = store
         self._users.position = store.positions().get(self._parts.topics("product-events"), 0)
         return [
+            *self._counts.opened(store),
             *self._books.opened(store),
             *self._realigning.opened(store),
             *self._object_sweep.opened(store),
@@ -193,6 +214,9 @@ class EngineLogic(Quiet):
 
     def notices(self, notices: Sequence[Any], view: View, now_ms: int) -> None:
         """Do a part of it."""
+        if any(isinstance(one, Counting) for one in notices):
+            # First, because it counts what was committed before this transaction.
+            self._counts.begin(view)
         self._books.take(notices, view, now_ms)
         self._realigning.take([one for one in notices if isinstance(one, People)], view, now_ms)
         self._object_sweep.take([one for one in notices if isinstance(one, ObjectChunk)], view, now_ms)

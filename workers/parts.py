@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from workers.intake.kafka_feed import KafkaFeed
     from workers.intake.kafka_publisher import KafkaPublisher
+    from workers.reading.tallies import TallyFollower
     from workers.stream.app import KernelApp
 
 
@@ -72,7 +73,7 @@ class KernelPart:
 
 
 class GatewayPart:
-    """The HTTP gateway with its publisher and its copy of the feeds."""
+    """The HTTP gateway with its publisher, its copy of the feeds and, for a console, of the tallies."""
 
     name = "gateway"
 
@@ -84,8 +85,10 @@ class GatewayPart:
         host: str,
         port: int,
         on_listening: Callable[[int], None] | None = None,
+        tallies: TallyFollower | None = None,
     ) -> None:
         self._app = app
+        self._tallies = tallies
         self._publisher = publisher
         self._feed = feed
         self._address = (host, port)
@@ -98,6 +101,8 @@ class GatewayPart:
         """Listen; what is not ready yet answers 503."""
         self._publisher.start()
         self._feed.start()
+        if self._tallies is not None:
+            self._tallies.start()
         self._serving = asyncio.create_task(self._serve(), name="gateway")
 
     def _serve(self) -> Coroutine[Any, Any, None]:
@@ -116,6 +121,8 @@ class GatewayPart:
             await asyncio.gather(self._serving, return_exceptions=True)
         await self._publisher.close()
         await self._feed.close()
+        if self._tallies is not None:
+            await self._tallies.close()
 
     def started(self) -> bool:
         """Whether it was ready once."""

@@ -84,6 +84,9 @@ class Settings(BaseModel):
     )
     cors_origins: tuple[str, ...] = Field((), description="Origins of pages that may call the gateway.")
     demo: bool = Field(False, description="Serve /demo, which tries the SDK; for one's own machine.")
+    console: bool = Field(
+        False, description="Serve /console, for those with an API key of the scope console:read."
+    )
     public_url: str = Field("http://127.0.0.1:8080", description="How recipients reach the gateway.")
     secret: SecretStr | None = Field(None, description="Signs links and feed tokens: at least 32 bytes.")
 

@@ -26,6 +26,7 @@ from workers.core.journeys.recipients import MemberScores
 from workers.core.objects.row import Relations
 from workers.core.scoring.row import Scores
 from workers.core.segments import Memberships
+from workers.step_counts import moves
 from workers.stream.tables import Table
 
 if TYPE_CHECKING:
@@ -65,12 +66,14 @@ class Identity(msgspec.Struct, array_like=True):
     stands for itself). ``sources`` are the ids that came into this one; ``asked`` are those that were asked
     to, with the id of this person that they were asked into. An id with ``merged_into`` has no other rows:
     ``acted_for`` keeps which account it acted for until then, and ends with where it went (``UNKNOWN``).
+    ``since``: what came of the id before this offset of ``product-events`` stayed with another person.
     """
 
     merged_into: str | None = None
     sources: list[str] = msgspec.field(default_factory=list)
     asked: dict[str, str] = msgspec.field(default_factory=dict)
     acted_for: list[Turn] = msgspec.field(default_factory=list)
+    since: int = 0
 
 
 class Erased(msgspec.Struct, array_like=True):
@@ -175,7 +178,7 @@ class SubjectTables:
 USERS = SubjectTables(
     Table("user_activity", b"a", Activity),
     Table("user_profiles", b"p", Profile, 2, {1: _profile_of_one_account}),
-    Table("user_progress", b"e", Progress),
+    Table("user_progress", b"e", Progress, watch=moves("user")),
     Table("user_memberships", b"s", Memberships),
     Table("user_scores", b"c", Scores),
     Table("user_relations", b"r", Relations),
@@ -183,7 +186,7 @@ USERS = SubjectTables(
 ACCOUNTS = SubjectTables(
     Table("account_activity", b"A", Activity),
     Table("account_profiles", b"P", Profile, 2, {1: _profile_of_one_account}),
-    Table("account_progress", b"E", Progress),
+    Table("account_progress", b"E", Progress, watch=moves("account")),
     Table("account_memberships", b"S", Memberships),
     Table("account_scores", b"C", Scores),
     Table("account_relations", b"R", Relations),

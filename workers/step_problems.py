@@ -52,6 +52,8 @@ def problem_of(decision: wire.Decision) -> str | None:
     reason = decision.reason or ""
     if decision.kind == "send" and decision.outcome in ("skip", "drop", "exit"):
         return reason or decision.outcome
+    if decision.kind == "problem":
+        return reason or decision.outcome
     if decision.kind == "exit" and (reason in _STUCK or reason.startswith("wait: ")):
         return reason.replace("wait: ", "wait_").replace(" ", "_")
     return None

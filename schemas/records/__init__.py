@@ -60,6 +60,7 @@ from schemas.records.outcomes import (
     ScoreCrossed,
     ScorePart,
     SegmentChange,
+    StepCount,
 )
 from schemas.records.workspace import (
     InForce,
@@ -139,6 +140,7 @@ __all__ = [
     "SendAnswer",
     "SendAsk",
     "SendSettled",
+    "StepCount",
     "Suppress",
     "Track",
     "Trigger",

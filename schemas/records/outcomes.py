@@ -112,6 +112,18 @@ class SegmentChange(Record):
     at_ms: Millis
 
 
+class StepCount(Record):
+    """How many subjects of a partition stand at a step of a journey now; a key's newest record counts."""
+
+    partition: Count = Field(description="The engine's partition whose subjects these are.")
+    subject_type: SubjectType
+    journey: Text
+    version: Text
+    step: Text
+    number: Count = Field(description="0: nobody any more.")
+    at_ms: Millis
+
+
 class ScorePart(Part):
     """What one contribution brings to a score."""
 

@@ -17,8 +17,10 @@ from workers.assemble_gateway import standing_of
 from workers.cli.main import cli
 from workers.clock import FixedClock
 from workers.intake.keys import make_key
+from workers.intake.listing import BoundedPages
 from workers.intake.settings import ApiSettings
 from workers.intake.standing import BoundedReader, NotNow
+from workers.reading.enrollments import Pages
 from workers.settings import from_env
 from workers.state import IDENTITIES, USERS, Identity
 from workers.stream.admin import apply_topics
@@ -108,7 +110,8 @@ async def test_the_api_tells_what_is_committed_of_one_subject(kafka: str, topic_
     key, configured = make_key("ops", ["journeys:read"], b"r" * 32)
     settings = from_env({"BRIMFUL_KAFKA": kafka, "BRIMFUL_TOPIC_PREFIX": topic_prefix})
     reader = BoundedReader(standing_of(settings, FixedClock(now_ms), lambda: None))
-    gateway = Gateway(more={"api": ApiSettings((configured,)), "standing": reader})
+    listed = BoundedPages(reader, Pages(settings, lambda: None, lambda: now_ms).page)
+    gateway = Gateway(more={"api": ApiSettings((configured,)), "standing": reader, "pages": listed})
     answers = {
         person: await gateway.client.get(
             f"/v1/people/{person}/enrollments", headers={"authorization": f"Bearer {key}"}
@@ -119,6 +122,11 @@ async def test_the_api_tells_what_is_committed_of_one_subject(kafka: str, topic_
     item = answers["user-0000000"].json()
     assert {one["journey"] for one in item["enrollments"]} == {"w0", "w1"}
     assert answers["anonymous"].json() == {"merged_from": "anonymous"} | item
+    inside = await gateway.client.get(
+        "/v1/journeys/w1/enrollments", headers={"authorization": f"Bearer {key}"}
+    )
+    assert [one["subject"] for one in inside.json()["enrollments"]] == ["user-0000000"]
+    assert inside.json()["next"] is None
     slow = BoundedReader(standing_of(settings, FixedClock(now_ms), lambda: None), limit_s=-1)
     with pytest.raises(NotNow, match="takes longer"):
         await slow.read("user", "user-0000000")

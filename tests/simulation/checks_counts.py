@@ -10,9 +10,10 @@ from tests.simulation.actions import HOUR
 from tests.simulation.evidence import APPS, SLACK_MS, live
 from workers.core.activity import windows
 from workers.erasure.proof import Names
-from workers.insights.logic import SIZES, TALLIES
 from workers.senders.people import PENDING, WAITING
-from workers.state import ACCOUNTS, ERASED, USERS
+from workers.state import ACCOUNTS, ERASED, TABLES, USERS
+from workers.step_counts import count
+from workers.tallies import SIZES, STANDING, TALLIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -180,6 +181,23 @@ def tallies_equal_a_recount(found: Evidence) -> Iterator[str]:
     yield from _differences("size of segment", sizes, crossed)
 
 
+def who_stands_where_is_told(found: Evidence) -> Iterator[str]:
+    """The insights know of each step how many the engine's rows have there."""
+    told: Counter[tuple[str, str, str, str]] = Counter()
+    for rows in found.rows("brimful-insights").values():
+        for key, row in rows.items():
+            if key.startswith(STANDING.prefix):
+                one = STANDING.decode(row)
+                told[one.subject_type, one.journey, one.version, one.step] += one.number
+    stand: Counter[tuple[str, ...]] = Counter()
+    for rows in found.rows("brimful-engine").values():
+        for kind, tables in TABLES.items():
+            table = tables.progress
+            people = [table.decode(row) for key, row in rows.items() if key.startswith(table.prefix)]
+            stand.update({tuple(key.decode().split("\0")): n for key, n in count(people, kind).items()})
+    yield from _differences("who stands at", told, stand)
+
+
 def _differences(what: str, counted: Mapping[Any, int], expected: Mapping[Any, int]) -> Iterator[str]:
     for key in sorted(counted.keys() | expected.keys()):
         if counted.get(key, 0) != expected.get(key, 0):
@@ -213,5 +231,6 @@ CHECKS = (
     windows_equal_a_recount,
     account_windows_equal_a_recount,
     tallies_equal_a_recount,
+    who_stands_where_is_told,
     erased_people_are_gone,
 )

@@ -130,8 +130,15 @@ def again_is_respected(found: Evidence) -> Iterator[str]:
 
 
 def decisions_are_written_once(found: Evidence) -> Iterator[str]:
-    """No decision but one about a candidate is written twice, and no conversion."""
-    times = Counter(one.id for _, one in found.of("decisions") if one.kind != "entry")
+    """No decision but one about a candidate is written twice, and no conversion.
+
+    Where an edit puts people before a step again whose message was not sent, that is decided again.
+    """
+    times = Counter(
+        one.id
+        for _, one in found.of("decisions")
+        if one.kind != "entry" and not (one.outcome == "skip" and one.journey not in found.stable)
+    )
     times += Counter(one.id for _, one in found.of("conversions"))
     times += Counter(one.id for _, one in found.decisions("entry", "enrolled"))
     yield from (f"{one} was written {number} times" for one, number in times.items() if number > 1)
@@ -171,7 +178,7 @@ def _walk(
             earliest_ms += step.wait
         elif isinstance(step, SendStep):
             # What the gate deferred it decides once more.
-            records = [one for one in decided if one.step == str(at)]
+            records = [one for one in decided if one.step == (step.id or str(at))]
             here = [one for one in records if one.outcome != "defer"]
             held = len(records) > len(here)
             if len(here) != 1:

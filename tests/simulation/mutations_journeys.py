@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from msgspec.structs import replace as with_fields
 
 from workers.core.commands import Transition
 from workers.core.conditions.compile import evaluate_none
+from workers.core.conditions.outcome import Outcome as Truth
 from workers.core.gate import sending
-from workers.core.journeys import actions, entry, steps, watching
+from workers.core.journeys import actions, entry, releases, steps, waits, watching
 from workers.core.journeys import recipients as members
 from workers.core.journeys.run import Go
 from workers.scheduler import account_facts, agent, realigning
 from workers.shell import Subject
 from workers.signals import batches
 from workers.simulate.owner import Owner
+from workers.versions import active
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import pytest
 
+    from schemas import wire
+    from workers.core.journeys.progress import Position
     from workers.core.journeys.run import Run
-    from workers.core.journeys.step_plans import JoinStepPlan
+    from workers.core.journeys.step_plans import JoinStepPlan, WaitUntilStepPlan
 
 
 def splits_are_drawn_anew(patch: pytest.MonkeyPatch) -> None:
@@ -59,6 +63,30 @@ def parts_do_not_wait_for_each_other(patch: pytest.MonkeyPatch) -> None:
 def what_is_waited_for_is_not_heard(patch: pytest.MonkeyPatch) -> None:
     """Events take nobody on: only time does."""
     patch.setattr(watching, "heard_at", lambda *_: None)
+
+
+class _NeverTrue:
+    """A condition that nothing makes true, now or later."""
+
+    def test(self, *_: Any) -> Truth:
+        """No."""
+        return Truth.FALSE
+
+    def changes_at_ms(self, *_: Any) -> None:
+        """Time does not change it."""
+
+
+def conditions_are_asked_once(patch: pytest.MonkeyPatch) -> None:
+    """A wait for a condition asks when it begins; what becomes true later takes nobody on."""
+    wait_until = waits.wait_until
+
+    def asked_once(run: Run, step: WaitUntilStepPlan, position: Position) -> Any:
+        begun = position.since_ms is not None
+        never = replace(step, condition=cast("Any", _NeverTrue()))
+        return wait_until(run, never if begun else step, position)
+
+    patch.setattr(steps, "wait_until", asked_once)
+    patch.setattr(watching, "wait_until", asked_once)
 
 
 def _nothing(progress: Any) -> Any:
@@ -147,6 +175,26 @@ def nobody_is_ejected(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(realigning, "realign", lambda _plan, progress, _now_ms: _nothing(progress))
 
 
+def kept_versions_are_left(patch: pytest.MonkeyPatch) -> None:
+    """Who is to finish an older version goes on in the newest."""
+    compose = releases.compose
+
+    def followed(in_force: wire.InForce, *rest: Any) -> Any:
+        lines = {
+            name: with_fields(
+                line,
+                older={
+                    version: with_fields(one, policy="follow", to=line.version, moves={}, longer_ms={})
+                    for version, one in line.older.items()
+                },
+            )
+            for name, line in in_force.journeys.items()
+        }
+        return compose(with_fields(in_force, journeys=lines), *rest)
+
+    patch.setattr(active, "compose", followed)
+
+
 def partitions_keep_their_version(patch: pytest.MonkeyPatch) -> None:
     """A partition that runs goes on with the version that it began with."""
     patch.setattr(Owner, "renew", lambda _owner: None)
@@ -157,6 +205,7 @@ MUTATIONS: dict[Callable[[pytest.MonkeyPatch], None], str] = {
     loops_run_once_more: "loops_are_bounded",
     parts_do_not_wait_for_each_other: "parts_join_once",
     what_is_waited_for_is_not_heard: "first_waits_end_by_what_they_wait_for",
+    conditions_are_asked_once: "first_waits_end_by_what_they_wait_for",
     everybody_is_written_to: "recipients_are_no_more_than_asked",
     exclusions_are_not_looked_at: "requirements_hold",
     rivals_are_let_in: "one_journey_at_a_time",
@@ -168,5 +217,6 @@ MUTATIONS: dict[Callable[[pytest.MonkeyPatch], None], str] = {
     what_drains_takes_people: "nobody_enters_a_journey_that_drains",
     shadows_are_delivered: "shadows_write_to_nobody",
     nobody_is_ejected: "stopped_journeys_are_empty",
+    kept_versions_are_left: "versions_are_kept",
     partitions_keep_their_version: "new_people_enter_the_newest_version",
 }

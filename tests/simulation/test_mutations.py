@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 MUTATIONS = {**mutations.MUTATIONS, **mutations_gate.MUTATIONS, **mutations_journeys.MUTATIONS}
 
-SEEDS_MAX = 120
+SEEDS_MAX = 150
 """A mistake is found within so many seeds: some seconds, and a small part of those that run in any case."""
 
 

@@ -21,6 +21,9 @@ from workers.workspace.files import LoadedWorkspace, load_workspace
 if TYPE_CHECKING:
     from random import Random
 
+POLICIES = ("follow", "pin", "drain")
+"""What files say of those inside when they change."""
+
 READY = sorted((Path(__file__).parents[2] / "deploy" / "workspaces").iterdir())
 """The ready workspaces."""
 
@@ -162,8 +165,11 @@ def recipients(random: Random, which: Things) -> Plain:
 
 
 def edited(random: Random, plain: Plain, which: Things, number: int) -> Plain:
-    """The workspace with one change: other steps, a journey more, or one less."""
-    journeys = list(plain["journeys"])
+    """The workspace with a change or two: other steps, a journey more, or one less."""
+    aside = Draw(random, "user", which).aside
+    journeys = [
+        _with_other_steps(aside, one, which) if aside.random() < 0.5 else one for one in plain["journeys"]
+    ]
     kind = random.choice(["steps", "wait", "add", "remove"])
     at = random.randrange(len(journeys))
     one: dict[str, Any] = journeys[at]
@@ -176,11 +182,33 @@ def edited(random: Random, plain: Plain, which: Things, number: int) -> Plain:
     elif kind == "remove":
         del journeys[at]
     elif kind == "steps":
-        journeys[at] = one | {"steps": steps(draw), "on_edit": random.choice(["follow", "pin", "drain"])}
+        drawn, policy = steps(draw), random.choice(POLICIES)
+        journeys[at] = one | _rearranged(draw.aside, one["steps"], drawn) | {"on_edit": policy}
     else:
         longer = [step if "wait" not in step else wait(draw, 0) for step in one["steps"]]
         journeys[at] = one | {"steps": longer}
     return plain | {"journeys": journeys}
+
+
+def _with_other_steps(chance: Random, one: Plain, which: Things) -> Plain:
+    """A journey with other steps, and a word on those inside."""
+    drawn = steps(Draw(chance, one["subject"], which))
+    return one | _rearranged(chance, one["steps"], drawn) | {"on_edit": chance.choice(POLICIES)}
+
+
+def _rearranged(chance: Random, old: list[Plain], new: list[Plain]) -> Plain:
+    """Other steps: all new ones, or those of before in another order with one more or one less.
+
+    Sometimes the file says where those go on who stand at a step that is gone.
+    """
+    if chance.random() < 0.5:
+        kept = chance.sample(old, chance.randint(max(1, len(old) - 1), len(old)))
+        added = [new[0]] if "id" not in new[0] and chance.random() < 0.5 else []
+        new = [*added, *kept]
+    if chance.random() < 0.4:
+        return {"steps": new}
+    gone = {str(chance.randrange(len(old))): str(chance.randrange(len(new))) for _ in range(2)}
+    return {"steps": new, "moves": gone}
 
 
 def _is_named(journeys: list[Plain], name: str) -> bool:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.house.code import ROOT
 from tests.unit.intake.kit import Gateway
+from tests.unit.intake.test_openapi import NoPages
 from tests.unit.intake.test_people import CONFIGURED, KEY
 from workers.core.objects.plan import TypesPlan
 from workers.intake.openapi import document
@@ -51,7 +52,8 @@ def read(command: str) -> tuple[str, str, dict[str, str], tuple[str, str] | None
 async def test_every_example_is_taken(command: str) -> None:
     """And what it says is kept."""
     standing = BoundedReader(lambda *_: {"enrollments": []})
-    gateway = Gateway(more={"api": ApiSettings((CONFIGURED,), lambda: DEFINED), "standing": standing})
+    more = {"api": ApiSettings((CONFIGURED,), lambda: DEFINED), "standing": standing, "pages": NoPages()}
+    gateway = Gateway(more=more)
     method, path, headers, user, body = read(command)
     answer = await gateway.client.request(method, path, headers=headers, auth=user, content=body)
     assert answer.status_code in (200, 202), answer.text

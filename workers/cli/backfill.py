@@ -106,7 +106,7 @@ def backfill(
     guard = TrackingPlanGuard(running.tracking_plan, CollectorRegistry()) if running.tracking_plan else None
     refused = refusal_of(guard)
     _read(past, archive, books, settings, options, refused)
-    if any(slots.values()) and (line := untold(past)):
+    for line in untold(past) if any(slots.values()) else ():
         typer.echo(line, err=True)
     if archive is not None:
         read_archive(archive, named or [], refused)
@@ -151,15 +151,20 @@ def _tell_exact(plan: Plan, past: Past, slots: Wanted, archive: Archive | None, 
             typer.echo(f"{kind}s, {line}")
 
 
-def untold(past: Past) -> str | None:
-    """What is said of events that name no account, of users of whom nobody tells for which they did it."""
-    if not past.untold:
-        return None
-    events, users = past.untold.total(), len(past.untold)
-    return (
-        f"{events} event(s) of {users} user(s) count for no account: they name none, and which one these "
-        "users acted for then is not known any more (docs/backfill.md)"
-    )
+def untold(past: Past) -> list[str]:
+    """What is said of events of which nobody tells any more for whom they count: a line of each kind."""
+    lines = []
+    if past.untold:
+        lines.append(
+            f"{past.untold.total()} event(s) of {len(past.untold)} user(s) count for no account: they name "
+            "none, and which one these users acted for then is not known any more (docs/backfill.md)"
+        )
+    if past.strangers:
+        lines.append(
+            f"{past.strangers.total()} event(s) of {len(past.strangers)} id(s) count for no user: "
+            "the ids have gone to another person since (shared devices)"
+        )
+    return lines
 
 
 def _read(
@@ -190,14 +195,14 @@ def read_books(settings: Settings, options: Mapping[str, object], plan: Plan) ->
         Retryable: no broker answers.
     """
     books: Books = {"user": {}, "account": {}}
-    members = Members()
+    members = Members(accounts=bool(plan.account.slot_parts))
     changelog = settings.topic(CHANGELOG)
     for found in read_topic(options, changelog, None, _progress("state"), deletions=True):
         key = found.key or b""
         if key in (BOOKS.key(b"user"), BOOKS.key(b"account")) and found.value:
             kind: SubjectType = "user" if key == BOOKS.key(b"user") else "account"
             books[kind][found.partition] = BOOKS.decode(found.value)
-        elif plan.account.slot_parts:
+        else:
             members.take(key, found.value)
     return books, members
 

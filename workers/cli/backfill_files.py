@@ -30,6 +30,7 @@ _OUTCOMES: Final = {
     "repeated": "that the files have twice",
     "late": "that happened too late to be told from what is on its way to the topic (see --before)",
     "refused": "that the tracking plan refuses",
+    "strangers": "of ids that have gone to another person (shared devices): they count for no user",
     "unasked": "that no window asks for",
 }
 

@@ -3,40 +3,35 @@
 from __future__ import annotations
 
 import os
-from collections import deque
 from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import msgspec
 import typer
 
-from schemas import wire
 from schemas.fields import SubjectType
 from schemas.workspace.base import parse_duration_ms
 from workers.cli.in_force import Folder  # noqa: TC001  typer reads it at run time
 from workers.clock import SystemClock
 from workers.core.journeys.progress import Progress
-from workers.reading.changelogs import Kept, options_of, read_rows, table_of, time_text
+from workers.listed import STATES, Wanted
+from workers.reading import enrollments
+from workers.reading.changelogs import table_of, time_text
+from workers.reading.decided import read_decisions
+from workers.reading.enrollments import subject_plan
 from workers.reading.subjects import read_standing
-from workers.reading.topics import read_topic
 from workers.settings import from_env
-from workers.standing import enrollment_item, since_ms, stands_at, subject_item
-from workers.state import TABLES
-from workers.stream.admin import partitions_of
-from workers.stream.partitioner import partition_of
+from workers.standing import subject_item
 from workers.versions.running import in_force_if_any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from workers.core.journeys.progress import Enrollment
-    from workers.core.plan import Plan, SubjectPlan
+    from workers.core.plan import Plan
+    from workers.reading.changelogs import Kept
     from workers.settings import Settings
 
-STATES = ("active", "ended", "all")
 LIMIT = 50
-DECISIONS = 50
-"""Decisions that are shown of a subject: the latest."""
 
 cli: typer.Typer = typer.Typer(no_args_is_help=True, help="Enrollments: who is inside a journey, and where.")
 
@@ -151,40 +146,7 @@ def read_enrollments(
         Retryable: no broker answers.
     """
     plan, now_ms = plan_of(settings, folder), SystemClock().now_ms()
-    by_prefix = {TABLES[kind].progress.prefix: kind for kind in kinds}
-    # What a row holds of a name is its very bytes: most rows need not be decoded.
-    name = journey.encode()
-    kept = Kept()
-    for key, value in read_rows(settings, by_prefix):
-        kind = by_prefix[key[:1]]
-        progress = TABLES[kind].progress.decode(value) if name in value else None
-        found = (
-            [
-                (
-                    "",
-                    group,
-                    since_ms(held),
-                    enrollment_item(kind, progress, held, subject_plan(plan, kind), now_ms),
-                )
-                for held, group in _matching(progress, journey, state, step)
-            ]
-            if progress is not None
-            else []
-        )
-        kept.put(key, found)
-    return kept
-
-
-def _matching(
-    progress: Progress, journey: str, state: str, step: str | None
-) -> Iterable[tuple[Enrollment, str]]:
-    for held in progress.enrollments:
-        if held.journey != journey or state not in ("all", held.state):
-            continue
-        steps = stands_at(held)
-        if step is None or step in steps:
-            ended = f"ended: {held.end_reason}"
-            yield held, " + ".join(steps) if held.is_active else ended
+    return enrollments.read_enrollments(settings, Wanted(journey, state, step), kinds, plan, now_ms)
 
 
 def read_subject(
@@ -200,29 +162,10 @@ def read_subject(
     return read_standing(settings, kind, subject, plan, SystemClock().now_ms())
 
 
-def read_decisions(settings: Settings, kind: SubjectType, subject: str, since: int) -> list[dict[str, Any]]:
-    """The latest decisions on a subject that were recorded at ``since`` (UTC milliseconds) or later."""
-    topic = settings.topic("decisions")
-    partitions = partitions_of(settings.kafka, topic, settings.librdkafka())
-    only = (partition_of(subject.encode(), partitions),)
-    found: deque[dict[str, Any]] = deque(maxlen=DECISIONS)
-    for record in read_topic(options_of(settings), topic, since, lambda *_: None, only=only):
-        if record.key == subject.encode():
-            decision = wire.decode_decision(record.value)
-            if decision.subject_type == kind:
-                found.append(msgspec.to_builtins(decision))
-    return list(found)
-
-
 def plan_of(settings: Settings, folder: Path | None = None) -> Plan | None:
     """The workspace as it is run; None where nothing names one."""
     running = in_force_if_any(settings, folder)
     return running.plan if running is not None else None
-
-
-def subject_plan(plan: Plan | None, kind: SubjectType) -> SubjectPlan | None:
-    """The part of a plan that is about users, or accounts."""
-    return None if plan is None else plan.user if kind == "user" else plan.account
 
 
 def kinds_of(text: str | None) -> tuple[SubjectType, ...]:

@@ -285,6 +285,27 @@ def exit_decision(
     )
 
 
+def put_off_decision(
+    subject_type: SubjectType, subject: str, enrollment: Enrollment, due_ms: int, now_ms: int
+) -> RecordDecision:
+    """About an enrollment that stays at its step because going on with it raised; it is tried again later.
+
+    ``due_ms`` is when its timer was due. ``kind`` is problem, ``outcome`` put_off.
+    """
+    decision = _about(
+        "problem",
+        subject_type,
+        subject,
+        enrollment,
+        outcome="put_off",
+        reason="handler_error",
+        values={"due_ms": due_ms},
+        at_ms=now_ms,
+    )
+    each = stable_id("decision", "problem", enrollment.id, str(due_ms))
+    return RecordDecision(replace(decision, id=each))
+
+
 def goal_decision(
     subject_type: SubjectType, subject: str, enrollment: Enrollment, values: Mapping[str, Any], now_ms: int
 ) -> RecordDecision:

@@ -89,17 +89,17 @@ def give(asked: wire.MergeRequest, view: View, parts: EngineParts, now_ms: int, 
         parts.metrics.merge("redirected")
     subject = Subject("user", key, view, parts)
     memberships = subject.memberships
-    acted_for = identity.acted_for
+    acted_for, since = identity.acted_for, offset
     if identity.merged_into is None:
         present = subject.accounts[-1] if subject.accounts else None
-        acted_for = [*turns_of(view, key, present), (offset, UNKNOWN)]
+        acted_for, since = [*turns_of(view, key, present), (offset, UNKNOWN)], identity.since
     rows, _ = take_out(key, view)
     packed = base64.b64encode(_encode(rows)).decode()
     if len(packed) > PACKED_MAX_BYTES:
         raise Refused(
             "too_large", f"the state to merge would take {len(packed)} bytes: the id stays by itself"
         )
-    view.table(IDENTITIES).put(key, Identity(merged_into=into, acted_for=acted_for))
+    view.table(IDENTITIES).put(key, Identity(merged_into=into, acted_for=acted_for, since=since))
     merged = wire.Merged(
         id=asked.id,
         subject=into,
@@ -332,7 +332,9 @@ def _merge_identity(theirs: Identity, mine: Identity, merged: wire.Merged, view:
         if source not in came and source != merged.subject
     }
     if came or asked:
-        view.table(IDENTITIES).put(merged.subject.encode(), Identity(None, list(came), asked))
+        view.table(IDENTITIES).put(
+            merged.subject.encode(), Identity(None, list(came), asked, since=mine.since)
+        )
 
 
 def _release(view: View, parts: EngineParts, person: str, source: str, into: str, now_ms: int) -> None:

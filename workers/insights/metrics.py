@@ -10,7 +10,7 @@ from prometheus_client.core import GaugeMetricFamily
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from workers.insights.logic import SegmentSize, Tally
+    from workers.tallies import SegmentSize, Standing, Tally
 
 _LABELS = ("journey", "version", "kind", "outcome")
 
@@ -22,6 +22,8 @@ class JourneyMetrics:
         self._counts: dict[int, dict[tuple[str, ...], tuple[int, float]]] = defaultdict(dict)
         self._sizes: dict[int, dict[tuple[str, str], int]] = defaultdict(dict)
 
+        self._standing: dict[int, dict[bytes, Standing]] = defaultdict(dict)
+
     def show(self, partition: int, tally: Tally) -> None:
         """Take over a count."""
         key = (tally.journey, tally.version, tally.kind, tally.outcome)
@@ -31,10 +33,18 @@ class JourneyMetrics:
         """Take over the size of a segment."""
         self._sizes[partition][size.segment, size.subject_type] = size.members
 
+    def show_standing(self, partition: int, key: bytes, standing: Standing) -> None:
+        """Take over how many stand at a step."""
+        if standing.number:
+            self._standing[partition][key] = standing
+        else:
+            self._standing[partition].pop(key, None)
+
     def drop(self, partition: int) -> None:
         """Forget a partition's counts."""
         self._counts.pop(partition, None)
         self._sizes.pop(partition, None)
+        self._standing.pop(partition, None)
 
     def describe(self) -> list[Any]:
         """Nothing in advance: journeys come and go."""
@@ -65,4 +75,17 @@ class JourneyMetrics:
             sizes.update(dict(partition))
         for labels, size in sorted(sizes.items()):
             members.add_metric(labels, size)
-        return (records, revenue, members)
+        return (records, revenue, members, self._people())
+
+    def _people(self) -> GaugeMetricFamily:
+        """How many stand at each step, versions and kinds of subjects together."""
+        people = GaugeMetricFamily(
+            "brimful_journey_step_members", "Subjects that stand at a step now.", labels=("journey", "step")
+        )
+        numbers: Counter[tuple[str, str]] = Counter()
+        for partition in list(self._standing.values()):
+            for standing in list(partition.values()):
+                numbers[standing.journey, standing.step] += standing.number
+        for labels, number in sorted(numbers.items()):
+            people.add_metric(labels, number)
+        return people

@@ -18,12 +18,15 @@ from workers.intake.callers import Callers, Rates
 from workers.intake.catalog import Catalog
 from workers.intake.clicks import Clicks
 from workers.intake.cloudevents import CloudEvents
+from workers.intake.console.pages import Console
+from workers.intake.console.session import Sessions
 from workers.intake.cors import BrowserCors
 from workers.intake.demo_page import demo_routes
 from workers.intake.in_app import InApp
 from workers.intake.journeys import Journeys
 from workers.intake.keys import ApiKeys
 from workers.intake.limits import Limits
+from workers.intake.listing import Listing
 from workers.intake.parts import Parts
 from workers.intake.people import People
 from workers.intake.preferences import PreferencePages
@@ -50,9 +53,16 @@ if TYPE_CHECKING:
 
     from workers.clock import Clock
     from workers.intake.feed import FeedReader
+    from workers.intake.listing import PageReader
     from workers.intake.metrics import GatewayMetrics
     from workers.intake.publisher import Publisher
-    from workers.intake.settings import ApiSettings, CallbackSettings, StripeWebhooks, Unsubscribe
+    from workers.intake.settings import (
+        ApiSettings,
+        CallbackSettings,
+        ConsoleSettings,
+        StripeWebhooks,
+        Unsubscribe,
+    )
     from workers.intake.standing import StandingReader
 
 log = structlog.get_logger(__name__)
@@ -63,6 +73,11 @@ _WAITING = frozenset(
         "/v1/in-app/stream",
         "/v1/people/{person:path}/enrollments",
         "/v1/accounts/{account:path}/enrollments",
+        "/v1/journeys/{name}/enrollments",
+        "/console/journeys/{name}/enrollments",
+        "/console/people/{person:path}",
+        "/console/accounts/{account:path}",
+        "/console/timers",
     }
 )
 """Routes that wait for something to happen or read a topic: their time says nothing about the gateway's."""
@@ -94,6 +109,7 @@ def create_gateway(
     callbacks: CallbackSettings | None = None,
     rates: Rates | None = None,
     standing: StandingReader | None = None,
+    pages: PageReader | None = None,
 ) -> Starlette:
     """The app with its event routes and, where configured, feed, links, pages, API and callbacks.
 
@@ -109,12 +125,13 @@ def create_gateway(
         unsubscribe: None leaves the links of messages out: ``/u``, ``/p``, ``/l`` and ``/o``.
         stripe: None leaves ``/v1/webhooks/stripe`` out.
         cors_origins: origins of pages that may call ``/v1`` from a browser; ``("*",)`` for all.
-        demo: serve ``/demo``, a page that shows every in-app form and sends events; for one's own machine.
+        demo: serve ``/demo``, which shows every in-app form and sends events; for one's own machine.
         routes: more routes, such as health and metrics.
         api: None leaves the API out.
         callbacks: None leaves ``/v1/callbacks`` out.
         rates: how much a caller may send; without, as much as there is room for.
         standing: None leaves the routes out that tell where a subject stands.
+        pages: None leaves the route out that lists who is in a journey.
 
     Raises:
         Misconfigured: a key is missing or too short.
@@ -132,11 +149,10 @@ def create_gateway(
         *tracking.routes(),
         *CloudEvents(parts, tracking).routes(),
     ]
-    if feed is not None:
-        paths += _feed_routes(parts, feed, feed_key, closing)
-    if api is not None and standing is not None:
-        paths += Standing(parts, standing).routes()
-    paths += _optional_routes(parts, unsubscribe, stripe, api, callbacks, feed)
+    paths += _feed_routes(parts, feed, feed_key, closing)
+    if api is not None:
+        paths += _api_routes(parts, api, feed, standing, pages)
+    paths += _optional_routes(parts, unsubscribe, stripe, callbacks)
     app = Starlette(
         routes=paths,
         middleware=_middleware(metrics, cors_origins),
@@ -147,9 +163,11 @@ def create_gateway(
 
 
 def _feed_routes(
-    parts: Parts, feed: FeedReader, feed_key: bytes | None, closing: asyncio.Event
+    parts: Parts, feed: FeedReader | None, feed_key: bytes | None, closing: asyncio.Event
 ) -> list[Route]:
-    """The routes of the in-app feed."""
+    """The routes of the in-app feed; none without a feed."""
+    if feed is None:
+        return []
     if feed_key is None:
         raise Misconfigured("the in-app feed needs a feed key to sign its tokens")
     in_app = InApp(
@@ -165,13 +183,34 @@ def _feed_routes(
     return in_app.routes()
 
 
+def _api_routes(
+    parts: Parts,
+    api: ApiSettings,
+    feed: FeedReader | None,
+    standing: StandingReader | None,
+    pages: PageReader | None,
+) -> list[BaseRoute]:
+    """The routes of the API; those that read the engine's state are there where there is a reader."""
+    return [
+        *(_console(parts, api, api.console) if api.console is not None else ()),
+        *(Standing(parts, standing).routes() if standing is not None else ()),
+        *(Listing(parts, pages).routes() if pages is not None else ()),
+        *People(parts, api.definitions, feed).routes(),
+        *Catalog(parts, api.definitions).routes(),
+        *Journeys(parts).routes(),
+    ]
+
+
+def _console(parts: Parts, api: ApiSettings, config: ConsoleSettings) -> list[Route]:
+    sessions = Sessions(ApiKeys(api.keys), config.secrets, config.secure)
+    return Console(sessions, config.sources, parts, config.wall).routes()
+
+
 def _optional_routes(
     parts: Parts,
     unsubscribe: Unsubscribe | None,
     stripe: StripeWebhooks | None,
-    api: ApiSettings | None,
     callbacks: CallbackSettings | None,
-    feed: FeedReader | None,
 ) -> list[BaseRoute]:
     """The routes of what is configured."""
     paths: list[BaseRoute] = []
@@ -183,12 +222,6 @@ def _optional_routes(
         paths += Clicks(unsubscribe.keys, parts).routes()
     if stripe is not None:
         paths += StripeRoute(stripe, parts).routes()
-    if api is not None:
-        paths += [
-            *People(parts, api.definitions, feed).routes(),
-            *Catalog(parts, api.definitions).routes(),
-            *Journeys(parts).routes(),
-        ]
     if callbacks is not None:
         paths += Callbacks(registry(callbacks.providers), callbacks.public_url, parts).routes()
     return paths

@@ -47,11 +47,15 @@ def page(title: str, text: str, status: int = 200, more: str = "") -> HTMLRespon
 
 
 def render(
-    template: str, status: int = 200, headers: dict[str, str] | None = None, **values: Any
+    template: str,
+    status: int = 200,
+    headers: dict[str, str] | None = None,
+    looks: str = STYLE,
+    **values: Any,
 ) -> HTMLResponse:
-    """A template of ours, escaped, with the style and the headers of every page."""
-    html = _environment().get_template(template).render(style=Markup(STYLE), **values)  # noqa: S704 - a constant
-    return HTMLResponse(html, status, {**page_headers(), **(headers or {})})
+    """A template of ours, escaped, with its style ``looks`` and the headers of every page."""
+    html = _environment().get_template(template).render(style=Markup(looks), **values)  # noqa: S704 - a constant
+    return HTMLResponse(html, status, {**page_headers(looks), **(headers or {})})
 
 
 @lru_cache(maxsize=1)
@@ -59,10 +63,10 @@ def _environment() -> Environment:
     return Environment(loader=PackageLoader("workers.intake"), autoescape=True, auto_reload=False)
 
 
-@lru_cache(maxsize=1)
-def page_headers() -> dict[str, str]:
+@lru_cache(maxsize=2)
+def page_headers(looks: str = STYLE) -> dict[str, str]:
     """Nothing may be loaded, framed, cached or told to others; the one style is allowed by its hash."""
-    style = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
+    style = base64.b64encode(hashlib.sha256(looks.encode()).digest()).decode()
     return {
         "content-security-policy": (
             f"default-src 'none'; style-src 'sha256-{style}'; form-action 'self'; "

@@ -65,7 +65,7 @@ class Journeys:
     async def _enroll(self, request: Request) -> Response:
         """202 with the request's id once it is kept; whether it enrolls, the decision tells."""
         call = open_call(self._parts, request, "journeys:write")
-        journey = _journey(request)
+        journey = journey_of(request)
         body = await read(self._parts, request, EnrollBody)
         kind, subject, given = self._who(body)
         record = wire.EnrollRequest(
@@ -81,7 +81,7 @@ class Journeys:
     async def _exit(self, request: Request) -> Response:
         """202 with the request's id once it is kept; what it ended, the decision tells."""
         call = open_call(self._parts, request, "journeys:write")
-        journey = _journey(request)
+        journey = journey_of(request)
         body = await read(self._parts, request, ExitBody)
         kind, subject, given = self._who(body)
         if body.reason is not None and len(body.reason) > REASON_MAX_CHARS:
@@ -110,7 +110,12 @@ class Journeys:
         return await keep(self._parts, call, kind, [kept], 1, id=record.id)
 
 
-def _journey(request: Request) -> str:
+def journey_of(request: Request) -> str:
+    """The journey that the path names.
+
+    Raises:
+        Problem: 404 where it cannot be the name of one.
+    """
     name: str = request.path_params["name"]
     if not _NAME.fullmatch(name):
         raise Problem(404, "not_found", "a journey has small letters, digits and _")

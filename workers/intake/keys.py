@@ -28,6 +28,7 @@ Scope: TypeAlias = Literal[
     "journeys:write",
     "journeys:read",
     "lists:write",
+    "console:read",
 ]
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 
@@ -115,6 +116,10 @@ class ApiKeys:
 
     def __bool__(self) -> bool:
         return bool(self._keys)
+
+    def all(self) -> tuple[ApiKey, ...]:
+        """What is configured."""
+        return self._keys
 
     def find(self, key: str) -> ApiKey | None:
         """What is configured of a key; None for an unknown one.

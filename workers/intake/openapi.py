@@ -165,6 +165,14 @@ def _api() -> dict[str, Any]:
     )
     feed = _call("What the person's in-app feed holds now.", "people:read", None, (404,))
     stands = _call("Where the subject stands, and what the gate holds.", "journeys:read", None)
+    listed = (
+        _parameter("step", "query", "Only who stands at this step."),
+        _parameter("state", "query", "active (without it), ended, or all."),
+        _parameter("limit", "query", "Most that are given at once: 1 to 1,000; without it 100."),
+        _parameter("cursor", "query", "What the page before says is next."),
+    )
+    inside = _call("Who is in a journey, a page at a time.", "journeys:read", None, (), listed)
+    inside["responses"] = _answers(200, (400, 401, 403, 404, 429, 503))
     feed["responses"] = stands["responses"] = _answers(200, (400, 401, 403, 404, 429, 503))
     return {
         "/v1/people/{person}": {
@@ -191,6 +199,10 @@ def _api() -> dict[str, Any]:
         "/v1/journeys/{name}/enroll": {
             "parameters": [_parameter("name", "path", "A journey that is entered on request.")],
             "post": _call("Ask that somebody enters a journey.", "journeys:write", "EnrollBody", (404,)),
+        },
+        "/v1/journeys/{name}/enrollments": {
+            "parameters": [_parameter("name", "path", "A journey; its file may be gone.")],
+            "get": inside,
         },
         "/v1/journeys/{name}/exit": {
             "parameters": [_parameter("name", "path", "A journey.")],

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from schemas.fields import Channel, SubjectType
+    from workers.clock import Clock
     from workers.core.objects.plan import TypesPlan
     from workers.intake.callbacks import Provider
+    from workers.intake.console.sources import Sources
     from workers.intake.keys import ApiKey
 
 
@@ -96,6 +98,20 @@ def no_definitions() -> Definitions | None:
 
 
 @dataclass(frozen=True, slots=True)
+class ConsoleSettings:
+    """Switches ``/console`` on.
+
+    ``secrets`` sign its cookies, the first, or did; they go over TLS alone where ``secure``. ``wall`` is the
+    clock by which they end.
+    """
+
+    sources: Sources
+    secrets: tuple[bytes, ...] = field(repr=False)
+    secure: bool
+    wall: Clock
+
+
+@dataclass(frozen=True, slots=True)
 class ApiSettings:
     """Switches the API on. ``definitions`` is called at each request: the workspace may be another by then.
 
@@ -104,6 +120,8 @@ class ApiSettings:
 
     keys: tuple[ApiKey, ...] = field(default=(), repr=False)
     definitions: Callable[[], Definitions | None] = no_definitions
+    console: ConsoleSettings | None = None
+    """None leaves ``/console`` out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import structlog
 
@@ -35,7 +35,9 @@ AT_ONCE: Final = 2
 LIMIT_S: Final = 10.0
 """What is not read by then is refused: some million rows of a partition."""
 
-_AGAIN_S = 2.0
+AGAIN_S: Final = 2.0
+
+Answer = TypeVar("Answer")
 
 if TYPE_CHECKING:
     Progress = Callable[[int, int], None]
@@ -76,25 +78,29 @@ class BoundedReader:
 
     async def read(self, kind: SubjectType, subject: str) -> Mapping[str, Any] | None:
         """See :meth:`StandingReader.read`."""
+        return await self.run(lambda progress: self._look(kind, subject, progress))
+
+    async def run(self, look: Callable[[Progress], Answer]) -> Answer:
+        """What ``look`` finds, within the same bounds; raises as :meth:`read`."""
         if self.reading >= AT_ONCE:
             raise NotNow(f"{AT_ONCE} others are being read at this gateway")
         self.reading += 1
-        reading = asyncio.ensure_future(asyncio.to_thread(self._bounded, kind, subject))
+        reading = asyncio.ensure_future(asyncio.to_thread(self._bounded, look))
         # Whoever asked may be gone before the thread is: it has its place until then.
         reading.add_done_callback(self._done)
         return await asyncio.shield(reading)
 
-    def _bounded(self, kind: SubjectType, subject: str) -> Mapping[str, Any] | None:
+    def _bounded(self, look: Callable[[Progress], Answer]) -> Answer:
         until_s = self._seconds() + self._limit_s
 
         def in_time(read: int, total: int) -> None:
             if self._seconds() > until_s:
                 raise NotNow(
                     f"it takes longer than {self._limit_s:g} s ({read} of {total} records are read): "
-                    "`brimful enrollments show` has no limit"
+                    "`brimful enrollments` has no limit"
                 )
 
-        return self._look(kind, subject, in_time)
+        return look(in_time)
 
     def _done(self, reading: asyncio.Future[Any]) -> None:
         self.reading -= 1
@@ -129,11 +135,11 @@ class Standing:
         try:
             found = await self._reader.read(kind, subject)
         except NotNow as error:
-            raise unavailable(str(error), _AGAIN_S) from None
+            raise unavailable(str(error), AGAIN_S) from None
         except BrimfulError as error:
             # What it says names brokers and topics: that is for the log.
             log.warning("gateway.standing_unreadable", error=str(error))
-            raise unavailable("the engine's state cannot be read now", _AGAIN_S) from None
+            raise unavailable("the engine's state cannot be read now", AGAIN_S) from None
         if found is None:
             raise Problem(404, "not_found", "nothing is kept of the journeys of this id")
         return json_response(found, headers=self._parts.callers.told(call.caller))

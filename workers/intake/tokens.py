@@ -30,6 +30,7 @@ _LINK = b"brimful/link/1"
 _OPEN = b"brimful/open/1"
 _PREFERENCES = b"brimful/preferences/1"
 _CALLBACK = b"brimful/callback/1"
+_CONSOLE = b"brimful/console/1"
 _LONGEST = 4096
 """Characters of a token that are looked at."""
 
@@ -170,6 +171,20 @@ def read_feed_token(keys: Keys, token: str, now_ms: int) -> tuple[str, int] | No
         return None
     person, expires_ms = msgspec.json.decode(payload, type=tuple[str, int])
     return (person, expires_ms) if now_ms < expires_ms else None
+
+
+def make_console_token(key: bytes, name: str, digits: str, expires_ms: int) -> str:
+    """A cookie for the console: whose API key, told by the beginning of its digest, until ``expires_ms``."""
+    return _sign(key, _CONSOLE, msgspec.json.encode([name, digits, expires_ms]))
+
+
+def read_console_token(keys: Keys, token: str, now_ms: int) -> tuple[str, str] | None:
+    """Name and digits of a console's cookie, or None if it is not ours or expired."""
+    payload = _verify(keys, _CONSOLE, token)
+    if payload is None:
+        return None
+    name, digits, expires_ms = msgspec.json.decode(payload, type=tuple[str, str, int])
+    return (name, digits) if now_ms < expires_ms else None
 
 
 def check_key(key: bytes, name: str) -> None:

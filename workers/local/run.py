@@ -24,6 +24,8 @@ import structlog
 from schemas.topics import DEFAULT_PARTITIONS, load_topics
 from workers.clock import ScaledClock
 from workers.errors import Misconfigured, Retryable
+from workers.intake.console.session import SCOPE as CONSOLE
+from workers.intake.keys import make_key
 from workers.intake.tokens import make_feed_token
 from workers.local.demo.history import History, load_history
 from workers.local.demo.lines import goal_details
@@ -76,6 +78,8 @@ class Session:
     start_ms: int
     write_key: str
     secret: str
+    console_key: str
+    api_key_line: str
 
 
 def run(options: RunOptions) -> int:
@@ -105,7 +109,9 @@ def _session(path: Path, history: History) -> Session:
     start_ms = before.get("next_start_ms", history.start_ms)
     span_ms = history.end_ms - history.start_ms
     path.write_text(json.dumps({"runs": number, "next_start_ms": start_ms + span_ms + 60 * DAY_MS}))
-    return Session(number, start_ms, secrets.token_hex(16), secrets.token_hex(32))
+    console_key, configured = make_key("demo", (CONSOLE, "journeys:read"), secrets.token_bytes(32))
+    keys = secrets.token_hex(16), secrets.token_hex(32), console_key, configured.line()
+    return Session(number, start_ms, *keys)
 
 
 @contextlib.contextmanager
@@ -130,6 +136,8 @@ def _worker(
         "BRIMFUL_MAIL_FROM": "Acme Product <hello@example.com>",
         "BRIMFUL_GATEWAY_PORT": str(gateway),
         "BRIMFUL_DEMO": "true",
+        "BRIMFUL_CONSOLE": "true",
+        "BRIMFUL_API_KEYS": session.api_key_line,
         "BRIMFUL_PUBLIC_URL": f"http://127.0.0.1:{gateway}",
         "BRIMFUL_HTTP_PORT": str(admin),
         "BRIMFUL_INSTANCE_ID": "local",
@@ -178,6 +186,7 @@ async def _replay(
         "mail": sink.http_url,
         "metrics": f"http://127.0.0.1:{admin}/metrics",
         "gateway": f"http://127.0.0.1:{gateway}/v1/track   (write key {session.write_key})",
+        "console": f"http://127.0.0.1:{gateway}/console   (key {session.console_key})",
         "demo": _demo_url(gateway, session, clock),
         "worker log": str(options.data / "worker.log"),
     }

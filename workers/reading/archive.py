@@ -130,11 +130,12 @@ class Archive:
         is_known = message in self._in_topic
         if is_known or not self._in_files.add(message):
             return "in_topic" if is_known else "repeated"
-        if self._gathered.asks("user", name):
+        is_strangers = self._gathered.asks("user", name) and self._members.since(user) > 0
+        if self._gathered.asks("user", name) and not is_strangers:
             self._count("user", user, event, at_ms, None)
         if account is not None and self._gathered.asks("account", name):
             self._count("account", account, event, at_ms, user)
-        return "taken"
+        return "strangers" if is_strangers else "taken"
 
     def _account_of(self, event: ProductEvent, user: str, at_ms: int) -> str | None:
         """The account that the event is for; what it says of the user's accounts is remembered."""

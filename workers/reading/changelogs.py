@@ -53,7 +53,8 @@ class Kept:
     """
 
     def __init__(self) -> None:
-        self._db = sqlite3.connect("")  # SQLite's name for a private file that is deleted by itself
+        # SQLite's name for a private file that is deleted by itself. Threads may use it, one after the other.
+        self._db = sqlite3.connect("", check_same_thread=False)
         self._db.execute("pragma journal_mode = off")  # nothing is ever taken back
         self._db.execute("create table kept (key blob, link text, grouped text, at_ms integer, item blob)")
         self._db.execute("create index of_key on kept (key)")
@@ -78,6 +79,11 @@ class Kept:
             "select item from kept order by at_ms, key limit ?", (-1 if limit is None else limit,)
         )
         return (msgspec.json.decode(item) for (item,) in found)
+
+    def after(self, link: str, limit: int) -> list[Any]:
+        """At most ``limit`` items whose link comes after this one, in the order of their links."""
+        found = self._db.execute("select item from kept where link > ? order by link limit ?", (link, limit))
+        return [msgspec.json.decode(item) for (item,) in found]
 
     def pairs(self, prefix: bytes) -> Iterator[tuple[Any, Any]]:
         """Items of keys that begin with a table's prefix, in order of time, each with one of another table.

@@ -21,13 +21,15 @@ NOBODY: Final[tuple[Turn, ...]] = ()
 
 
 class Members:
-    """What the engine's rows tell of its users' accounts.
+    """What the engine's rows tell of its users' accounts, if ``accounts`` are asked for, and of their ids.
 
     Some 270 bytes for each user who is in one, 100 for each change of a present account, 300 for each id that
     was merged.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, accounts: bool = True) -> None:
+        self._accounts = accounts
+        self._since: dict[str, int] = {}
         self._only: dict[str, tuple[Turn]] = {}
         self._turns: dict[str, tuple[Turn, ...]] = {}
         self._merged: dict[str, tuple[str, int]] = {}
@@ -35,15 +37,21 @@ class Members:
 
     def take(self, key: bytes, value: bytes | None) -> None:
         """Take in one row of the state, or that it is gone (None or empty); other tables' are passed over."""
-        if key.startswith(USERS.profiles.prefix):
+        if key.startswith(IDENTITIES.prefix):
+            identity = IDENTITIES.decode(value) if value else Identity()
+            _put(self._since, key, identity.since or None)
+            if self._accounts:
+                self._take_merged(key, identity)
+        elif not self._accounts:
+            return
+        elif key.startswith(USERS.profiles.prefix):
             _put(self._only, key, _only(USERS.profiles.decode(value)) if value else None)
         elif key.startswith(ACTED_FOR.prefix):
             _put(self._turns, key, _slim(ACTED_FOR.decode(value).turns) if value else None)
-        elif key.startswith(IDENTITIES.prefix):
-            identity = IDENTITIES.decode(value) if value else Identity()
-            into, turns = identity.merged_into, identity.acted_for
-            _put(self._merged, key, (into, turns[-1][0] if turns else 0) if into is not None else None)
-            _put(self._before_merge, key, _slim(turns[:-1]) or None)
+
+    def since(self, user: str) -> int:
+        """From which offset on an id's events are of the person it is of; of another one they were before."""
+        return self._since.get(user, 0)
 
     def account_at(self, user: str, offset: int) -> str | None:
         """The account that an id acted for at an offset of its own partition of ``product-events``.
@@ -56,7 +64,7 @@ class Members:
             return account_at(self._of(user), offset)
         into, since = merged
         if offset >= since:
-            return self._one_of(into)
+            return self._one_of(into) if offset >= self.since(user) else UNKNOWN
         return account_at(self._before_merge.get(user, NOBODY), offset)
 
     def only_account(self, user: str) -> str | None:
@@ -68,6 +76,11 @@ class Members:
         """Whether an id was in no account until then, as far as the engine knew."""
         turns = self._before_merge.get(user, NOBODY) if user in self._merged else self._of(user)
         return all(since > offset for since, _ in turns)
+
+    def _take_merged(self, key: bytes, identity: Identity) -> None:
+        into, turns = identity.merged_into, identity.acted_for
+        _put(self._merged, key, (into, turns[-1][0] if turns else 0) if into is not None else None)
+        _put(self._before_merge, key, _slim(turns[:-1]) or None)
 
     def _of(self, user: str) -> tuple[Turn, ...]:
         turns = self._turns.get(user)

@@ -48,7 +48,8 @@ class Past:
 
     Of an event that names no account, ``members`` says which its user acted for. With ``archived`` files may
     tell the account of who was in none yet, see :meth:`records`. ``untold`` counts the events, of those that
-    accounts are asked about, by their users of whom nobody tells: they count for no account.
+    accounts are asked about, by their users of whom nobody tells: they count for no account. ``strangers``
+    counts those, of what users are asked about, that an id did for another person than it is of now.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Past:
         }
         self._archived = archived
         self.untold: Counter[str] = Counter()
+        self.strangers: Counter[str] = Counter()
         self._pending: dict[str, list[tuple[str, set[int], int, msgspec.Raw]]] = defaultdict(list)
         self.oldest_ms: int | None = None
 
@@ -146,7 +148,9 @@ class Past:
         row = self._gathered.row("user", user) if any(early.values()) else None
         if row is None or activities.is_duplicate(row, event.message_id, found.timestamp_ms):
             return
-        if early.get("user"):
+        if early.get("user") and found.offset < self._members.since(user):
+            self.strangers[user] += 1
+        elif early.get("user"):
             self._gathered.count("user", user, name, early["user"], at_ms, event.properties, None)
         if early.get("account"):
             self._count_for_account(found, event, user, name, early["account"], at_ms)

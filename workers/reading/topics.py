@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 FETCH_RECORDS: Final = 2_000
-FETCH_SECONDS: Final = 0.5
+FETCH_SECONDS: Final = 0.1
+"""How long a fetch waits for more: a small partition is read within this, and a large one never waits."""
+
 FIRST_ANSWER_SECONDS: Final = 10.0
 """How long the brokers may take for their first answer: a person waits, who may have mistyped the address."""
 

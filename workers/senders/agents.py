@@ -62,6 +62,9 @@ class Senders:
     def put_off(self, timer: Timer) -> None:
         """The kernel's log and count are enough."""
 
+    def finish(self, view: View, now_ms: int) -> None:
+        """Nothing is to be summed up."""
+
     def notices(self, notices: Sequence[Any], view: View, now_ms: int) -> None:
         """Each notice to who is told of it."""
         ours = [one for one in notices if isinstance(one, _NOTICES)]

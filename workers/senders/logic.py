@@ -212,6 +212,9 @@ class SenderLogic:
     def put_off(self, timer: Timer) -> None:
         """The kernel's log and count are enough."""
 
+    def finish(self, view: View, now_ms: int) -> None:
+        """Nothing is to be summed up."""
+
     def notices(self, notices: Sequence[Outcome | Begin], view: View, now_ms: int) -> None:
         """Record what became of calls, and begin those whose turn it is by that."""
         turns: list[Turn] = []

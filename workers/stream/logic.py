@@ -55,6 +55,10 @@ class PartitionLogic(Protocol):
         """Decide what effects brought back (see ``act``)."""
         ...
 
+    def finish(self, view: View, now_ms: int) -> None:
+        """Add what sums up a transaction, once all else is decided. Raises nothing."""
+        ...
+
     def opened(self, store: PartitionStore) -> Sequence[Any]:
         """Notices to begin with, when the partition is acquired: what an earlier owner left undone."""
         ...
@@ -91,6 +95,9 @@ class Quiet:
 
     def notices(self, notices: Sequence[Any], view: View, now_ms: int) -> None:
         """It starts no effects."""
+
+    def finish(self, view: View, now_ms: int) -> None:
+        """Nothing is to be summed up."""
 
     def opened(self, store: PartitionStore) -> Sequence[Any]:
         """Nothing is left undone."""

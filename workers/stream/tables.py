@@ -18,6 +18,8 @@ from workers.errors import Misconfigured
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from workers.stream.view import View
+
 Row = TypeVar("Row")
 
 RESERVED_PREFIXES = frozenset({b"\x00", b"t", b"d"})
@@ -34,6 +36,8 @@ class Table(Generic[Row]):
         row_type: a msgspec-encodable type, stored as msgpack.
         version: schema version of ``row_type``, 1 to 255.
         upcast: for each older version a function from its plain decoded form to the present one's.
+        watch: is told of each row that a transaction puts or deletes, with the view, the row before and the
+            row after (None: there is none); what it changes belongs to the same transaction.
     """
 
     name: str
@@ -41,6 +45,7 @@ class Table(Generic[Row]):
     row_type: type[Row]
     version: int = 1
     upcast: Mapping[int, Callable[[Any], Any]] = field(default_factory=dict)
+    watch: Callable[[View, Row | None, Row | None], None] | None = None
     tag: bytes = field(init=False, repr=False)
     """The version byte before each stored row."""
     encode_row: Callable[[Row], bytes] = field(init=False, repr=False)

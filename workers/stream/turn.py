@@ -92,6 +92,7 @@ class Turn:
             put_off = fire_timers(self._logic, self.timers, self.view, self._now_ms)
         for batch, items in zip(self.batches, self._items, strict=True):
             apply_items(self._logic, batch.tp, items, self.view, self._now_ms)
+        self._logic.finish(self.view, self._now_ms)
         return put_off
 
     def seen_and_dead(self) -> Iterable[tuple[str, int, int]]:

@@ -100,6 +100,37 @@ class TableView(Generic[Row]):
         self.dirty.clear()
 
 
+class _WatchedTableView(TableView[Row]):
+    """A table that tells its watcher of each change."""
+
+    __slots__ = ("_view", "_watch")
+
+    def __init__(
+        self,
+        table: Table[Row],
+        stored: Callable[[bytes], bytes | None],
+        take: Callable[[bytes], Row | None],
+        view: View,
+    ) -> None:
+        super().__init__(table, stored, take)
+        self._watch = table.watch
+        self._view = view
+
+    def put(self, key: bytes, row: Row) -> None:
+        """See :meth:`TableView.put`."""
+        before = self.get(key)
+        super().put(key, row)
+        if self._watch is not None:
+            self._watch(self._view, before, row)
+
+    def delete(self, key: bytes) -> None:
+        """See :meth:`TableView.delete`."""
+        before = self.get(key)
+        super().delete(key)
+        if self._watch is not None:
+            self._watch(self._view, before, None)
+
+
 def _nothing_decoded(stored_key: bytes) -> None:
     """For views without decoded rows below them."""
 
@@ -122,6 +153,8 @@ class View:
         self.outputs: list[Output] = []
         self.dead: list[DeadLetter] = []
         self.effects: list[Any] = []
+        self.marks: set[bytes] = set()
+        """Rows that whoever finishes the transaction is to look at, as those who changed them mark them."""
 
     def fill(self, rows: dict[bytes, bytes | None]) -> None:
         """Rows read ahead by storage key, so that ``get`` finds them without touching the disk."""
@@ -142,7 +175,11 @@ class View:
         """The table inside this transaction."""
         view = self._tables.get(table.prefix)
         if view is None:
-            view = self._tables[table.prefix] = TableView(table, self.stored, self._take)
+            view = self._tables[table.prefix] = (
+                TableView(table, self.stored, self._take)
+                if table.watch is None
+                else _WatchedTableView(table, self.stored, self._take, self)
+            )
         return view
 
     # -- what a transaction may ask for
@@ -207,4 +244,5 @@ class View:
         self.outputs.extend(child.outputs)
         self.dead.extend(child.dead)
         self.effects.extend(child.effects)
+        self.marks |= child.marks
         child.close()

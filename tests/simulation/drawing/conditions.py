@@ -8,6 +8,7 @@ from tests.simulation.words import BUSY, COUNTED, LISTS, SCORES, STAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from random import Random
 
     from tests.simulation.drawing.context import Draw, Plain
 
@@ -38,7 +39,18 @@ def stage(_: Draw) -> Plain:
 def account_trait(draw: Draw) -> Plain:
     """A trait of a user's account; in an account's journey its own."""
     compared = {"trait": "seats", "gte": 20}
+    aside = draw.aside
+    if draw.subject == "user" and draw.things.segments and aside.random() < 0.5:
+        return account_in_segment(aside)
     return {"account": compared} if draw.subject == "user" else compared
+
+
+def account_in_segment(chance: Random) -> Plain:
+    """Whether a user's account is in a segment, as it told them last."""
+    asked = {"in_segment": chance.choice([BUSY, LISTS])["account"]}
+    missing = chance.choice([{}, {"if_missing": "pass"}, {"if_missing": "fail"}])
+    found = {"account": asked | missing}
+    return {"not": found} if chance.random() < 0.2 else found
 
 
 def in_segment(draw: Draw) -> Plain:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
-
-if TYPE_CHECKING:
-    from random import Random
+from random import Random
+from typing import Any, TypeAlias
 
 Plain: TypeAlias = dict[str, Any]
 
@@ -32,6 +30,13 @@ class Draw:
     subject: str
     things: Things
     others: tuple[str, ...] = ()
+
+    @property
+    def aside(self) -> Random:
+        """Chance that takes nothing from the other: what is drawn by it changes nothing else of the seed."""
+        ahead = Random()  # noqa: S311 - the same under every seed, as all that is drawn
+        ahead.setstate(self.random.getstate())
+        return Random(ahead.getrandbits(64))  # noqa: S311 - likewise
 
     def chance(self, share: float) -> bool:
         """True in this share of all cases."""

@@ -10,6 +10,7 @@ from tests.simulation.words import BANNERS, COUNTED, ENDING, HOOK, LETTERS, PLAN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from random import Random
 
     from tests.simulation.drawing.context import Draw, Plain
 
@@ -25,8 +26,14 @@ def steps(draw: Draw, depth: int = 0) -> list[Plain]:
     chosen = draw.random.choices(
         names, [STEPS[name][0] for name in names], k=draw.random.randint(1, _most(depth))
     )
-    return [STEPS[name][1](draw, depth) for name in chosen if not (depth >= DEPTH and name in NESTED)] or [
-        _send(draw, depth)
+    found = [STEPS[name][1](draw, depth) for name in chosen if not (depth >= DEPTH and name in NESTED)]
+    return named(draw.aside, found or [_send(draw, depth)], depth)
+
+
+def named(chance: Random, some: list[Plain], depth: int) -> list[Plain]:
+    """The steps, some of them with an id, by which they are found again wherever an edit puts them."""
+    return [
+        {"id": f"s{depth}_{chance.randrange(10**9)}"} | one if chance.random() < 0.15 else one for one in some
     ]
 
 

@@ -10,7 +10,7 @@ from schemas.workspace import Journey, Workspace
 from tests.unit.cli.backfill_kit import Changing
 from tests.unit.core.kit import journey
 from tests.unit.identity.kit import DAY
-from workers.cli.backfill import check_runs, exact_from
+from workers.cli.backfill import check_runs, exact_from, untold
 from workers.core.activity.windows import add_all, decode, refit
 from workers.core.compile import compile_workspace
 from workers.errors import Misconfigured
@@ -104,6 +104,25 @@ def test_the_past_of_an_id_that_was_merged_is_the_persons() -> None:
         cluster.backfill()
         cluster.settle()
     assert len(cluster.times(USER)) == 3
+
+
+def test_what_a_shared_device_did_for_one_person_does_not_come_to_the_next() -> None:
+    """Its history stays where it was: word of whose that is would name somebody who may be erased by then."""
+    cluster = Changing(asking("7d"))
+    for user in (USER, "user-2"):
+        cluster.track("limit", anonymousId=OTHER)
+        cluster.settle()
+        cluster.identify(user, OTHER)
+        cluster.settle()
+    cluster.track("limit", anonymousId=OTHER)
+    cluster.settle()
+    for number in range(2):
+        cluster.open(number, asking("14d"))
+    past = cluster.past()
+    assert [line.partition(":")[0] for line in untold(past)] == ["2 event(s) of 1 id(s) count for no user"]
+    cluster.backfill()
+    cluster.settle()
+    assert (len(cluster.times(USER)), len(cluster.times("user-2"))) == (0, 1)
 
 
 def test_nothing_comes_back_of_who_was_erased() -> None:

@@ -16,7 +16,7 @@ from workers.cli import timers as timer_commands
 from workers.core.compile import compile_workspace
 from workers.core.gate.held import timer_id
 from workers.core.journeys.progress import Progress, Waiting
-from workers.reading import subjects
+from workers.reading import enrollments, subjects, timers
 from workers.reading.changelogs import Kept
 from workers.state import IDENTITIES, USERS, Identity
 from workers.stream.decide import TIMER_RETRY_MS
@@ -87,7 +87,7 @@ def call(engine: WholeEngine, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
         del only
         return (one for one in rows_of().items() if one[0][:1] in prefixes)
 
-    for module in (enrollment_commands, subjects, timer_commands):
+    for module in (enrollments, subjects, timers):
         monkeypatch.setattr(module, "read_rows", read)
     for module in (enrollment_commands, timer_commands):
         monkeypatch.setattr(module, "SystemClock", lambda: Clock(engine))

@@ -98,6 +98,17 @@ def test_an_event_brings_a_subject_in_and_time_alone_takes_it_out() -> None:
     assert next_due_ms(person.row) is None
 
 
+def test_who_lost_its_windows_leaves() -> None:
+    """A full look does not pass over a segment that the subject is in, though no window speaks for it."""
+    person = Person(plan_of(LIMITED))
+    person.does("limit", NOW)
+    person.does("limit", NOW + 1)
+    person.held = {}
+    person.settles(NOW + 2, None)
+    assert person.told == [("limited", "entered", NOW + 1), ("limited", "left", NOW + 2)]
+    assert person.row.is_empty
+
+
 def test_a_late_event_counts_from_when_it_happened() -> None:
     """The member that it makes leaves as if it had been there in time."""
     person = Person(plan_of(LIMITED))

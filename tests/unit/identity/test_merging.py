@@ -414,7 +414,7 @@ ROWS: dict[type[Any], set[str]] = {
     EngagementRow: {"last_ms", "count", "hours", "suppressed", "seen"},
     Devices: {"devices"},
     HeldRequests: {"requests"},
-    Identity: {"merged_into", "sources", "asked", "acted_for"},
+    Identity: {"merged_into", "sources", "asked", "acted_for", "since"},
     ActedFor: {"turns"},
 }
 

@@ -17,6 +17,16 @@ from workers.intake.engagement_callback import EngagementCallback
 from workers.intake.openapi import document
 from workers.intake.settings import ApiSettings, CallbackSettings, Definitions, StripeWebhooks
 from workers.intake.standing import BoundedReader
+from workers.listed import Page, Place, Wanted
+
+
+class NoPages:
+    """A list of nobody."""
+
+    async def page(self, wanted: Wanted, place: Place, limit: int) -> Page:
+        """Nobody."""
+        del wanted, place, limit
+        return Page([], None, 0)
 
 
 def everything() -> Gateway:
@@ -25,6 +35,7 @@ def everything() -> Gateway:
         more={
             "api": ApiSettings((), lambda: Definitions(frozenset(), NO_TYPES, {})),
             "standing": BoundedReader(lambda *_: None),
+            "pages": NoPages(),
             "stripe": StripeWebhooks((b"s",), StripeOptions()),
             "callbacks": CallbackSettings((EngagementCallback((b"s" * 24,)),), "https://go.example.com"),
         }

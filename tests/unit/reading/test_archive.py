@@ -150,3 +150,17 @@ def test_ids_are_told_apart_by_their_subject_too() -> None:
     assert ("user-0", "m7") in ids
     assert ("user-0m", "7") not in ids
     assert ("user-1", "m7") not in ids
+
+
+def test_what_a_shared_device_did_is_brought_to_nobody() -> None:
+    """Files are of before the topic, and so of before it went from one person to the next."""
+    cluster = Changing(asking("14d"))
+    for user in (USER, "user-2"):
+        cluster.track("limit", anonymousId="device")
+        cluster.settle()
+        cluster.identify(user, "device")
+        cluster.settle()
+    archive = cluster.backfill_files(lines(2 * DAY, userId=None, anonymousId="device"))
+    cluster.settle()
+    assert archive.outcomes == {"strangers": 1}
+    assert (len(cluster.times(USER)), len(cluster.times("user-2"))) == (2, 0)

@@ -21,14 +21,15 @@ LONG = (ACTED_FOR, USER, ActedFor([(0, UNKNOWN), (8, "bolt")]))
 OLD = (USERS.profiles, USER, Profile(accounts={"acme": {}}))
 OLDER = (USERS.profiles, USER, Profile(joined={"acme": 5, "bolt": 7}))
 DEVICE = (IDENTITIES, b"device", Identity("user-1", acted_for=[(2, "carl"), (6, UNKNOWN)]))
+SHARED = (IDENTITIES, b"device", Identity("user-1", acted_for=[(2, "carl"), (6, UNKNOWN)], since=8))
 OLD_DEVICE = (IDENTITIES, b"device", Identity("user-1"))
 CHAIN = (IDENTITIES, b"device", Identity("user-0", acted_for=[(6, UNKNOWN)]))
 LINK = (IDENTITIES, b"user-0", Identity("user-1", acted_for=[(7, UNKNOWN)]))
 
 
-def members(*rows: tuple[Table[Any], bytes, Any]) -> Members:
+def members(*rows: tuple[Table[Any], bytes, Any], accounts: bool = True) -> Members:
     """Of these rows."""
-    found = Members()
+    found = Members(accounts=accounts)
     for table, key, row in rows:
         found.take(table.key(key), table.encode(row))
     return found
@@ -49,6 +50,7 @@ def members(*rows: tuple[Table[Any], bytes, Any]) -> Members:
         ((DEVICE, BACK), "device", [None] * 2 + ["carl"] * 4 + ["acme"] * 4),
         ((DEVICE, SEVERAL), "device", [None] * 2 + ["carl"] * 4 + [UNKNOWN] * 4),
         ((DEVICE, LONG), "device", [None] * 2 + ["carl"] * 4 + [UNKNOWN] * 4),
+        ((SHARED, ONE), "device", [None] * 2 + ["carl"] * 4 + [UNKNOWN] * 2 + ["acme"] * 2),
         ((OLD_DEVICE, ONE), "device", ["acme"] * 10),
         ((CHAIN, LINK, ONE), "device", [None] * 6 + ["acme"] * 4),
     ],
@@ -78,6 +80,13 @@ def test_the_last_word_of_a_row_counts() -> None:
         found.take(table.key(key), None)
     assert found.account_at("user-1", 9) is None
     assert found.account_at("device", 3) is None
+
+
+def test_where_accounts_have_no_windows_only_ids_are_remembered() -> None:
+    """There may be millions of users, and nothing of theirs is asked for."""
+    found = members(ONE, SHARED, accounts=False)
+    assert found.account_at("user-1", 9) is None
+    assert found.since("device") == 8
 
 
 def test_ids_that_lead_in_a_circle_lead_to_nobody() -> None:

@@ -163,6 +163,7 @@ def test_every_public_topic_has_one_shape() -> None:
         "decisions",
         "conversions",
         "segments",
+        "step-counts",
         "scores",
         "engagement",
         "identity",

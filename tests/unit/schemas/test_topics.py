@@ -23,6 +23,7 @@ SHARED = {
     "decisions",
     "conversions",
     "segments",
+    "step-counts",
     "scores",
     "identity",
     "feeds",
@@ -67,6 +68,7 @@ def test_erased_values_leave_compacted_topics_within_a_day() -> None:
         "brimful-engine-changelog",
         "brimful-senders-changelog",
         "brimful-insights-changelog",
+        "step-counts",
         "imports",
         "workspace",
     }

@@ -37,6 +37,7 @@ class WholeEngine:
         self.eligible: list[tuple[wire.Eligible, int]] = []
         self.decisions: list[wire.Decision] = []
         self.messages: list[wire.Message] = []
+        self.standing: dict[tuple[str, str], int] = {}
         self._offset = 0
         self.publish(**workspace)
 
@@ -111,11 +112,15 @@ class WholeEngine:
 
     def _commit(self, view: View) -> None:
         self._offset += 1
+        self.logic.finish(view, self.now_ms)
         self.store.write(view.changes(), changelog_next=self._offset, now_ms=self.now_ms)
         again: list[tuple[str, Rec]] = []
         for output in view.outputs:
             value = output.value or b""
-            if output.topic == "decisions":
+            if output.topic == "step-counts":
+                told = wire.decode_step_count(value)
+                self.standing[told.journey, told.step] = told.number
+            elif output.topic == "decisions":
                 self.decisions.append(wire.decode_decision(value))
             elif output.topic.startswith("messages.") and output.value is not None:
                 self.messages.append(wire.decode_message(value))

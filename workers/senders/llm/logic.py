@@ -169,6 +169,9 @@ class LlmLogic:
     def put_off(self, timer: Timer) -> None:
         """The kernel's log and count are enough."""
 
+    def finish(self, view: View, now_ms: int) -> None:
+        """Nothing is to be summed up."""
+
     def notices(self, notices: Sequence[LlmNotice], view: View, now_ms: int) -> None:
         """Record what came of calls, and begin those whose turn it is by that."""
         turns: list[Turn] = []
