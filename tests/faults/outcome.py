@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 from confluent_kafka import Consumer, TopicPartition
 
 from tests.faults.engine_worker import workspace
 from workers.core.activity import windows
 from workers.core.compile import compile_workspace
 from workers.signals.account_events import Counted, Departed, Item, Occurred, decode
-from workers.state import ACCOUNTS, USERS
+from workers.state import ACCOUNTS, ACTED_FOR, IDENTITIES, USERS
 from workers.stream.store import META
+
+if TYPE_CHECKING:
+    from workers.core.activity.acted_for import Turn
 
 OUTPUTS = (
     "scheduler",
@@ -93,7 +97,20 @@ def _plain(key: bytes, value: bytes) -> Any:
         # Members come from several partitions, in the order in which those happened to get there.
         profile = ACCOUNTS.profiles.decode(value)
         return profile.traits, sorted(profile.members.items())
+    # A merge is noted at the product event that comes next in its partition: which one that is, is a race.
+    if key.startswith(USERS.profiles.prefix):
+        profile = USERS.profiles.decode(value)
+        return msgspec.structs.replace(profile, joined=dict.fromkeys(profile.joined, 0))
+    if key.startswith(ACTED_FOR.prefix):
+        return _accounts(ACTED_FOR.decode(value).turns)
+    if key.startswith(IDENTITIES.prefix):
+        identity = IDENTITIES.decode(value)
+        return msgspec.structs.replace(identity, acted_for=[], since=0), _accounts(identity.acted_for)
     return value
+
+
+def _accounts(turns: list[Turn]) -> list[str | None]:
+    return [account for _, account in turns]
 
 
 def _occurrences(slot: int, window: bytes) -> tuple[int, tuple[int, ...]]:
