@@ -280,31 +280,41 @@ class Batches:
         most = run.rate // turns_per_second(run.rate)
         tables = TABLES[run.kind]
         table = tables.progress if run.segment is None else tables.memberships
-        found = self._scan(table, run.cursor or table.prefix, SCANNED_PER_TURN)
-        left = 0
-        for stored_key, _ in found:
-            if left == most:
-                return False
-            run.cursor = stored_key + b"\0"
-            subject = Subject(run.kind, stored_key[len(table.prefix) :], view, self._parts)
-            if run.segment is not None and run.segment not in subject.memberships.since_ms:
-                continue
-            ended = exit_on_request(
-                subject.plan,
-                run.journey,
-                run.reason,
-                {"request": run.cause},
-                subject.progress,
-                now_ms,
-                entered_by_ms=run.since_ms,
-            )
-            run.looked += 1
-            if ended.commands:
-                left += 1
-                run.eligible += 1
-                self._parts.metrics.exit_asked(self._label(run), "ended")
-                subject.take(ended, now_ms)
-        return len(found) < SCANNED_PER_TURN
+        left = scanned = 0
+        while scanned < SCANNED_PER_TURN:
+            # No more rows than may leave: where everybody is inside, the others would be read for nothing.
+            found = self._scan(table, run.cursor or table.prefix, most)
+            for stored_key, _ in found:
+                if left == most:
+                    return False
+                run.cursor = stored_key + b"\0"
+                left += self._let_go(run, stored_key[len(table.prefix) :], view, now_ms)
+            scanned += len(found)
+            if len(found) < most:
+                return True
+        return False
+
+    def _let_go(self, run: Run, key: bytes, view: View, now_ms: int) -> bool:
+        """Whether somebody was inside, and has left."""
+        subject = Subject(run.kind, key, view, self._parts)
+        if run.segment is not None and run.segment not in subject.memberships.since_ms:
+            return False
+        ended = exit_on_request(
+            subject.plan,
+            run.journey,
+            run.reason,
+            {"request": run.cause},
+            subject.progress,
+            now_ms,
+            entered_by_ms=run.since_ms,
+        )
+        run.looked += 1
+        if not ended.commands:
+            return False
+        run.eligible += 1
+        self._parts.metrics.exit_asked(self._label(run), "ended")
+        subject.take(ended, now_ms)
+        return True
 
     def _label(self, run: Run) -> str:
         """The journey, for metrics: of one that the workspace never had anybody may have asked."""

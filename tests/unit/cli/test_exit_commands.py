@@ -55,7 +55,7 @@ def test_one_subject_is_asked_for_by_its_key(output: MemoryOutput) -> None:
 
 @pytest.mark.parametrize(
     ("words", "segment", "rate"),
-    [(("--all",), None, 1_000), (("--segment", "users", "--rate", "7"), "users", 7)],
+    [(("--all",), None, 100), (("--segment", "users", "--rate", "7"), "users", 7)],
 )
 def test_many_are_asked_of_every_partition(
     output: MemoryOutput, words: tuple[str, ...], segment: str | None, rate: int
