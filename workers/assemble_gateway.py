@@ -78,8 +78,9 @@ def gateway_part(
         metrics=metrics,
         config=config,
     )
-    bounded = BoundedReader(standing_of(settings, clock, in_force))
-    pages = BoundedPages(bounded, Pages(settings, plan_of(in_force), clock.now_ms).page)
+    plan = plan_of(in_force)
+    bounded = BoundedReader(standing_of(settings, clock, plan))
+    pages = BoundedPages(bounded, Pages(settings, plan, clock.now_ms).page)
     tallies = TallyFollower(settings) if settings.console else None
     api = api_settings(settings, known)
     if tallies is not None:
@@ -116,12 +117,12 @@ def plan_of(in_force: Callable[[], Active | None]) -> Callable[[], Plan | None]:
     return plan
 
 
-def standing_of(settings: Settings, clock: Clock, in_force: Callable[[], Active | None]) -> Look:
-    """Reads where a subject stands; what its steps wait for is said by the workspace in force."""
+def standing_of(settings: Settings, clock: Clock, plan: Callable[[], Plan | None]) -> Look:
+    """Reads where a subject stands; what its steps wait for is said by the plan (see :func:`plan_of`)."""
 
     def look(kind: SubjectType, subject: str, progress: Progress) -> dict[str, Any] | None:
-        plan = subject_plan(plan_of(in_force)(), kind)
-        return read_standing(settings, kind, subject, plan, clock.now_ms(), progress)
+        of_kind = subject_plan(plan(), kind)
+        return read_standing(settings, kind, subject, of_kind, clock.now_ms(), progress)
 
     return look
 
