@@ -8,32 +8,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from schemas.topics import DEFAULT_PARTITIONS, load_topics
-from workers.reading.tallies import CHANGELOG, TallyFollower
+from tests.integration.changelog_kit import write_rows
+from workers.reading.tallies import TallyFollower
 from workers.settings import from_env
 from workers.stream.admin import apply_topics
-from workers.stream.partition import SEAL
-from workers.stream.transaction import PartitionProducer
 from workers.tallies import STANDING, STEPS, TALLIES, Standing, StepTally, Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 WAIT_S = 30.0
-
-
-def write(kafka: str, prefix: str, number: int, rows: Mapping[bytes, bytes | None], *, commit: bool) -> None:
-    """One transaction of a partition's owner, committed or aborted."""
-    producer = PartitionProducer(kafka, f"{prefix}brimful-insights", number, {})
-    producer.fence()
-    producer.begin()
-    producer.produce(f"{prefix}{CHANGELOG}", number, rows.items(), (SEAL, b""), ())
-    producer.flush()
-    if commit:
-        producer.commit()
-        producer.close()
-    else:
-        # Whoever owns the partition next ends what its former owner left open.
-        PartitionProducer(kafka, f"{prefix}brimful-insights", number, {}).fence()
 
 
 def until(holds: Callable[[], bool]) -> None:
@@ -52,9 +36,21 @@ async def test_the_copy_is_what_is_committed(kafka: str, topic_prefix: str) -> N
     stuck = STEPS.encode(StepTally("upsell", "1", "send", "skip", "no_address", problem=True, count=2))
     there = STANDING.encode(Standing("user", "upsell", "v1", "1", 7, 1))
     for number in (0, 5):
-        write(kafka, topic_prefix, number, {TALLIES.key(b"a"): tally, STEPS.key(b"a"): stuck}, commit=True)
-    write(kafka, topic_prefix, 1, {STANDING.key(b"a"): there, b"zanother table": b"x"}, commit=True)
-    write(kafka, topic_prefix, 2, {TALLIES.key(b"a"): tally}, commit=False)
+        write_rows(
+            kafka,
+            f"{topic_prefix}brimful-insights",
+            number,
+            {TALLIES.key(b"a"): tally, STEPS.key(b"a"): stuck},
+            commit=True,
+        )
+    write_rows(
+        kafka,
+        f"{topic_prefix}brimful-insights",
+        1,
+        {STANDING.key(b"a"): there, b"zanother table": b"x"},
+        commit=True,
+    )
+    write_rows(kafka, f"{topic_prefix}brimful-insights", 2, {TALLIES.key(b"a"): tally}, commit=False)
 
     follower = TallyFollower(from_env({"BRIMFUL_KAFKA": kafka, "BRIMFUL_TOPIC_PREFIX": topic_prefix}))
     assert not follower.ready()
@@ -65,8 +61,8 @@ async def test_the_copy_is_what_is_committed(kafka: str, topic_prefix: str) -> N
         assert [one.reason for one in follower.rows.steps()] == ["no_address", "no_address"]
         assert [one.number for one in follower.rows.standing()] == [7]
         newer = TALLIES.encode(Tally("upsell", "v1", "entry", "enrolled", 4))
-        write(kafka, topic_prefix, 5, {TALLIES.key(b"a"): newer}, commit=True)
-        write(kafka, topic_prefix, 1, {STANDING.key(b"a"): None}, commit=True)
+        write_rows(kafka, f"{topic_prefix}brimful-insights", 5, {TALLIES.key(b"a"): newer}, commit=True)
+        write_rows(kafka, f"{topic_prefix}brimful-insights", 1, {STANDING.key(b"a"): None}, commit=True)
         until(lambda: sorted(one.count for one in follower.rows.tallies()) == [3, 4])
         until(lambda: follower.rows.standing() == [])
     finally:

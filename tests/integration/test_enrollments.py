@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import random
 import time
-from typing import TYPE_CHECKING
 
 import pytest
 from typer.testing import CliRunner
 
 from schemas.topics import DEFAULT_PARTITIONS, load_topics
-from tests.bench.people import CHANGELOG, DAY_MS, standing_rows
+from tests.bench.people import DAY_MS, standing_rows
+from tests.integration.changelog_kit import write_rows
 from tests.unit.intake.kit import Gateway
 from workers.assemble_gateway import standing_of
 from workers.cli.main import cli
@@ -24,30 +24,9 @@ from workers.reading.enrollments import Pages
 from workers.settings import from_env
 from workers.state import IDENTITIES, USERS, Identity
 from workers.stream.admin import apply_topics
-from workers.stream.partition import SEAL
 from workers.stream.partitioner import partition_of
-from workers.stream.transaction import PartitionProducer
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 PEOPLE = 20
-
-
-def write(kafka: str, prefix: str, number: int, rows: Mapping[bytes, bytes | None], *, commit: bool) -> None:
-    """One transaction of a partition's owner, committed or aborted."""
-    producer = PartitionProducer(kafka, f"{prefix}brimful-engine", number, {})
-    producer.fence()
-    producer.begin()
-    producer.produce(f"{prefix}{CHANGELOG}", number, rows.items(), (SEAL, b""), ())
-    producer.flush()
-    if commit:
-        producer.commit()
-    else:
-        # Whoever owns the partition next ends what its former owner left open.
-        PartitionProducer(kafka, f"{prefix}brimful-engine", number, {}).fence()
-        return
-    producer.close()
 
 
 def call(*words: str) -> list[dict[str, object]]:
@@ -73,11 +52,15 @@ def test_what_is_committed_is_found_and_nothing_else(
     for number, one in rows.items():
         by_partition.setdefault(partition_of(keys[number], DEFAULT_PARTITIONS), {}).update(one)
     for partition, some in by_partition.items():
-        write(kafka, topic_prefix, partition, some, commit=True)
+        write_rows(kafka, f"{topic_prefix}brimful-engine", partition, some, commit=True)
     gone: dict[bytes, bytes | None] = {USERS.progress.key(keys[0]): None}
-    write(kafka, topic_prefix, partition_of(keys[0], DEFAULT_PARTITIONS), gone, commit=True)
+    write_rows(
+        kafka, f"{topic_prefix}brimful-engine", partition_of(keys[0], DEFAULT_PARTITIONS), gone, commit=True
+    )
     kept: dict[bytes, bytes | None] = {USERS.progress.key(keys[1]): None}
-    write(kafka, topic_prefix, partition_of(keys[1], DEFAULT_PARTITIONS), kept, commit=False)
+    write_rows(
+        kafka, f"{topic_prefix}brimful-engine", partition_of(keys[1], DEFAULT_PARTITIONS), kept, commit=False
+    )
 
     found = call("enrollments", "list", "--journey", "w1", "--limit", "0", "--json")
     assert {one["subject"] for one in found} == {key.decode() for key in keys.values()} - {"user-0000000"}
@@ -101,11 +84,23 @@ async def test_the_api_tells_what_is_committed_of_one_subject(kafka: str, topic_
     for number, commit in ((0, True), (1, True), (2, False)):
         rows = standing_rows(number, 2, now_ms, rng)
         owner = partition_of(f"user-{number:07d}".encode(), DEFAULT_PARTITIONS)
-        write(kafka, topic_prefix, owner, rows, commit=commit)
+        write_rows(kafka, f"{topic_prefix}brimful-engine", owner, rows, commit=commit)
     gone: dict[bytes, bytes | None] = {USERS.progress.key(b"user-0000001"): None}
-    write(kafka, topic_prefix, partition_of(b"user-0000001", DEFAULT_PARTITIONS), gone, commit=True)
+    write_rows(
+        kafka,
+        f"{topic_prefix}brimful-engine",
+        partition_of(b"user-0000001", DEFAULT_PARTITIONS),
+        gone,
+        commit=True,
+    )
     merged = {IDENTITIES.key(b"anonymous"): IDENTITIES.encode(Identity(merged_into="user-0000000"))}
-    write(kafka, topic_prefix, partition_of(b"anonymous", DEFAULT_PARTITIONS), merged, commit=True)
+    write_rows(
+        kafka,
+        f"{topic_prefix}brimful-engine",
+        partition_of(b"anonymous", DEFAULT_PARTITIONS),
+        merged,
+        commit=True,
+    )
 
     key, configured = make_key("ops", ["journeys:read"], b"r" * 32)
     settings = from_env({"BRIMFUL_KAFKA": kafka, "BRIMFUL_TOPIC_PREFIX": topic_prefix})

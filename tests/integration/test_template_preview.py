@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from schemas import wire
 from schemas.topics import DEFAULT_PARTITIONS, load_topics
-from tests.integration.test_enrollments import write
+from tests.integration.changelog_kit import write_rows
 from workers.cli.main import cli
 from workers.state import USERS, Profile
 from workers.stream.admin import apply_topics
@@ -63,7 +63,7 @@ def test_a_person_is_shown_with_their_traits_and_the_values_of_their_last_messag
     apply_topics(kafka, load_topics(), prefix=topic_prefix, partitions=DEFAULT_PARTITIONS)
     row = USERS.profiles.encode(Profile(traits={"name": "Ada", "email": "ada@example.com"}))
     home = partition_of(b"ada", DEFAULT_PARTITIONS)
-    write(kafka, topic_prefix, home, {USERS.profiles.key(b"ada"): row}, commit=True)
+    write_rows(kafka, f"{topic_prefix}brimful-engine", home, {USERS.profiles.key(b"ada"): row}, commit=True)
     producer = Producer({"bootstrap.servers": kafka})
     for number, (template, left) in enumerate([("note", 1), ("note", 2), ("other", 3)]):
         record = wire.encode(message(number, template, left))
