@@ -12,18 +12,18 @@ from workers.core.decisions import put_off_decision
 from workers.errors import Misconfigured
 from workers.identity import erasing, merging
 from workers.scheduler.agent import Scheduler
-from workers.scheduler.realigning import People, Realigning
+from workers.scheduler.realigning import Aligning, Realigning
 from workers.signals.account_traits import AccountTraitSignals
 from workers.signals.accounts import AccountSignals
-from workers.signals.batches import Batches, is_batch
+from workers.signals.batches import Batches, Running, is_batch
 from workers.signals.engagement import Engagements
 from workers.signals.intake import Carried
 from workers.signals.member_scores import learn_score
-from workers.signals.object_sweep import ObjectChunk, ObjectSweep
+from workers.signals.object_sweep import Mending, ObjectSweep
 from workers.signals.objects import ObjectSignals, tells
-from workers.signals.sweep import Chunk, Sweep
+from workers.signals.sweep import Sweep, Sweeping
 from workers.signals.users import UserSignals
-from workers.slot_books import SlotBooks, fill
+from workers.slot_books import SlotBooks, Tidying, fill
 from workers.state import TABLES
 from workers.step_counts import Counting, StepCounts
 from workers.stream.batch import TP
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from workers.core.journeys.progress import Enrollment
     from workers.scheduler.agent import Asked
     from workers.shell import EngineParts
+    from workers.stream.background import Done
     from workers.stream.batch import Batch
     from workers.stream.logic import Notify
     from workers.stream.store import PartitionStore, Timer
@@ -213,20 +214,35 @@ class EngineLogic(Quiet):
         ]
 
     def notices(self, notices: Sequence[Any], view: View, now_ms: int) -> None:
-        """Do a part of it."""
+        """Do what has to come before anything else is decided."""
         if any(isinstance(one, Counting) for one in notices):
             # First, because it counts what was committed before this transaction.
             self._counts.begin(view)
         self._books.take(notices, view, now_ms)
-        self._realigning.take([one for one in notices if isinstance(one, People)], view, now_ms)
-        self._object_sweep.take([one for one in notices if isinstance(one, ObjectChunk)], view, now_ms)
-        self._sweep.take([one for one in notices if isinstance(one, Chunk)], view, now_ms)
         self._batches.take(notices, view, now_ms)
 
+    def work(self, task: Any, most: int, view: View, now_ms: int) -> Done:
+        """Each task has one who does it."""
+        match task:
+            case Sweeping():
+                done = self._sweep.work(task, most, view, now_ms)
+                if done.rest is None:
+                    self._batches.begin_existing(view, now_ms)
+                return done
+            case Aligning():
+                return self._realigning.work(task, most, view, now_ms)
+            case Mending():
+                return self._object_sweep.work(task, most, view, now_ms)
+            case Tidying():
+                return self._books.work(task, most, view, now_ms)
+            case Running():
+                return self._batches.work(task, most, view, now_ms)
+        raise AssertionError(f"nobody does {task}")
+
     async def act(self, effects: Sequence[Any], notify: Notify) -> None:
-        """Go on with it."""
-        for chunk in effects:
-            notify(chunk)
+        """Queue the tasks that were asked for."""
+        for task in effects:
+            notify(task)
 
 
 def _is_a_subjects(timer: Timer) -> bool:

@@ -1,7 +1,7 @@
 """The engine's slots when a workspace with others comes: noted, handed over, filled, forgotten.
 
 See :mod:`workers.core.activity.backfill`. A partition notes its position before it counts anything by the
-new plan, and then looks at every row once, a thousand to a transaction, while events go on.
+new plan, and then looks at every row once, in the background.
 """
 
 from __future__ import annotations
@@ -13,25 +13,24 @@ import structlog
 from msgspec.structs import replace
 
 from schemas import wire
+from schemas.fields import SubjectType  # noqa: TC001  msgspec reads it at run time
 from workers.core.activity import backfill
 from workers.core.activity.backfill import Book, Noter, Position
 from workers.core.activity.row import Activity
 from workers.identity.places import elsewhere, erasure_hash
 from workers.shell import Subject
 from workers.state import BOOKS, ERASED, TABLES
+from workers.stream.walks import Walk, go_on
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from schemas.fields import SubjectType
     from workers.shell import EngineParts
+    from workers.stream.background import Done
     from workers.stream.store import PartitionStore
     from workers.stream.view import View
 
 log = structlog.get_logger(__name__)
-
-CHUNK = 1_000
-"""Rows of one transaction: some 50 ms, so that events and timers do not wait for long."""
 
 
 class Noting(NamedTuple):
@@ -43,12 +42,10 @@ class Noting(NamedTuple):
     bundles: int
 
 
-class Tidying(NamedTuple):
-    """The next rows to look at for the plan with this stamp: of a kind, from a storage key on."""
+class Tidying(Walk, frozen=True, kw_only=True):
+    """The rows of a kind that may hold slots which nobody asks for any more."""
 
     kind: SubjectType
-    stamp: str
-    start: bytes
 
 
 class SlotBooks:
@@ -81,18 +78,10 @@ class SlotBooks:
         return news is not None or bool(book is not None and book.leaving)
 
     def take(self, notices: Sequence[Any], view: View, now_ms: int) -> None:
-        """Note, or tidy a part of the rows, and ask for the next when that is committed.
-
-        What waits from the workspace before is passed over: its slots are not those of this plan, and to come
-        to its end would say that rows are tidy which were not looked at for this one.
-        """
+        """Note. What waits from the workspace before is passed over: its slots are not those of this plan."""
         for notice in notices:
-            if not isinstance(notice, Noting | Tidying) or notice.stamp != self._stamps[notice.kind]:
-                continue
-            if isinstance(notice, Noting):
+            if isinstance(notice, Noting) and notice.stamp == self._stamps[notice.kind]:
                 self._note(notice, view, now_ms)
-            else:
-                self._tidy(notice, view, now_ms)
 
     def _note(self, noting: Noting, view: View, now_ms: int) -> None:
         books, key = view.table(BOOKS), noting.kind.encode()
@@ -110,7 +99,7 @@ class SlotBooks:
             new = sum(not mark.whole for mark in book.slots.values())
             log.info("slots.noted", kind=noting.kind, slots=len(book.slots), to_fill=new)
         if (book or held or Book()).leaving:
-            view.after_commit(Tidying(noting.kind, noting.stamp, TABLES[noting.kind].activity.prefix))
+            view.after_commit(Tidying(TABLES[noting.kind].activity.prefix, kind=noting.kind))
 
     def _stand_in(self, kind: SubjectType, held: Book, view: View) -> None:
         """Note what this worker, which is behind, does not count, and leave all else to one that is not."""
@@ -119,23 +108,24 @@ class SlotBooks:
             view.table(BOOKS).put(kind.encode(), known)
         log.warning("slots.behind", kind=kind, serial=self._noter.serial, noted_by=held.serial)
 
-    def _tidy(self, tidying: Tidying, view: View, now_ms: int) -> None:
+    def work(self, tidying: Tidying, most: int, view: View, now_ms: int) -> Done:
+        """Tidy the next rows."""
         assert self._store is not None, "the partition is open"
         kind, table = tidying.kind, TABLES[tidying.kind].activity
         books, rows, plan = view.table(BOOKS), view.table(table), self._plans[kind]
         book = books.get(kind.encode())
         assert book is not None, "it was noted before"
-        found = self._store.scan(table.prefix, tidying.start, CHUNK)
-        for stored_key, _ in found:
-            key = stored_key[len(table.prefix) :]
+
+        def tidy(key: bytes) -> None:
             row = rows.get(key)
             if row is not None and backfill.tidy(row, book, plan, now_ms):
                 rows.put(key, row)
                 Subject(kind, key, view, self._parts).settle_all(now_ms)
-        if len(found) == CHUNK:
-            view.after_commit(Tidying(kind, tidying.stamp, found[-1][0] + b"\0"))
-        else:
+
+        done = go_on(self._store, tidying, most, tidy)
+        if done.rest is None:
             books.put(kind.encode(), backfill.tidied(book, book.leaving))
+        return done
 
     def _drop(self, kind: SubjectType, slot_ids: frozenset[int], view: View) -> None:
         """Forget slots in all rows at once: a workspace came back before the one between was through."""

@@ -25,9 +25,7 @@ from workers.engine import EngineLogic
 from workers.engine_metrics import SignalMetrics
 from workers.shell import EngineParts
 from workers.state import TELLINGS, USERS, Profile
-from workers.stream.decide import take_notices
 from workers.stream.partitioner import partition_of
-from workers.stream.view import View
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -324,9 +322,8 @@ def test_what_an_account_tells_before_the_sweep_came_to_it_lets_nobody_in(
     engine.logic = EngineLogic(0, EngineParts(plan, 1, lambda name: name, metrics))
     notices = [one for one in engine.logic.opened(engine.store) if getattr(one, "kind", None) == "user"]
     assert bool(notices) is (hits_needed == 3), "where the question is new, users are swept"
-    view = View(engine.store.get)
-    take_notices(engine.logic, notices, view, engine.now_ms)
-    engine._commit(view)
+    engine.waiting.begin(notices)
+    engine._work()
     engine.events(group("u2", "acme", size=5))
     assert changes(engine)[-1] == ("u1", "starters", "entered")
     assert inside(engine, "u1") == 0

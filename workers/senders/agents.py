@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from workers.senders.llm.logic import LlmBegin, LlmCall, LlmCame, LlmGone, LlmReady, is_ours
+from workers.stream.logic import NoTasks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +21,7 @@ _EFFECTS = (LlmCall, LlmReady, LlmGone)
 _NOTICES = (LlmCame, LlmBegin)
 
 
-class Senders:
+class Senders(NoTasks):
     """See :class:`workers.stream.logic.PartitionLogic`; ``questions`` is the full name of their topic."""
 
     def __init__(self, channels: SenderLogic, models: LlmLogic, questions: str) -> None:

@@ -54,6 +54,7 @@ from workers.senders.news import tell
 from workers.senders.pace import domain_of
 from workers.senders.people import FEEDS, PENDING, WAITING, Forget, People, retry_timer
 from workers.senders.rendering import Rendering, not_rendered
+from workers.stream.logic import NoTasks
 from workers.stream.tables import Table
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ class SenderParts:
         object.__setattr__(self, "gates", gates)
 
 
-class SenderLogic:
+class SenderLogic(NoTasks):
     """See :class:`workers.stream.logic.PartitionLogic`."""
 
     def __init__(self, parts: SenderParts) -> None:

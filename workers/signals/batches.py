@@ -1,10 +1,13 @@
 """Batches: everybody, or who is in a segment, is looked at as a candidate, a bounded number a second.
 
-Three things begin one: a schedule whose time has come, a journey that wants those too who are in its segment
-already (``existing``), and somebody who asks (``brimful journey enroll``). A run is a row of its partition:
-the journey, how it began, and the storage key up to which it has come. Its timer looks at the next subjects
-and sets itself again, in one transaction with their ``eligible`` records, so that a crash neither skips nor
-repeats one. Triggers have stable ids: who is looked at twice in one run is enrolled once.
+Three things begin one: a schedule whose time has come, a journey that wants those too who are in its
+segment already (``existing``), and somebody who asks (``brimful journey enroll``). A run is a row of its
+partition: the journey, how it began, and the storage key up to which it has come. Its timer asks for a
+slice in the background, which looks at the next subjects and sets the timer again, in one transaction with
+their ``eligible`` records, so that a crash neither skips nor repeats one. Triggers have stable ids: who is
+looked at twice in one run is enrolled once.
+
+The rate of a run is the most it does: events and timers go first (:mod:`workers.stream.background`).
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from workers.core.journeys.requested_exits import exit_on_request
 from workers.core.journeys.triggers import segment_trigger, trigger
 from workers.shell import Subject
 from workers.state import SWEPT, TABLES
+from workers.stream.background import Done, Task
 from workers.stream.tables import Table
 from workers.timers import TimerPayload, decode_payload, encode_payload
 
@@ -36,13 +40,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-PER_TURN: Final = 250
-"""Subjects that one turn looks at where the rate allows: some 50 ms, so that events do not wait for long."""
-
-TURNS_PER_SECOND: Final = 10
-
-SCANNED_PER_TURN: Final = 2_000
-"""Rows that one turn goes through to find members of a segment among all who are in some segment."""
+GUARD_MS: Final = 60_000
+"""When the timer of a run whose slice waits comes again: a crash may have forgotten the slice."""
 
 MISSED_AFTER_MS: Final = 300_000
 """A run that could not begin until so long after its time has been missed."""
@@ -102,6 +101,12 @@ class Arm(NamedTuple):
     """Notice: the partition is open; bring schedules in line with the workspace."""
 
 
+class Running(Task, frozen=True):
+    """The next subjects of a run are to be looked at."""
+
+    run_id: str
+
+
 class Batches:
     """The batches of one partition."""
 
@@ -109,11 +114,13 @@ class Batches:
         self._parts = parts
         self._store: PartitionStore | None = None
 
-    def opened(self, store: PartitionStore) -> list[Arm]:
-        """What is to be set when the partition begins, or takes up another workspace."""
+    def opened(self, store: PartitionStore) -> list[Arm | Running]:
+        """What is to be set when the partition begins, or takes up another workspace; runs that go on."""
         self._store = store
         wanted = any(plan.entering.schedules or plan.entering.existing for plan in self._plans())
-        return [Arm()] if wanted or self._scan(SCHEDULES, most=1) else []
+        runs = ((key[len(RUNS.prefix) :].decode(), RUNS.decode(row)) for key, row in self._scan(RUNS))
+        running = [Running(run_id) for run_id, run in runs if run.done_ms is None]
+        return [*([Arm()] if wanted or self._scan(SCHEDULES, most=1) else []), *running]
 
     def take(self, notices: Sequence[Any], view: View, now_ms: int) -> None:
         """Set the schedules' timers, forget those that are gone, and begin with who is there already."""
@@ -241,62 +248,61 @@ class Batches:
         if run.done_ms is not None:
             view.table(RUNS).delete(payload.subject.encode())
             return
+        self._go_on(payload.subject, run, now_ms + GUARD_MS, view)
+        view.after_commit(Running(payload.subject))
+
+    def work(self, running: Running, most: int, view: View, now_ms: int) -> Done:
+        """Look at the next subjects of a run, and set its timer so that it keeps to its rate."""
+        run = view.table(RUNS).get(running.run_id.encode())
+        if run is None or run.done_ms is not None:
+            return Done(0, None)
         plan = self._parts.plan.user if run.kind == "user" else self._parts.plan.account
         gone = not run.exits and run.journey not in plan.journeys
-        at_end = gone or (self._exit if run.exits else self._look)(run, view, now_ms)
+        slices = -(-run.rate // most)
+        share = run.rate // slices
+        rows, taken, at_end = (0, 0, True) if gone else self._walk(run, most, share, view, now_ms)
+        due_ms = now_ms - (-taken * 1000 // (share * slices))
         if at_end:
             # A storage key names a person, who may ask to be forgotten.
             run.done_ms, run.cursor = now_ms, b""
+            due_ms = now_ms + REMEMBERED_MS
             log.info("batch.end", journey=run.journey, looked=run.looked, eligible=run.eligible)
             self._parts.metrics.batch(self._label(run), "journey_gone" if gone else "ended")
-        turns = turns_per_second(run.rate)
-        self._go_on(payload.subject, run, now_ms + (REMEMBERED_MS if at_end else -(-1000 // turns)), view)
+        self._go_on(running.run_id, run, due_ms, view)
+        return Done(rows, None)
 
-    def _look(self, run: Run, view: View, now_ms: int) -> bool:
-        """Look at the next subjects; whether there are no more."""
-        most = run.rate // turns_per_second(run.rate)
+    def _walk(self, run: Run, most: int, share: int, view: View, now_ms: int) -> tuple[int, int, bool]:
+        """Look at the next rows until ``share`` of them were taken.
+
+        Returns how many rows it looked at, how many of them it took, and whether there are no more.
+        """
         tables = TABLES[run.kind]
-        table = tables.activity if run.segment is None else tables.memberships
-        scanned = most if run.segment is None else SCANNED_PER_TURN
-        found = self._scan(table, run.cursor or table.prefix, scanned)
-        looked = 0
+        everybody = tables.progress if run.exits else tables.activity
+        table = everybody if run.segment is None else tables.memberships
+        take = self._let_go if run.exits else self._look
+        found = self._scan(table, run.cursor or table.prefix, most)
+        rows = taken = 0
         for stored_key, _ in found:
-            if looked == most:
-                return False
+            if taken == share:
+                break
             run.cursor = stored_key + b"\0"
-            subject = Subject(run.kind, stored_key[len(table.prefix) :], view, self._parts)
-            came = _trigger(run, subject, now_ms)
-            if came is not None:
-                looked += 1
-                run.looked += 1
-                self._parts.metrics.batch_looked(run.journey)
-                everybody = run.segment is None
-                journeys = subject.named((run.journey,))
-                run.eligible += subject.propose(journeys, came, now_ms, tell_unmet=not everybody)
-        return len(found) < scanned
+            rows += 1
+            taken += take(run, Subject(run.kind, stored_key[len(table.prefix) :], view, self._parts), now_ms)
+        return rows, taken, rows == len(found) < most
 
-    def _exit(self, run: Run, view: View, now_ms: int) -> bool:
-        """Let the next subjects leave; whether there are no more."""
-        most = run.rate // turns_per_second(run.rate)
-        tables = TABLES[run.kind]
-        table = tables.progress if run.segment is None else tables.memberships
-        left = scanned = 0
-        while scanned < SCANNED_PER_TURN:
-            # No more rows than may leave: where everybody is inside, the others would be read for nothing.
-            found = self._scan(table, run.cursor or table.prefix, most)
-            for stored_key, _ in found:
-                if left == most:
-                    return False
-                run.cursor = stored_key + b"\0"
-                left += self._let_go(run, stored_key[len(table.prefix) :], view, now_ms)
-            scanned += len(found)
-            if len(found) < most:
-                return True
-        return False
+    def _look(self, run: Run, subject: Subject, now_ms: int) -> bool:
+        """Whether somebody is meant, and was looked at as a candidate."""
+        came = _trigger(run, subject, now_ms)
+        if came is None:
+            return False
+        run.looked += 1
+        self._parts.metrics.batch_looked(run.journey)
+        journeys = subject.named((run.journey,))
+        run.eligible += subject.propose(journeys, came, now_ms, tell_unmet=run.segment is not None)
+        return True
 
-    def _let_go(self, run: Run, key: bytes, view: View, now_ms: int) -> bool:
+    def _let_go(self, run: Run, subject: Subject, now_ms: int) -> bool:
         """Whether somebody was inside, and has left."""
-        subject = Subject(run.kind, key, view, self._parts)
         if run.segment is not None and run.segment not in subject.memberships.since_ms:
             return False
         ended = exit_on_request(
@@ -331,11 +337,6 @@ class Batches:
 def is_batch(timer: Timer) -> bool:
     """Whether a timer is a batch's."""
     return decode_payload(timer.payload).enrollment in (RUN, SCHEDULE)
-
-
-def turns_per_second(rate: int) -> int:
-    """How many turns a second a run of so many subjects a second takes."""
-    return min(TURNS_PER_SECOND, -(-rate // PER_TURN))
 
 
 def _trigger(run: Run, subject: Subject, now_ms: int) -> wire.Trigger | None:

@@ -6,19 +6,20 @@ lose what nobody asks for and follow what somebody watches. Doing it twice chang
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
 
 from workers.relations import tidy
-from workers.signals.sweep import CHUNK
 from workers.state import OBJECTS, OBJECTS_SWEPT, TABLES
+from workers.stream.walks import Walk, go_on
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from workers.shell import EngineParts
     from workers.signals.objects import ObjectSignals
+    from workers.stream.background import Done
     from workers.stream.store import PartitionStore
     from workers.stream.view import View
 
@@ -27,12 +28,10 @@ log = structlog.get_logger(__name__)
 KINDS: tuple[Literal["objects", "user", "account"], ...] = ("objects", "user", "account")
 
 
-class ObjectChunk(NamedTuple):
-    """The next rows to put right: of a kind, from a storage key on, for a version of the definitions."""
+class Mending(Walk, frozen=True, kw_only=True):
+    """The rows of a kind that are to be put right."""
 
     kind: Literal["objects", "user", "account"]
-    start: bytes
-    version: str
 
 
 class ObjectSweep:
@@ -44,34 +43,30 @@ class ObjectSweep:
         self._version = parts.plan.types.version
         self._store: PartitionStore | None = None
 
-    def opened(self, store: PartitionStore) -> list[ObjectChunk]:
-        """The first chunk of each kind that was not looked at under these definitions."""
+    def opened(self, store: PartitionStore) -> list[Mending]:
+        """All rows of each kind that was not looked at under these definitions."""
         self._store = store
-        chunks = []
+        begun = []
         for kind in KINDS:
             stored = store.get(OBJECTS_SWEPT.key(kind.encode()))
             if self._version != (OBJECTS_SWEPT.decode(stored) if stored is not None else ""):
                 log.info("relations.sweep", kind=kind, version=self._version)
-                chunks.append(ObjectChunk(kind, _prefix(kind), self._version))
-        return chunks
+                begun.append(Mending(_prefix(kind), kind=kind))
+        return begun
 
-    def take(self, chunks: Sequence[ObjectChunk], view: View, now_ms: int) -> None:
-        """Put the rows of the chunks right, and ask for the next when that is committed."""
-        for kind, start, version in chunks:
-            if version != self._version:
-                continue  # of the workspace before this one; its successor began anew
-            assert self._store is not None, "the partition is open"
-            prefix = _prefix(kind)
-            found = self._store.scan(prefix, start, CHUNK)
-            if kind == "objects":
-                self._spread([stored_key[len(prefix) :] for stored_key, _ in found], view, now_ms)
-            else:
-                for stored_key, _ in found:
-                    tidy(kind, stored_key[len(prefix) :], view, self._parts)
-            if len(found) == CHUNK:
-                view.after_commit(ObjectChunk(kind, found[-1][0] + b"\0", version))
-            else:
-                view.table(OBJECTS_SWEPT).put(kind.encode(), self._version)
+    def work(self, mending: Mending, most: int, view: View, now_ms: int) -> Done:
+        """Put the next rows right."""
+        assert self._store is not None, "the partition is open"
+        kind = mending.kind
+        if kind == "objects":
+            keys: list[bytes] = []
+            done = go_on(self._store, mending, most, keys.append)
+            self._spread(keys, view, now_ms)
+        else:
+            done = go_on(self._store, mending, most, lambda key: tidy(kind, key, view, self._parts))
+        if done.rest is None:
+            view.table(OBJECTS_SWEPT).put(kind.encode(), self._version)
+        return done
 
     def _spread(self, keys: Sequence[bytes], view: View, now_ms: int) -> None:
         values: list[Any] = []

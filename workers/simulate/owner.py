@@ -37,6 +37,9 @@ _EFFECTS_MS = 10_000
 _AGAIN_MS = 500
 """The pause after a failure."""
 
+_ROWS = 7
+"""What a slice of a task looks at: so few that others come between."""
+
 
 class Surroundings(Protocol):
     """What an owner is told by who drives it."""
@@ -125,7 +128,8 @@ class Owner:
     def has_work(self) -> bool:
         """Whether something waits for it."""
         news = self.stopping or self.renewed
-        return news or bool(self._mailbox.waiting) or self._is_due() or self._can_read()
+        waiting = bool(self._mailbox.waiting or self._mailbox.task)
+        return news or waiting or self._is_due() or self._can_read()
 
     def renew(self) -> None:
         """Decide by a new logic from the next transaction on; the one under way ends with the old."""
@@ -158,8 +162,7 @@ class Owner:
         self.renewed = False
         self._around.loop.complete(self._logic.close())
         self._logic = self.spec.new_logic(self.number)
-        for notice in self._logic.opened(self.store):  # type: ignore[arg-type]  # as above
-            self._mailbox.notify(notice)
+        self._mailbox.begin(self._logic.opened(self.store))  # type: ignore[arg-type]  # as above
 
     def _acquire(self) -> Pauses:
         """Fence, claim, restore, seek."""
@@ -183,8 +186,7 @@ class Owner:
         self._mailbox = Mailbox(config.sources, config.batch_records)
         self._mailbox.reset({self._tp(topic): markers.get(topic, 0) for topic in config.sources})
         self._next_due_ms = self.store.next_due_ms()
-        for notice in self._logic.opened(self.store):  # type: ignore[arg-type]  # as above
-            self._mailbox.notify(notice)
+        self._mailbox.begin(self._logic.opened(self.store))  # type: ignore[arg-type]  # as above
 
     def _turn(self, most: int) -> Pauses:
         """One transaction; steps as in :mod:`workers.stream.transaction`."""
@@ -194,7 +196,7 @@ class Owner:
             self._fetch(most)
         batches, notices = self._mailbox.take(most * len(config.sources))
         timers = self._due(now_ms) if most else []
-        if not (batches or notices or timers):
+        if not (batches or notices or timers or self._mailbox.task):
             return
         turn = Turn(self._logic, self.store, batches, notices, timers, now_ms)
         missing = turn.prepare()
@@ -202,6 +204,9 @@ class Owner:
         yield around.step(self, Step.READ)
         put_off = turn.decide()
         assert not put_off, "a timer could not be decided: see the log"
+        task = self._mailbox.task if most else None
+        rest = turn.work(task, _ROWS).rest if task is not None else None
+        turn.finish()
         changes, outputs = turn.changes(), turn.outputs(config.dead_letters, config.app_id)
         yield around.step(self, Step.DECIDE)
         producer = self._producer
@@ -219,6 +224,8 @@ class Owner:
         self.store.write(changes, changelog_next=seal_offset + 1, now_ms=self.clock_ms())
         yield around.step(self, Step.WRITE)
         self._next_due_ms = self.store.next_due_ms()
+        if task is not None:
+            self._mailbox.task_done(rest)
         if turn.view.effects:
             yield from self._wait_for(self._logic.act(turn.view.effects, self._notify))
         turn.keep()

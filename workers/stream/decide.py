@@ -9,12 +9,14 @@ import msgspec
 import structlog
 
 from workers.errors import Refused
+from workers.stream.background import Done
 from workers.stream.logic import record_of
 from workers.stream.store import DiskFull, StoreBroken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from workers.stream.background import Task
     from workers.stream.batch import TP
     from workers.stream.logic import PartitionLogic
     from workers.stream.store import Timer
@@ -115,6 +117,29 @@ def take_notices(logic: PartitionLogic, notices: Sequence[Any], view: View, now_
         view,
         "notice.handler_error",
     )
+
+
+def do_task(logic: PartitionLogic, task: Task, most: int, view: View, now_ms: int) -> Done:
+    """Let the logic do a slice of a task.
+
+    One that raises is dropped with an error in the log: whoever opens the partition next begins it anew.
+    """
+    child = view.child()
+    try:
+        done = logic.work(task, most, child, now_ms)
+        _check_sizes(child)
+    except (StoreBroken, DiskFull):
+        raise
+    except Exception as error:  # noqa: BLE001 - no exception may leave the decisions
+        log.error(
+            "task.handler_error",
+            task=type(task).__name__,
+            error=type(error).__name__,
+            trace=traceback.format_exc(limit=-4),
+        )
+        return Done(most, None)
+    view.absorb(child)
+    return done
 
 
 def _guarded(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from workers.stream.background import Done
     from workers.stream.batch import TP, Batch
     from workers.stream.store import PartitionStore, Timer
     from workers.stream.view import View
@@ -55,12 +56,16 @@ class PartitionLogic(Protocol):
         """Decide what effects brought back (see ``act``)."""
         ...
 
+    def work(self, task: Any, most: int, view: View, now_ms: int) -> Done:
+        """Do a slice of a task: look at no more than ``most`` rows."""
+        ...
+
     def finish(self, view: View, now_ms: int) -> None:
         """Add what sums up a transaction, once all else is decided. Raises nothing."""
         ...
 
     def opened(self, store: PartitionStore) -> Sequence[Any]:
-        """Notices to begin with, when the partition is acquired: what an earlier owner left undone."""
+        """Notices and tasks to begin with, when the partition is acquired: what was left undone."""
         ...
 
     async def act(self, effects: Sequence[Any], notify: Notify) -> None:
@@ -72,7 +77,16 @@ class PartitionLogic(Protocol):
         ...
 
 
-class Quiet:
+class NoTasks:
+    """What a logic that never asks for a task does of one."""
+
+    def work(self, task: Any, most: int, view: View, now_ms: int) -> Done:
+        """Nobody asked for it."""
+        del most, view, now_ms
+        raise AssertionError(f"this logic has no tasks, and is to do {task}")
+
+
+class Quiet(NoTasks):
     """The parts of :class:`PartitionLogic` that a logic without timers and effects does not need."""
 
     busy = False
@@ -112,7 +126,7 @@ class Quiet:
 
 
 class Notify(Protocol):
-    """Hands the partition a notice; it is decided in a transaction of its own, soon."""
+    """Hands the partition a notice, which is decided soon, or a task for the background."""
 
     def __call__(self, notice: Any) -> None:
         """Queue ``notice``."""

@@ -1,12 +1,14 @@
-"""Batches and notices that wait for a partition's next transaction; bounded, and without holes."""
+"""What waits for a partition's next transaction: batches, bounded and without holes, notices, and tasks."""
 
 from __future__ import annotations
 
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from workers.stream.background import Task
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from workers.stream.batch import TP, Batch
 
@@ -24,6 +26,7 @@ class Mailbox:
         self._batches: dict[str, deque[Batch]] = {topic: deque() for topic in order}
         self._records: dict[str, int] = dict.fromkeys(order, 0)
         self._notices: deque[Any] = deque()
+        self._tasks: deque[Task] = deque()
         self.expected: dict[TP, int] = {}
 
     def reset(self, positions: Mapping[TP, int]) -> None:
@@ -42,9 +45,29 @@ class Mailbox:
         self._records[batch.tp.topic] += len(batch.records)
         return True
 
+    def begin(self, notices: Iterable[Any]) -> None:
+        """Queue what a new logic begins with; the tasks of the one before are forgotten."""
+        self._tasks.clear()
+        for notice in notices:
+            self.notify(notice)
+
     def notify(self, notice: Any) -> None:
-        """Queue a notice."""
-        self._notices.append(notice)
+        """Queue a notice or a task; a task that waits already is not queued again."""
+        if not isinstance(notice, Task):
+            self._notices.append(notice)
+        elif notice not in self._tasks:
+            self._tasks.append(notice)
+
+    @property
+    def task(self) -> Task | None:
+        """The task whose turn it is."""
+        return self._tasks[0] if self._tasks else None
+
+    def task_done(self, rest: Task | None) -> None:
+        """A slice of :attr:`task` is committed; what remains of it waits behind the others."""
+        self._tasks.popleft()
+        if rest is not None:
+            self._tasks.append(rest)
 
     def has_room(self, topic: str) -> bool:
         """Whether another batch of ``topic`` should be fetched."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -20,6 +20,7 @@ from aiokafka import TopicPartition
 from workers.clock import SystemClock
 from workers.errors import Fenced, Retryable
 from workers.stream import changelog, deadletters
+from workers.stream.background import Background
 from workers.stream.mailbox import Mailbox
 from workers.stream.store import META, DiskFull, PartitionStore, StoreBroken
 from workers.stream.transaction import PartitionProducer, Step
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from rocksdict import Cache
 
     from workers.clock import Clock
+    from workers.stream.background import Task
     from workers.stream.batch import TP, Batch
     from workers.stream.logic import PartitionLogic
     from workers.stream.metrics import StreamMetrics
@@ -97,7 +99,10 @@ class KernelConfig:
 
 @dataclass(frozen=True)
 class KernelParts:
-    """The running parts that the partitions of one application share. ``on_step`` is told of every step."""
+    """The running parts that the partitions of one application share.
+
+    ``on_step`` is told of every step; ``background`` says when which of them may work on a task.
+    """
 
     clock: Clock
     metrics: StreamMetrics
@@ -105,6 +110,7 @@ class KernelParts:
     block_cache: Cache | None
     new_logic: Callable[[int], PartitionLogic]
     on_step: Callable[[Step, int], None]
+    background: Background = field(default_factory=Background)
 
 
 def cycle_s(linger_ms: int, turn_s: float) -> float:
@@ -209,8 +215,7 @@ class Partition:
             return
         self.acquired = True
         self._next_due_ms = self.store.next_due_ms()
-        for notice in self._logic.opened(self.store):
-            self.mailbox.notify(notice)
+        self.mailbox.begin(self._logic.opened(self.store))
         took_s = time.monotonic() - started
         self._parts.metrics.restored(self.number, records, took_s)
         log.info(
@@ -291,8 +296,7 @@ class Partition:
         self._renew = False
         await self._logic.close()
         self._logic = self._parts.new_logic(self.number)
-        for notice in self._logic.opened(self.store):
-            self.mailbox.notify(notice)
+        self.mailbox.begin(self._logic.opened(self.store))
 
     def has_room(self, topic: str) -> bool:
         """Whether another batch of ``topic`` should be fetched."""
@@ -313,7 +317,7 @@ class Partition:
 
     async def _wait_for_work(self) -> None:
         while not (self._stopping or self._renew or self.mailbox.waiting):
-            wait_s = self._seconds_to_next_timer()
+            wait_s = self._seconds_to_work()
             if wait_s is not None and wait_s <= 0:
                 break
             self._wake.clear()
@@ -324,18 +328,26 @@ class Partition:
             if linger_s > 0 and not self._stopping:
                 await asyncio.sleep(linger_s)
 
-    def _seconds_to_next_timer(self) -> float | None:
-        if self._next_due_ms is None:
-            return None
-        return self._parts.clock.seconds_until(self._next_due_ms)
+    def _seconds_to_work(self) -> float | None:
+        """How long until a timer is due, or a task may go on; None: until something comes."""
+        waits_s = []
+        if self._next_due_ms is not None:
+            waits_s.append(self._parts.clock.seconds_until(self._next_due_ms))
+        if self.mailbox.task is not None:
+            waits_s.append(self._parts.background.wait_s())
+        return min(waits_s, default=None)
 
     async def _turn(self, most: int) -> None:
-        """One transaction of at most ``most`` records: steps 1 to 8 of :mod:`workers.stream.transaction`."""
+        """One transaction of at most ``most`` records: steps 1 to 8 of :mod:`workers.stream.transaction`.
+
+        With ``most`` 0 only notices are taken.
+        """
         self._last_turn = started = time.monotonic()
         now_ms = self.now_ms()
         batches, notices = self.mailbox.take(most)
         timers = self._due(now_ms) if most else []
-        if not (batches or notices or timers):
+        idle = not (batches or notices or timers)
+        if idle and not (most and self._may_work()):
             return
         turn = Turn(self._logic, self.store, batches, notices, timers, now_ms)
         await self._read(turn)
@@ -346,6 +358,11 @@ class Partition:
             records = sum(len(batch.records) for batch in batches)
             decided_s = time.monotonic() - deciding
             self._most = records_in_time(self._most, self._config.batch_records, records, decided_s)
+        task = self.mailbox.task if most and self._may_work() else None
+        if task is None and idle:
+            return  # another partition's task came first
+        rest = self._work(task, turn) if task is not None else None
+        turn.finish()
         for topic, seen, dead in turn.seen_and_dead():
             self._limits[topic].count(seen, dead)
         changes = turn.changes()
@@ -355,12 +372,24 @@ class Partition:
         self.applied.update(turn.positions)
         self.applied_ms.update((batch.tp, batch.records[-1].timestamp) for batch in batches)
         self._next_due_ms = self.store.next_due_ms()
+        if task is not None:
+            self.mailbox.task_done(rest)
         if turn.view.effects:
             await self._logic.act(turn.view.effects, self.notify)
         turn.keep()
         self._step(Step.ACK)
         self._turn_s = time.monotonic() - started
         self._parts.metrics.turn(batches, timers, changes, turn.view, self._turn_s)
+
+    def _may_work(self) -> bool:
+        return self.mailbox.task is not None and self._parts.background.wait_s() <= 0
+
+    def _work(self, task: Task, turn: Turn) -> Task | None:
+        """A slice of a task; what remains of it."""
+        background, began = self._parts.background, time.monotonic()
+        done = turn.work(task, background.rows(task))
+        background.took(task, done.rows, time.monotonic() - began)
+        return done.rest
 
     def _due(self, now_ms: int) -> list[Timer]:
         if self._next_due_ms is None or self._next_due_ms > now_ms:

@@ -9,13 +9,14 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from workers.stream import deadletters
-from workers.stream.decide import apply_items, fire_timers, take_notices
+from workers.stream.decide import apply_items, do_task, fire_timers, take_notices
 from workers.stream.store import position_change
 from workers.stream.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from workers.stream.background import Done, Task
     from workers.stream.batch import TP, Batch
     from workers.stream.logic import PartitionLogic
     from workers.stream.store import DecodedRows, RowCache, Timer
@@ -36,8 +37,8 @@ class Rows(Protocol):
 class Turn:
     """Batches, notices and due timers that are decided together, on one view of ``store``.
 
-    Call :meth:`prepare`, read what it asks for, hand it to :meth:`fill`, then :meth:`decide`; after the
-    commit, :meth:`keep`.
+    Call :meth:`prepare`, read what it asks for, hand it to :meth:`fill`, then :meth:`decide`, :meth:`work`
+    where a task waits, and :meth:`finish`; after the commit, :meth:`keep`.
     """
 
     def __init__(
@@ -92,8 +93,15 @@ class Turn:
             put_off = fire_timers(self._logic, self.timers, self.view, self._now_ms)
         for batch, items in zip(self.batches, self._items, strict=True):
             apply_items(self._logic, batch.tp, items, self.view, self._now_ms)
-        self._logic.finish(self.view, self._now_ms)
         return put_off
+
+    def work(self, task: Task, most: int) -> Done:
+        """After :meth:`decide`: a slice of a task, of at most ``most`` rows."""
+        return do_task(self._logic, task, most, self.view, self._now_ms)
+
+    def finish(self) -> None:
+        """After all decisions: what sums them up."""
+        self._logic.finish(self.view, self._now_ms)
 
     def seen_and_dead(self) -> Iterable[tuple[str, int, int]]:
         """For each topic how many records it brought, and how many of these are dead letters."""

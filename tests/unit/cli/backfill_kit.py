@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from schemas import wire
 from tests.unit.identity.kit import Cluster
+from tests.unit.stream.kit import Waiting
 from workers.core.activity import distinct, series, windows
 from workers.core.compile import compile_workspace
 from workers.engine import EngineLogic
@@ -76,12 +77,15 @@ class Changing(Cluster):
         self.plan = plan
         positions = {topic: at for (topic, partition), at in self.read.items() if partition == number}
         logic = self.engines[number] = EngineLogic(number, parts)
-        notices = list(logic.opened(_Store(self.rows[number], positions)))  # type: ignore[arg-type]
-        while notices:
+        waiting = Waiting()
+        waiting.begin(logic.opened(_Store(self.rows[number], positions)))  # type: ignore[arg-type]
+        while waiting:
             view = View(self.rows[number].get)
-            logic.notices(notices, view, self.now_ms)
+            waiting.turn(logic, view, self.now_ms)
             self._commit(number, view)
-            notices = view.effects if tidied else []
+            if not tidied:
+                return
+            waiting.more(view.effects)
 
     def books(self) -> Books:
         """As the command reads them."""

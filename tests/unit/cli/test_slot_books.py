@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from schemas import wire
 from tests.properties.test_backfill import asks, workspace
 from tests.unit.cli.backfill_kit import Changing, _Store
-from workers import slot_books
+from tests.unit.stream.kit import Waiting
 from workers.core.activity.backfill import Book, Noter, is_behind
 from workers.core.compile import compile_workspace
 from workers.engine import EngineLogic
 from workers.shell import EngineParts
-from workers.stream.decide import take_notices
 from workers.stream.view import View
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ class Worker(Changing):
 
     def __init__(self, first: Workspace) -> None:
         super().__init__(first, partitions=1)
-        self.notices: list[Any] = []
+        self.left = Waiting(rows=2)
         self.act()
 
     def act(self) -> None:
@@ -63,15 +62,14 @@ class Worker(Changing):
         )
         logic = self.engines[0] = EngineLogic(0, parts)
         positions = {topic: at for (topic, _), at in self.read.items()}
-        self.notices += logic.opened(_Store(self.rows[0], positions))  # type: ignore[arg-type]
+        self.left.begin(logic.opened(_Store(self.rows[0], positions)))  # type: ignore[arg-type]
 
     def turn_notices(self) -> None:
         """One transaction of what waits."""
         view = View(self.rows[0].get)
-        taken, self.notices = self.notices, []
-        take_notices(self.engines[0], taken, view, self.now_ms)
+        self.left.turn(self.engines[0], view, self.now_ms)
         self._commit(0, view)
-        self.notices = list(view.effects)
+        self.left.more(view.effects)
 
     def counted(self) -> dict[str, int]:
         """How much the windows of each person hold."""
@@ -83,10 +81,9 @@ class Worker(Changing):
 
 @pytest.mark.parametrize("turns", range(7))
 def test_what_is_tidied_for_one_workspace_does_not_end_what_the_next_has_to_tidy(
-    turns: int, monkeypatch: pytest.MonkeyPatch
+    turns: int,
 ) -> None:
     """The second publication comes while rows are gone through for the first: each window is handed over."""
-    monkeypatch.setattr(slot_books, "CHUNK", 2)
     worker = Worker(wanting("30d", "30d"))
     worker.use(wanting("14d", "30d"))
     for _ in range(turns):
@@ -94,7 +91,7 @@ def test_what_is_tidied_for_one_workspace_does_not_end_what_the_next_has_to_tidy
     worker.use(wanting("14d", "14d"))
     for _ in range(20):
         worker.turn_notices()
-    assert worker.notices == []
+    assert not worker.left
     assert worker.counted() == dict.fromkeys(PEOPLE, 2)
     book = worker.book("user")
     assert not book.leaving
@@ -106,7 +103,7 @@ def test_what_is_tidied_for_one_workspace_does_not_end_what_the_next_has_to_tidy
 
 def through(worker: Worker) -> None:
     """Everything that waits is done."""
-    while worker.notices:
+    while worker.left:
         worker.turn_notices()
 
 
@@ -119,11 +116,11 @@ def test_a_worker_that_is_behind_gives_nothing_away(turns: int) -> None:
     worker.use(wanting("14d", "30d"), serial=2)
     for _ in range(turns):
         worker.turn_notices()
-    worker.notices = []  # another process has the partition now
+    worker.left = Waiting(rows=2)  # another process has the partition now
     worker.use(wanting("30d", "30d"), serial=1)
     through(worker)
     worker.act()
-    worker.notices = []
+    worker.left = Waiting(rows=2)
     worker.use(wanting("14d", "30d"), serial=2)
     through(worker)
     assert worker.counted() == dict.fromkeys(PEOPLE, 4)

@@ -12,16 +12,15 @@ from schemas import wire
 from tests.unit.core.kit import journey
 from tests.unit.core.releases_kit import BANNER, DAY, OFFER, WAIT, Publisher
 from tests.unit.signals.kit import NOW, event, record
-from tests.unit.stream.kit import Rec
+from tests.unit.stream.kit import Rec, Waiting
 from workers.core.journeys.releases import Wishes
 from workers.engine import EngineLogic
 from workers.engine_metrics import SignalMetrics
-from workers.scheduler.realigning import CHUNK, People
+from workers.scheduler.realigning import Aligning
 from workers.shell import EngineParts
-from workers.signals.sweep import Chunk
 from workers.state import USERS
 from workers.stream.batch import TP, Batch
-from workers.stream.decide import apply_items, fire_timers, take_notices
+from workers.stream.decide import apply_items, fire_timers
 from workers.stream.store import PartitionStore
 from workers.stream.view import View
 
@@ -29,6 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+
+CHUNK = 50
+"""What one transaction looks at."""
 
 MAIL: dict[str, Any] = {"send": {"in_app": "mail"}}
 """Nobody here has an address."""
@@ -45,7 +47,7 @@ class Partition:
         self.messages: list[str] = []
         self.exits: Counter[str | None] = Counter()
         self.transactions = 0
-        self.notices: list[Any] = []
+        self.waiting = Waiting(CHUNK)
 
     def publish(self, *steps: Any, **more: Any) -> None:
         """Publish the journey with these steps; none: without it."""
@@ -63,15 +65,14 @@ class Partition:
         """The partition gets a new logic, as the kernel gives it one; its first notices wait."""
         parts = EngineParts(self.publisher.plan, 1, lambda name: name, self.metrics)
         self.logic = EngineLogic(0, parts)
-        self.notices += self.logic.opened(self.store)
+        self.waiting.begin(self.logic.opened(self.store))
 
     def work(self, most: int = 1_000) -> None:
-        """Transactions of notices, until there are none."""
-        while self.notices and most:
+        """Transactions of what waits, until there is nothing."""
+        while self.waiting and most:
             most -= 1
-            notices, self.notices = self.notices, []
             view = View(self.store.get)
-            take_notices(self.logic, notices, view, self.now_ms)
+            self.waiting.turn(self.logic, view, self.now_ms)
             self._commit(view)
 
     def enter(self, *users: str) -> None:
@@ -106,7 +107,7 @@ class Partition:
     def _commit(self, view: View) -> None:
         self.transactions += 1
         self.store.write(view.changes(), changelog_next=self.transactions, now_ms=self.now_ms)
-        self.notices += view.effects
+        self.waiting.more(view.effects)
         for output in view.outputs:
             if output.topic.startswith("messages."):
                 self.messages.append(wire.decode_message(output.value or b"").template)
@@ -128,14 +129,14 @@ def partition(tmp_path: Path) -> Iterator[Partition]:
 
 
 def test_everybody_inside_follows_within_bounded_transactions(partition: Partition) -> None:
-    """A thousand rows at a time, so that events do not wait; nobody is left, nobody counted twice."""
+    """So many rows at a time, so that events do not wait; nobody is left, nobody counted twice."""
     partition.publish(BANNER, WAIT, MAIL)
     partition.work()
     partition.enter(*(f"u{number}" for number in range(2 * CHUNK + 1)))
     before = partition.transactions
     partition.publish(OFFER, BANNER, WAIT, MAIL)
     partition.work()
-    assert partition.transactions - before == 3
+    assert partition.transactions - before == 4, "three for users, one that finds no accounts"
     assert partition.places() == {(partition.publisher.version(), "2"): 2 * CHUNK + 1}
     partition.wait(2 * DAY)
     assert Counter(partition.messages) == {"banner": 2 * CHUNK + 1, "mail": 2 * CHUNK + 1}
@@ -160,12 +161,11 @@ def test_a_crash_in_the_middle_begins_anew_and_a_restart_after_it_does_not(parti
     partition.enter(*(f"u{number}" for number in range(CHUNK + 1)))
     partition.publish(OFFER, BANNER, WAIT, MAIL)
     partition.work(most=1)
-    partition.notices.clear()
     partition.use()
     partition.work()
     assert partition.places() == {(partition.publisher.version(), "2"): CHUNK + 1}
     partition.use()
-    assert partition.notices == []
+    assert not partition.waiting
 
 
 def test_who_cannot_go_on_ends_with_a_decision(partition: Partition) -> None:
@@ -217,25 +217,8 @@ def test_a_workspace_that_was_not_published_moves_nobody(tmp_path: Path) -> None
     """A folder's people are carried over when their time comes, as ever."""
     partition = Partition(tmp_path)
     partition.use()
-    assert [one for one in partition.notices if isinstance(one, People)] == []
+    assert not any(isinstance(one, Aligning) for one in partition.logic.opened(partition.store))
     partition.store.close()
-
-
-@pytest.mark.parametrize(
-    "stale",
-    [
-        People("user", USERS.progress.prefix, "what was in force before"),
-        Chunk("user", USERS.activity.prefix, "the segments before"),
-    ],
-)
-def test_what_a_logic_before_left_to_do_is_dropped(partition: Partition, stale: Any) -> None:
-    """Its successor began anew: going on with half a sweep would say that all of it was done."""
-    partition.publish(BANNER, WAIT, MAIL)
-    partition.work()
-    partition.enter("u1")
-    view = View(partition.store.get)
-    partition.logic.notices([stale], view, partition.now_ms)
-    assert (view.changes(), view.effects) == ({}, [])
 
 
 def test_what_the_new_version_says_of_who_waits_is_looked_at_with_them(partition: Partition) -> None:

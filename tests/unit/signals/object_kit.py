@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from schemas import wire
 from schemas.workspace import Workspace
 from tests.unit.identity.kit import NOW, TOPICS, Cluster
+from tests.unit.stream.kit import Waiting
 from workers.core.compile import compile_workspace
 from workers.engine import EngineLogic
 from workers.state import FOLLOWERS, OBJECTS, TABLES
-from workers.stream.decide import take_notices
 from workers.stream.view import View
 
 if TYPE_CHECKING:
@@ -103,12 +103,13 @@ class Shop(Cluster):
 
     def _open(self) -> None:
         for number, engine in enumerate(self.engines):
-            notices: Sequence[Any] = engine.opened(Rows(self.rows[number]))  # type: ignore[arg-type]
-            while notices:
+            waiting = Waiting()
+            waiting.begin(engine.opened(Rows(self.rows[number])))  # type: ignore[arg-type]
+            while waiting:
                 view = View(self.rows[number].get)
-                take_notices(engine, notices, view, self.now_ms)
-                notices = view.effects
+                waiting.turn(engine, view, self.now_ms)
                 self._commit(number, view)
+                waiting.more(view.effects)
         self.settle()
 
     def turn(self, number: int, most: int = 10**9, topics: tuple[str, ...] = ()) -> bool:

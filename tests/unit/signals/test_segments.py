@@ -11,16 +11,15 @@ from prometheus_client import CollectorRegistry
 from schemas import wire
 from schemas.workspace import Workspace
 from tests.unit.signals.kit import DAY, NOW, event, record
-from tests.unit.stream.kit import Rec
+from tests.unit.stream.kit import Rec, Waiting
 from workers.core.compile import compile_workspace
 from workers.engine import EngineLogic
 from workers.engine_metrics import SignalMetrics
 from workers.shell import EngineParts
 from workers.signals.account_events import Described, Occurred, encode
-from workers.signals.sweep import CHUNK
 from workers.state import ACCOUNTS, USERS
 from workers.stream.batch import TP, Batch
-from workers.stream.decide import apply_items, fire_timers, take_notices
+from workers.stream.decide import apply_items, fire_timers
 from workers.stream.store import PartitionStore, Timer
 from workers.stream.view import View
 
@@ -72,6 +71,7 @@ class Whole:
         self.crossed: list[wire.ScoreCrossed] = []
         self.store = PartitionStore(folder / "db")
         self._offset = 0
+        self.waiting = Waiting()
         self.publish(*segments, journeys=journeys, scores=scores)
 
     def publish(
@@ -87,12 +87,8 @@ class Whole:
         plan = compile_workspace(Workspace.model_validate(content))
         metrics = SignalMetrics(CollectorRegistry())
         self.logic = EngineLogic(0, EngineParts(plan, 1, lambda name: name, metrics))
-        notices = self.logic.opened(self.store)
-        while notices:
-            view = View(self.store.get)
-            take_notices(self.logic, notices, view, self.now_ms)
-            notices = view.effects
-            self._commit(view)
+        self.waiting.begin(self.logic.opened(self.store))
+        self._work()
 
     def events(self, *events: dict[str, Any]) -> None:
         """These events arrive."""
@@ -119,9 +115,16 @@ class Whole:
         assert view.dead == []
         self._commit(view)
 
+    def _work(self) -> None:
+        while self.waiting:
+            view = View(self.store.get)
+            self.waiting.turn(self.logic, view, self.now_ms)
+            self._commit(view)
+
     def _commit(self, view: View) -> None:
         self._offset += 1
         self.store.write(view.changes(), changelog_next=self._offset, now_ms=self.now_ms)
+        self.waiting.more(view.effects)
         for output in view.outputs:
             if output.topic == "segments":
                 change = wire.decode_segment_change(output.value or b"")
@@ -247,7 +250,7 @@ def test_a_list_is_filled_from_outside(tmp_path: Path) -> None:
 def test_a_new_segment_is_filled_with_those_who_belong(tmp_path: Path) -> None:
     """Everybody is looked at once when a workspace with other segments comes, and not again after that."""
     engine = Whole(tmp_path, LIMITED)
-    users = [f"u{number:05}" for number in range(CHUNK + 200)]
+    users = [f"u{number:05}" for number in range(120)]
     engine.events(*(identify(user, plan="pro" if at % 2 else "free") for at, user in enumerate(users)))
     assert engine.told == []
     engine.publish(LIMITED, PAYING)

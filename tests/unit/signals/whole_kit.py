@@ -9,13 +9,13 @@ from prometheus_client import CollectorRegistry
 from schemas import wire
 from schemas.workspace import Workspace
 from tests.unit.signals.kit import NOW, event, record
-from tests.unit.stream.kit import Rec
+from tests.unit.stream.kit import Rec, Waiting
 from workers.core.compile import compile_workspace
 from workers.engine import EngineLogic
 from workers.engine_metrics import SignalMetrics
 from workers.shell import EngineParts
 from workers.stream.batch import TP, Batch
-from workers.stream.decide import apply_items, fire_timers, take_notices
+from workers.stream.decide import apply_items, fire_timers
 from workers.stream.store import PartitionStore
 from workers.stream.view import View
 
@@ -39,6 +39,7 @@ class WholeEngine:
         self.messages: list[wire.Message] = []
         self.standing: dict[tuple[str, str], int] = {}
         self._offset = 0
+        self.waiting = Waiting()
         self.publish(**workspace)
 
     def publish(self, *, swept: bool = True, **workspace: Any) -> None:
@@ -48,12 +49,9 @@ class WholeEngine:
         self.registry = CollectorRegistry()
         metrics = SignalMetrics(self.registry)
         self.logic = EngineLogic(0, EngineParts(plan, 1, lambda name: name, metrics))
-        notices = self.logic.opened(self.store)
-        while notices and swept:
-            view = View(self.store.get)
-            take_notices(self.logic, notices, view, self.now_ms)
-            notices = view.effects
-            self._commit(view)
+        self.waiting.begin(self.logic.opened(self.store))
+        if swept:
+            self._work()
 
     def restart(self) -> None:
         """The worker dies and another takes over, with the same workspace."""
@@ -74,6 +72,7 @@ class WholeEngine:
             view = View(self.store.get)
             fire_timers(self.logic, self.store.due(self.now_ms, 100), view, self.now_ms)
             self._commit(view)
+            self._work()
         self.now_ms = max(self.now_ms, until_ms)
 
     def sleeps(self, until_ms: int) -> None:
@@ -110,10 +109,17 @@ class WholeEngine:
             if one.kind == "entry" and one.outcome == "declined"
         ]
 
+    def _work(self) -> None:
+        while self.waiting:
+            view = View(self.store.get)
+            self.waiting.turn(self.logic, view, self.now_ms)
+            self._commit(view)
+
     def _commit(self, view: View) -> None:
         self._offset += 1
         self.logic.finish(view, self.now_ms)
         self.store.write(view.changes(), changelog_next=self._offset, now_ms=self.now_ms)
+        self.waiting.more(view.effects)
         again: list[tuple[str, Rec]] = []
         for output in view.outputs:
             value = output.value or b""

@@ -12,16 +12,19 @@ from prometheus_client import CollectorRegistry
 from workers.clock import FixedClock
 from workers.errors import Refused, Retryable
 from workers.stream.batch import TP, Batch
+from workers.stream.decide import do_task, take_notices
 from workers.stream.logic import Quiet
+from workers.stream.mailbox import Mailbox
 from workers.stream.metrics import KernelMetrics, StreamMetrics
 from workers.stream.partition import KernelConfig, KernelParts, Partition
 from workers.stream.store import PartitionStore
 from workers.stream.tables import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
+    from workers.stream.logic import PartitionLogic
     from workers.stream.store import Timer
     from workers.stream.transaction import Step
     from workers.stream.view import Output, View
@@ -119,6 +122,34 @@ class CountLogic(Quiet):
     async def close(self) -> None:
         """Count the closes."""
         self.closed += 1
+
+
+class Waiting:
+    """The notices and tasks of one logic, decided as the kernel does: a slice of a task in a transaction."""
+
+    def __init__(self, rows: int = 50) -> None:
+        self._rows = rows
+        self._box = Mailbox((), 0)
+
+    def __bool__(self) -> bool:
+        return bool(self._box.waiting or self._box.task)
+
+    def begin(self, notices: Iterable[Any]) -> None:
+        """What a new logic begins with."""
+        self._box.begin(notices)
+
+    def more(self, effects: Iterable[Any]) -> None:
+        """What a transaction that is committed asked for."""
+        for effect in effects:
+            self._box.notify(effect)
+
+    def turn(self, logic: PartitionLogic, view: View, now_ms: int) -> None:
+        """What one transaction takes of it; commit ``view``, then tell :meth:`more` of its effects."""
+        _, notices = self._box.take(0)
+        if notices:
+            take_notices(logic, notices, view, now_ms)
+        if self._box.task is not None:
+            self._box.task_done(do_task(logic, self._box.task, self._rows, view, now_ms).rest)
 
 
 @dataclass

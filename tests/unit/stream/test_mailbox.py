@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.unit.stream.kit import NOW, TP0, batch
+from workers.stream.background import Task
 from workers.stream.batch import TP
 from workers.stream.mailbox import Mailbox
 
@@ -90,3 +91,33 @@ def test_the_oldest_waiting_record_tells_the_lag() -> None:
     assert box.oldest_ms("events") is None
     box.put(batch(0, b"a"))
     assert box.oldest_ms("events") == NOW
+
+
+class Looking(Task, frozen=True):
+    """A task."""
+
+    at: int
+
+
+def test_tasks_take_turns_and_what_remains_waits_behind_the_others() -> None:
+    """One that waits already is not queued twice, and none holds up the end, as a notice does."""
+    box = mailbox()
+    for task in (Looking(1), Looking(2), Looking(1)):
+        box.notify(task)
+    assert not box.notices_wait
+    assert box.waiting == 0
+    seen = []
+    while box.task is not None:
+        seen.append(box.task)
+        box.task_done(Looking(3) if box.task == Looking(1) else None)
+    assert seen == [Looking(1), Looking(2), Looking(3)]
+
+
+def test_a_new_logic_begins_with_tasks_of_its_own() -> None:
+    """Going on with half a sweep would say that all of it was done; what an effect brought back is kept."""
+    box = mailbox()
+    box.notify(Looking(1))
+    box.notify("kept")
+    box.begin([Looking(2), "new"])
+    assert box.task == Looking(2)
+    assert box.take(0)[1] == ["kept", "new"]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.unit.stream.kit import COUNTS, NOW, TP0, Bench, CountLogic, FakeProducer, batch
 from workers.errors import Misconfigured, Retryable, TooManyDead
+from workers.stream.background import Done, Task
 from workers.stream.batch import TP
 from workers.stream.deadletters import PANE_RECORDS
 from workers.stream.partition import SEAL, cycle_s
@@ -17,8 +18,11 @@ from workers.stream.store import DiskFull, StoreBroken, position_change
 from workers.stream.transaction import Step
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
+
+    from workers.stream.store import PartitionStore
+    from workers.stream.view import View
 
 SECOND = TP("second", 0)
 
@@ -229,3 +233,66 @@ async def test_a_new_logic_takes_over_between_two_transactions(bench: Bench) -> 
     assert (bench.outputs("echo"), bench.outputs("new")) == ([b"a"], [b"b"])
     assert seen == [old]
     assert old.closed == 1
+
+
+class Looking(Task, frozen=True):
+    """So many rows remain to be looked at; at 0 something breaks."""
+
+    rows: int
+
+
+class Sweeper(CountLogic):
+    """Looks at the rows that a task names."""
+
+    def __init__(self, rows: int) -> None:
+        super().__init__()
+        self.begins_with = rows
+
+    def opened(self, store: PartitionStore) -> Sequence[Any]:
+        """A task."""
+        return [Looking(self.begins_with)]
+
+    def work(self, task: Any, most: int, view: View, now_ms: int) -> Done:
+        """One output of each slice."""
+        if task.rows == 0:
+            raise KeyError("a bug")
+        rows = min(most, task.rows)
+        view.send("looked", None, str(rows).encode())
+        return Done(rows, Looking(task.rows - rows) if rows < task.rows else None)
+
+
+async def work_off(bench: Bench, logic: Sweeper) -> None:
+    """Let this logic do all its tasks."""
+    bench.logic = logic
+    await bench.partition._take_new_logic()
+    while bench.partition.mailbox.task is not None:
+        await bench.partition._wait_for_work()
+        await bench.turn()
+
+
+async def test_a_task_is_done_in_slices_beside_which_records_come_through(bench: Bench) -> None:
+    """All of it, once; a slice that finds records takes them along."""
+    assert bench.partition.submit(batch(0, b"a"))
+    await work_off(bench, Sweeper(160))
+    looked = [int(value or b"") for value in bench.outputs("looked")]
+    assert sum(looked) == 160
+    assert len(looked) > 1
+    assert bench.outputs("echo") == [b"a"]
+
+
+async def test_a_task_that_raises_is_dropped_and_the_partition_goes_on(bench: Bench) -> None:
+    """Whoever opens the partition next begins it anew."""
+    await work_off(bench, Sweeper(0))
+    await bench.turn(batch(0, b"a"))
+    assert bench.count() == 1
+
+
+async def test_a_slice_whose_transaction_fails_is_no_progress(bench: Bench) -> None:
+    """What remains is taken up when, and only when, it is committed."""
+    bench.logic = Sweeper(60)
+    bench.partition.renew()
+    await bench.partition._take_new_logic()
+    bench.producer.fail_at = "commit"
+    with pytest.raises(Retryable):
+        await bench.turn()
+    assert bench.partition.mailbox.task == Looking(60)

@@ -32,6 +32,7 @@ from workers.senders.llm.questions import (
     next_step,
 )
 from workers.stream.decoding import decoded
+from workers.stream.logic import NoTasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -110,7 +111,7 @@ def is_ours(timer: Timer) -> bool:
     return timer.payload.partition(b":")[0] in (_AGAIN, _UNTIL, _LANE)
 
 
-class LlmLogic:
+class LlmLogic(NoTasks):
     """See :class:`workers.stream.logic.PartitionLogic`."""
 
     def __init__(self, parts: LlmParts) -> None:
