@@ -30,6 +30,7 @@ SHARED = (
         "slot_books",
         "state",
         "subject_scores",
+        "tail",
         "tallies",
         "step_problems",
         "telemetry",

@@ -7,15 +7,10 @@ joined.
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import msgspec
-import structlog
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
-
-from workers.errors import BrimfulError
+from workers.tail import TopicTail, place
 from workers.tallies import STANDING, STEPS, TALLIES
 
 if TYPE_CHECKING:
@@ -27,13 +22,10 @@ if TYPE_CHECKING:
     from workers.stream.tables import Table
     from workers.tallies import Standing, StepTally, Tally
 
-log = structlog.get_logger(__name__)
-
 CHANGELOG: Final = "brimful-insights-changelog"
 _TABLES: Final = (TALLIES, STEPS, STANDING)
 _MOST_RECORDS = 2_000
 _WAIT_S = 0.5
-_RETRY_S = 2.0
 
 Row = TypeVar("Row")
 
@@ -80,79 +72,32 @@ class TallyRows:
 
 
 class TallyFollower:
-    """Reads the topic in a thread of its own, from its beginning, until it is closed."""
+    """Follows the topic until it is closed."""
 
     def __init__(self, settings: Settings) -> None:
         self.rows = TallyRows()
-        self._topic = settings.topic(CHANGELOG)
-        self._config = {
-            **settings.librdkafka(),
-            "bootstrap.servers": settings.kafka,
-            "group.id": "brimful-console",  # librdkafka wants one; nothing joins it or commits to it
-            "enable.auto.commit": False,
-            "isolation.level": "read_committed",
-            "auto.offset.reset": "earliest",
-            "enable.partition.eof": True,
-            "log_level": 3,
-        }
-        self._behind: set[int] | None = None
-        self._next: dict[int, int] = {}
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._tail = TopicTail(
+            "console",
+            settings.kafka,
+            settings.topic(CHANGELOG),
+            self._take,
+            most_records=_MOST_RECORDS,
+            wait_s=_WAIT_S,
+            config=settings.librdkafka(),
+        )
 
     def start(self) -> None:
-        """Begin to read; never waits and never fails because the brokers are away."""
-        self._thread = threading.Thread(target=self._run, name="console-tallies", daemon=True)
-        self._thread.start()
+        """See :meth:`workers.tail.TopicTail.start`."""
+        self._tail.start()
 
     async def close(self) -> None:
-        """Read no more. May be called twice."""
-        self._stopping.set()
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            await asyncio.to_thread(thread.join)
+        """See :meth:`workers.tail.TopicTail.close`."""
+        await self._tail.close()
 
     def ready(self) -> bool:
-        """Whether everything that was there at the start has been read, and reading goes on."""
-        alive = self._thread is not None and self._thread.is_alive()
-        return alive and self._behind is not None and not self._behind
+        """See :meth:`workers.tail.TopicTail.ready`."""
+        return self._tail.ready()
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            consumer = Consumer(self._config)
-            try:
-                self._tail(consumer)
-            except (KafkaException, BrimfulError, msgspec.MsgspecError) as error:
-                self._behind = None
-                log.warning("console.tallies_interrupted", error=str(error))
-                self._stopping.wait(_RETRY_S)
-            finally:
-                consumer.close()
-
-    def _tail(self, consumer: Consumer) -> None:
-        known = consumer.list_topics(self._topic, timeout=5.0).topics[self._topic]
-        if known.error is not None:
-            raise KafkaException(known.error)
-        self._behind = set(known.partitions)
-        consumer.assign(
-            [
-                TopicPartition(self._topic, number, self._next.get(number, OFFSET_BEGINNING))
-                for number in sorted(known.partitions)
-            ]
-        )
-        while not self._stopping.is_set():
-            self._take(consumer.consume(_MOST_RECORDS, _WAIT_S))
-
-    def _take(self, messages: Sequence[Message]) -> None:
-        ends: set[int] = set()
-        for message in messages:
-            error, number = message.error(), message.partition() or 0
-            if error is None:
-                self.rows.take(number, message.key() or b"", message.value())
-                self._next[number] = (message.offset() or 0) + 1
-            elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's public name for it
-                ends.add(number)
-            elif error.fatal():
-                raise KafkaException(error)
-        if ends and self._behind:
-            self._behind = self._behind - ends
+    def _take(self, records: Sequence[Message]) -> None:
+        for record in records:
+            self.rows.take(place(record)[0], record.key() or b"", record.value())
