@@ -30,7 +30,7 @@ STOP_S = 90.0
 REST_S = 120.0
 STILL_LOOKS = 8
 LOOK_S = 0.2
-LAG = "brimful_consumer_lag_records{"
+LAG, TASKS = "brimful_consumer_lag_records{", "brimful_background_tasks{"
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload([engine_worker.__name__])
@@ -92,12 +92,16 @@ class Worker:
             )
         return False
 
-    def lags(self) -> list[float]:
-        """Records behind, per source partition that it owns."""
+    def left(self) -> tuple[list[float], list[float]]:
+        """Records behind, per source partition that it owns, and tasks left, per partition."""
         with contextlib.suppress(httpx.HTTPError):
-            text = httpx.get(f"http://127.0.0.1:{self.order.port}/metrics", timeout=5).text
-            return [float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(LAG)]
-        return [1.0]
+            lines = httpx.get(f"http://127.0.0.1:{self.order.port}/metrics", timeout=5).text.splitlines()
+            lags, tasks = (
+                [float(line.rpartition(" ")[2]) for line in lines if line.startswith(name)]
+                for name in (LAG, TASKS)
+            )
+            return lags, tasks
+        return [1.0], [1.0]
 
     def signal(self, number: int) -> None:
         """Send a signal."""
@@ -157,10 +161,10 @@ def come_to_rest(workers: list[Worker], partitions: int) -> None:
         time.sleep(LOOK_S)
         for worker in workers:
             assert worker.alive, worker.tail()
-        lags = [lag for worker in workers for lag in worker.lags()]
-        at_rest = (
-            len(lags) == partitions * SOURCES and not any(lags) and all(worker.ready() for worker in workers)
-        )
+        left = [worker.left() for worker in workers]
+        lags, tasks = ([number for one in left for number in one[which]] for which in (0, 1))
+        ready = len(lags) == partitions * SOURCES and all(worker.ready() for worker in workers)
+        at_rest = ready and not any(lags) and not any(tasks)
         still = still + 1 if at_rest else 0
 
 

@@ -37,6 +37,7 @@ SUFFIXES = {"counter": "_total", "info": "_info"}
 UNITS = ("_total", "_info", "_seconds", "_bytes", "_records", "_members", "_ratio")
 
 COUNTS_OF_THINGS = {
+    "brimful_background_tasks": "tasks",
     "brimful_partitions_running": "partitions",
     "brimful_gateway_requests_in_work": "requests",
     "brimful_gateway_streams_open": "streams",

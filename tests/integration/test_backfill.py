@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.kafka
 
 LIMIT_S = 120.0
-LAG = "brimful_consumer_lag_records{"
+LAG, TASKS = "brimful_consumer_lag_records{", "brimful_background_tasks{"
 SOURCES = sum(map(len, ENGINE_AGENTS.values()))
 """Topics that the engine reads."""
 
@@ -181,17 +181,21 @@ def come_to_rest(running: Running) -> None:
         assert time.monotonic() < deadline, running.log.read_text()[-3000:]
         assert running.process.poll() is None, running.log.read_text()[-3000:]
         time.sleep(0.2)
-        lags = behind(running.settings["BRIMFUL_HTTP_PORT"])
-        still = still + 1 if len(lags) == PARTITIONS * SOURCES and not any(lags) else 0
+        lags, tasks = left(running.settings["BRIMFUL_HTTP_PORT"])
+        at_rest = len(lags) == PARTITIONS * SOURCES and not any(lags) and not any(tasks)
+        still = still + 1 if at_rest else 0
 
 
-def behind(port: str) -> list[float]:
-    """Records behind, of each partition of each topic; nothing while the worker does not answer."""
+def left(port: str) -> tuple[list[float], list[float]]:
+    """Records behind, per partition of each topic, and tasks; nothing while the worker does not answer."""
     try:
-        text = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=5).text
+        lines = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=5).text.splitlines()
     except httpx.TransportError:
-        return []
-    return [float(line.split()[-1]) for line in text.splitlines() if line.startswith(LAG)]
+        return [], []
+    lags, tasks = (
+        [float(line.split()[-1]) for line in lines if line.startswith(name)] for name in (LAG, TASKS)
+    )
+    return lags, tasks
 
 
 def backfill(settings: dict[str, str], *arguments: str) -> str:

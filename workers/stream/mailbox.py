@@ -63,6 +63,11 @@ class Mailbox:
         """The task whose turn it is."""
         return self._tasks[0] if self._tasks else None
 
+    @property
+    def tasks_wait(self) -> int:
+        """How many tasks are not done yet."""
+        return len(self._tasks)
+
     def task_done(self, rest: Task | None) -> None:
         """A slice of :attr:`task` is committed; what remains of it waits behind the others."""
         self._tasks.popleft()

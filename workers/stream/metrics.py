@@ -148,7 +148,7 @@ class StreamMetrics:
 
 
 class LagCollector:
-    """Consumer lag in records and in seconds, computed when it is asked for.
+    """Consumer lag in records and in seconds, and tasks that wait, computed when it is asked for.
 
     Args:
         app_id: the application.
@@ -184,10 +184,14 @@ class LagCollector:
         running = GaugeMetricFamily(
             "brimful_partitions_running", "Partitions restored and running.", labels=("app",)
         )
+        tasks = GaugeMetricFamily(
+            "brimful_background_tasks", "Tasks in the background not done yet.", labels=("app", "partition")
+        )
         now_s = time.time()
         count = 0
         for partition in list(self._partitions()):
             count += partition.running
+            tasks.add_metric((self._app, str(partition.number)), partition.mailbox.tasks_wait)
             for tp, applied in list(partition.applied.items()):
                 reading = self._reading(tp)
                 if reading is None:
@@ -199,7 +203,7 @@ class LagCollector:
                 records.add_metric(values, lag)
                 seconds.add_metric(values, age_s)
         running.add_metric((self._app,), count)
-        return (records, seconds, running)
+        return (records, seconds, running, tasks)
 
 
 def _lag(tp: TP, applied: int, partition: Partition, end: int, position: int) -> int:

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from tests.unit.stream.kit import NOW, TP0, Bench, Rec
 from workers.clock import FixedClock
+from workers.stream.background import Task
 from workers.stream.batch import Batch
 from workers.stream.changelog import Progress
 from workers.stream.metrics import KernelMetrics, LagCollector, StreamMetrics
@@ -59,7 +60,16 @@ async def test_markers_at_the_end_of_the_log_are_no_lag(bench: Bench) -> None:
 
 async def test_a_consumer_that_saw_nothing_yet_tells_no_lag(bench: Bench) -> None:
     """Rather nothing than a guess: who waits for 0 would take it for the end."""
-    assert lag(bench, None).keys() == {"brimful_partitions_running"}
+    assert lag(bench, None).keys() == {"brimful_partitions_running", "brimful_background_tasks"}
+
+
+async def test_tasks_that_are_left_are_told(bench: Bench) -> None:
+    """Whoever publishes sees whether a sweep still goes on."""
+    assert lag(bench, None)["brimful_background_tasks"] == 0
+    bench.partition.notify(Task())
+    assert lag(bench, None)["brimful_background_tasks"] == 1
+    bench.partition.mailbox.task_done(None)
+    assert lag(bench, None)["brimful_background_tasks"] == 0
 
 
 def test_a_restore_and_a_standby_show_what_remains() -> None:
