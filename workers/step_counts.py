@@ -17,7 +17,7 @@ from workers.core.journeys.progress import Progress
 from workers.stream.tables import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from schemas.fields import SubjectType
     from workers.core.journeys.progress import Enrollment
@@ -90,6 +90,12 @@ def count(rows: Iterable[Progress], kind: SubjectType) -> dict[bytes, int]:
                 key = key_of(kind, held.journey, held.version, step)
                 counts[key] = counts.get(key, 0) + 1
     return counts
+
+
+def stored_counts(counts: Mapping[bytes, int]) -> dict[bytes, bytes]:
+    """The rows, by storage key, of a partition that keeps these counts, by :func:`key_of`."""
+    numbers = {_BEGUN: 0, **counts}
+    return {STEP_COUNTS.key(key): STEP_COUNTS.encode(StepCount(number)) for key, number in numbers.items()}
 
 
 def _steps(held: Enrollment) -> tuple[str, ...]:

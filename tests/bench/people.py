@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from schemas.topics import DEFAULT_PARTITIONS
@@ -10,6 +11,7 @@ from workers.core.activity.row import Activity
 from workers.core.ids import stable_id
 from workers.core.journeys.progress import Enrollment, Position, Progress, TriggerFacts, Waiting
 from workers.state import USERS, Profile
+from workers.step_counts import count, stored_counts
 from workers.stream.partition import SEAL
 from workers.stream.partitioner import partition_of
 from workers.stream.store import TIMER, position_change, timer_row
@@ -67,6 +69,7 @@ def held_rows(number: int, now_ms: int, until_ms: Callable[[str], int], rng: ran
 def fill(context: Context, prefix: str, people: Iterable[Rows]) -> tuple[int, int]:
     """Write rows of people, each to their partition, in transactions; how many records, and their bytes."""
     parts: list[Rows] = [{} for _ in range(DEFAULT_PARTITIONS)]
+    standing: list[Counter[bytes]] = [Counter() for _ in range(DEFAULT_PARTITIONS)]
     producers = []
     for number in range(DEFAULT_PARTITIONS):
         producer = PartitionProducer(context.bootstrap, f"{prefix}brimful-engine", number, {})
@@ -84,14 +87,16 @@ def fill(context: Context, prefix: str, people: Iterable[Rows]) -> tuple[int, in
         parts[number] = {}
 
     for rows in people:
-        subject = next(key for key in rows if key.startswith(USERS.progress.prefix))[1:]
-        number = partition_of(subject, DEFAULT_PARTITIONS)
+        stored = next(key for key in rows if key.startswith(USERS.progress.prefix))
+        number = partition_of(stored[1:], DEFAULT_PARTITIONS)
         parts[number] |= rows
+        standing[number].update(count((USERS.progress.decode(rows[stored]),), "user"))
         written += len(rows)
         size += sum(map(len, rows.values()))
         if len(parts[number]) >= ROWS_PER_TRANSACTION:
             commit(number)
     for number in range(DEFAULT_PARTITIONS):
+        parts[number] |= stored_counts(standing[number])
         commit(number)
         producers[number].close()
     return written, size
