@@ -7,7 +7,6 @@ view, so that state, timers, messages and decisions commit together.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, assert_never
 
 from schemas import wire
@@ -115,12 +114,15 @@ class Subject:
         self.is_silent = False
         """What happens brings nobody into a journey: two ids turn out to be one, or definitions changed."""
 
-    @cached_property
+    # Made anew each time: kept here they would refer to each other, and thousands of subjects a second would
+    # wait for the collector of cycles, whose pass then holds up everything for a second (measured).
+
+    @property
     def scores(self) -> SubjectScores:
         """Its scores."""
         return SubjectScores(self, self._view, self._parts)
 
-    @cached_property
+    @property
     def segments(self) -> SubjectSegments:
         """Its segments."""
         return SubjectSegments(self, self._view, self._parts)

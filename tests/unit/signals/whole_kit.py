@@ -135,6 +135,7 @@ class WholeEngine:
                 asked = wire.decode_scheduler(value) if output.topic == "scheduler" else None
                 if isinstance(asked, wire.Eligible):
                     self.eligible.append((asked, self.now_ms))
+        view.close()
         if not self.looped:
             self.kept += again
             return
