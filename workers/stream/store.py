@@ -123,17 +123,12 @@ class DecodedRows:
     Decoding costs more than all else of a small change. A row is *taken out* by the transaction that looks
     at it and *kept* again when that commits. A transaction that fails never brings its rows back, so what
     it did to them is gone with it.
-
-    There are two generations, and the older leaves when the newer is full: row by row while others are kept.
-    All at once, the objects of ten thousand rows take a tenth of a second to free, and the partitions of a
-    process fill theirs in the same second (measured: everything stood still for one second every 24).
     """
 
     def __init__(self, limit_bytes: int) -> None:
         self._half = max(0, limit_bytes) // _DECODED_BYTES // 2
         self._new: dict[bytes, Any] = {}
         self._old: dict[bytes, Any] = {}
-        self._leaving: dict[bytes, Any] = {}
 
     def absent(self, keys: set[bytes]) -> set[bytes]:
         """Those of some storage keys whose rows are not here."""
@@ -150,7 +145,7 @@ class DecodedRows:
 
     def clear(self) -> None:
         """Forget all rows: the changelog may hold newer ones, written by another owner."""
-        self._new, self._old, self._leaving = {}, {}, {}
+        self._new, self._old = {}, {}
 
     def keep(self, prefix: bytes, rows: Mapping[bytes, Any]) -> None:
         """Take over a committed transaction's rows of one table, by key; None stands for a deleted row."""
@@ -164,11 +159,8 @@ class DecodedRows:
                 old.pop(stored_key, None)
             else:
                 new[stored_key] = row
-        leaving = self._leaving
-        for _ in range(min(len(leaving), 2 * len(rows))):
-            leaving.popitem()
         if len(new) > self._half:
-            self._leaving, self._old, self._new = old, new, {}
+            self._old, self._new = new, {}
 
 
 class PartitionStore:

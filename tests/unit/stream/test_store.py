@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import weakref
 from typing import TYPE_CHECKING
 
 import pytest
@@ -248,24 +246,6 @@ def test_a_decoded_row_that_two_parts_of_a_transaction_kept_leaves_no_older_form
     decoded.keep(b"c", {b"k": "newer"})
     assert decoded.take(b"ck") == "newer"
     assert decoded.take(b"ck") is None
-
-
-class Heavy:
-    """A row whose end can be seen."""
-
-
-def test_a_generation_of_decoded_rows_leaves_row_by_row() -> None:
-    """All at once they would hold everything up while they are freed; and none is forgotten there."""
-    decoded, ends = DecodedRows(20 * 1024), []
-    alive = [0]
-    for number in range(60):
-        row = Heavy()
-        ends.append(weakref.ref(row))
-        decoded.keep(b"c", {str(number).encode(): row})
-        del row
-        alive.append(sum(end() is not None for end in ends))
-    assert all(before - after <= 2 for before, after in itertools.pairwise(alive))
-    assert max(alive) <= 30
 
 
 # -- a bad disk
